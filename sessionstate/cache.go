@@ -1,0 +1,185 @@
+package sessionstate
+
+import (
+	"hash/maphash"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+)
+
+// Cache is a least-recently-used table of sessions, bounded by their number and
+// split into shards so that look-ups do not wait for each other.
+type Cache struct {
+	seed    maphash.Seed
+	shards  atomic.Pointer[[]*shard]
+	resize  sync.Mutex
+	evicted atomic.Uint64
+}
+
+type shard struct {
+	mu  sync.Mutex
+	lru *simplelru.LRU[string, *Session]
+	// moved says that the sessions are in other shards now.
+	moved bool
+	_     [64 - 24]byte // a cache line each, or shards would slow each other down
+}
+
+// A table smaller than this is one shard, and so exactly least-recently-used.
+const (
+	shardedFrom = 4096
+	shardCount  = 32
+)
+
+// NewCache makes a cache for at most capacity sessions, at least one.
+func NewCache(capacity int) *Cache {
+	c := &Cache{seed: maphash.MakeSeed()}
+	c.shards.Store(c.newShards(capacity))
+	return c
+}
+
+func (c *Cache) newShards(capacity int) *[]*shard {
+	n := 1
+	if capacity >= shardedFrom {
+		n = shardCount
+	}
+	shards := make([]*shard, n)
+	for i := range shards {
+		// NewLRU fails for sizes below one only.
+		lru, _ := simplelru.NewLRU[string, *Session](max(capacity/n, 1), nil)
+		shards[i] = &shard{lru: lru}
+	}
+	return &shards
+}
+
+// lock returns the locked shard of a key.
+func (c *Cache) lock(key string) *shard {
+	h := maphash.String(c.seed, key)
+	for {
+		shards := *c.shards.Load()
+		s := shards[h&uint64(len(shards)-1)]
+		s.mu.Lock()
+		if !s.moved {
+			return s
+		}
+		s.mu.Unlock()
+	}
+}
+
+// Get returns the session of a key, or nil, and marks it as recently used.
+func (c *Cache) Get(key string) *Session {
+	s := c.lock(key)
+	v, _ := s.lru.Get(key)
+	s.mu.Unlock()
+	return v
+}
+
+// Swap puts next in the place of the session of version old (0: none), and
+// reports whether that was what it found.
+func (c *Cache) Swap(key string, old uint64, next *Session) bool {
+	s := c.lock(key)
+	defer s.mu.Unlock()
+	v, known := s.lru.Get(key)
+	if known && v.Version != old || !known && old != 0 {
+		return false
+	}
+	c.add(s, key, known, next)
+	return true
+}
+
+// Put caches a session unless a newer version of it is there already.
+func (c *Cache) Put(key string, next *Session) {
+	s := c.lock(key)
+	defer s.mu.Unlock()
+	if v, known := s.lru.Get(key); !known || v.Version < next.Version {
+		c.add(s, key, known, next)
+	}
+}
+
+func (c *Cache) add(s *shard, key string, known bool, next *Session) {
+	if !known {
+		// The caller's key is a part of a larger string that would stay with it.
+		key = strings.Clone(key)
+	}
+	if s.lru.Add(key, next) {
+		c.evicted.Add(1)
+	}
+}
+
+// Remove forgets a key.
+func (c *Cache) Remove(key string) {
+	s := c.lock(key)
+	s.lru.Remove(key)
+	s.mu.Unlock()
+}
+
+// Len returns how many sessions are cached.
+func (c *Cache) Len() int {
+	n := 0
+	for _, s := range *c.shards.Load() {
+		s.mu.Lock()
+		n += s.lru.Len()
+		s.mu.Unlock()
+	}
+	return n
+}
+
+// Evicted returns how many sessions had to make room for others.
+func (c *Cache) Evicted() uint64 { return c.evicted.Load() }
+
+// Each calls fn for every session until it returns an error, which it returns.
+// It holds no lock while fn runs.
+func (c *Cache) Each(fn func(key string, s *Session) error) error {
+	type entry struct {
+		key     string
+		session *Session
+	}
+	for _, s := range *c.shards.Load() {
+		s.mu.Lock()
+		entries := make([]entry, 0, s.lru.Len())
+		for _, key := range s.lru.Keys() {
+			v, _ := s.lru.Peek(key)
+			entries = append(entries, entry{key, v})
+		}
+		s.mu.Unlock()
+		for _, e := range entries {
+			if err := fn(e.key, e.session); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Resize bounds the cache to capacity sessions, at least one; the least
+// recently used ones go.
+func (c *Cache) Resize(capacity int) {
+	c.resize.Lock()
+	defer c.resize.Unlock()
+	old := *c.shards.Load()
+	next := c.newShards(capacity)
+	if len(*next) == len(old) {
+		for _, s := range old {
+			s.mu.Lock()
+			c.evicted.Add(uint64(s.lru.Resize(max(capacity/len(old), 1))))
+			s.mu.Unlock()
+		}
+		return
+	}
+	for _, s := range old {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.moved = true
+	}
+	for _, s := range old {
+		for _, key := range s.lru.Keys() {
+			v, _ := s.lru.Peek(key)
+			to := (*next)[maphash.String(c.seed, key)&uint64(len(*next)-1)]
+			if to.lru.Add(key, v) {
+				c.evicted.Add(1)
+			}
+		}
+	}
+	c.shards.Store(next)
+}

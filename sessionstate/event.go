@@ -1,0 +1,71 @@
+package sessionstate
+
+// Kind is what a message is to a session.
+type Kind uint8
+
+const (
+	// Other is any event that is not identify: track, page, screen, group, alias.
+	Other Kind = iota
+	// Identify is an identify event.
+	Identify
+	// Start, End and Reset are the control calls.
+	Start
+	End
+	Reset
+)
+
+// Control reports whether the message is a control call and no event.
+func (k Kind) Control() bool { return k >= Start }
+
+// Event is one message of a key, reduced to what its session depends on.
+type Event struct {
+	Kind Kind
+	// Time is when the message happened, in Unix milliseconds, never later
+	// than when it arrived.
+	Time int64
+	// Message identifies the message. Events must have one (where the SDK sent
+	// none, a hash of the event itself does); a control call may have 0, and is
+	// then new each time.
+	Message MessageID
+	// User is the message's userId; 0 if it has none.
+	User UserID
+	// ID is the session id that startSession asks for; 0 asks for a generated one.
+	ID int64
+	// HasSessionID and HasSessionStart tell what the SDK itself put into the
+	// context: a sessionId, and a sessionStart that is true.
+	HasSessionID, HasSessionStart bool
+	// ColdStart: a track named "Application Opened" that did not come from the
+	// background.
+	ColdStart bool
+	// Mobile: the message comes from a native mobile SDK.
+	Mobile bool
+	// Server: the message comes from a server-side SDK.
+	Server bool
+	// Visitor: the message may join automatic sessions but not create or
+	// change them (server-side events under an anonymousId).
+	Visitor bool
+}
+
+// Action is what is to be done with an event's session fields.
+type Action uint8
+
+const (
+	// Keep forwards the event as it came.
+	Keep Action = iota
+	// Stamp sets context.sessionId, and sets or removes context.sessionStart.
+	Stamp
+	// Clear removes both fields.
+	Clear
+)
+
+// Decision answers one Event.
+type Decision struct {
+	// Action says what to do with an event. It is Keep for control calls.
+	Action Action
+	// SessionID is the id to stamp or, for a control call, to answer: 0 is null.
+	SessionID int64
+	// Start: the event carries the start mark.
+	Start bool
+	// Repeated: a control call that had been applied before.
+	Repeated bool
+}

@@ -1,0 +1,92 @@
+package sessionstate
+
+// Mode is what a segment of a timeline says about the events in it.
+type Mode uint8
+
+const (
+	// None: there is no session that the proxy knows of; the automatic policy
+	// decides.
+	None Mode = iota
+	// Manual: a session begun by startSession or resetSession. It has no
+	// idle timeout.
+	Manual
+	// Ended: endSession was called; events carry no session fields.
+	Ended
+	// Automatic: a session that the proxy made itself (policy AutomaticProxy).
+	Automatic
+)
+
+func (m Mode) String() string {
+	switch m {
+	case Manual:
+		return "manual"
+	case Ended:
+		return "ended"
+	case Automatic:
+		return "automatic"
+	default:
+		return "none"
+	}
+}
+
+// Segment is a stretch of a key's time in which one mode and one session id
+// hold. It lasts until the next segment's From.
+type Segment struct {
+	// From is the first moment of the segment, in Unix milliseconds.
+	From int64
+	// Last is the newest event time in the segment. Only automatic segments
+	// keep it: their idle timeout is counted from it.
+	Last int64
+	// ID is the session id; 0 where Mode is None or Ended.
+	ID int64
+	// Mark is the message that carries the start mark; 0 while it is free.
+	Mark MessageID
+	// Cause is the message that began the segment; 0 if it had no messageId.
+	// It makes a repeat of that message recognisable.
+	Cause MessageID
+	// User is the session's user; 0 until one is seen.
+	User UserID
+	// UserAt is the event time at which User was set.
+	UserAt int64
+	Mode   Mode
+	// Identified says that an identify with a new userId began the segment.
+	Identified bool
+}
+
+func (s Segment) hasSession() bool { return s.Mode == Manual || s.Mode == Automatic }
+
+// Session is all that is known of one key: a short timeline of segments, oldest
+// first. A Session is never changed once it is shared: [Transition] returns a
+// new one.
+type Session struct {
+	// Version grows with every change and is never used twice for a key, not
+	// even after the key was forgotten. It is what a [Store] compares.
+	Version uint64
+	// Seen is when a message of this key last arrived, in Unix milliseconds,
+	// to within a sixteenth of the retention or a day, whichever is less.
+	Seen int64
+	// Truncated says that older segments were dropped: nothing is known of the
+	// time before Segments[0].
+	Truncated bool
+	// Segments has at most MaxSegments entries, sorted by From; of segments
+	// with equal From the later one holds.
+	Segments []Segment
+}
+
+// MaxSegments bounds a key's timeline.
+const MaxSegments = 8
+
+// MinID and MaxID bound session ids: at least ten digits, and exact in the
+// float64 that JavaScript SDKs and the data plane hold them in.
+const (
+	MinID int64 = 1_000_000_000
+	MaxID int64 = 1<<53 - 1
+)
+
+// MessageID stands for a messageId: a hash of it that is the same in every
+// process. 0 is no message.
+type MessageID uint64
+
+// UserID stands for a userId: a hash of it that is the same in every process.
+// 0 is no user.
+type UserID uint64

@@ -1,0 +1,117 @@
+package sessionstate
+
+// timeline is a session's segments while a transition works on them. It copies
+// them at the first change: the session that they come from is shared.
+type timeline struct {
+	segments  []Segment
+	truncated bool
+	owned     bool
+	changed   bool
+}
+
+// at returns the index of the segment that is current at time t, or -1 before
+// the first.
+func (l *timeline) at(t int64) int {
+	for i := len(l.segments) - 1; i >= 0; i-- {
+		if l.segments[i].From <= t {
+			return i
+		}
+	}
+	return -1
+}
+
+// edit returns segment i to be changed.
+func (l *timeline) edit(i int) *Segment {
+	l.own(0)
+	return &l.segments[i]
+}
+
+func (l *timeline) own(extra int) {
+	l.changed = true
+	if !l.owned {
+		l.segments = append(make([]Segment, 0, len(l.segments)+extra), l.segments...)
+		l.owned = true
+	}
+}
+
+// insert puts a segment after segment i, the one that is current at its From,
+// and returns its index. The oldest segment makes room; a segment older than
+// all of a full timeline does not fit, and -1 is returned.
+func (l *timeline) insert(i int, s Segment) int {
+	full := len(l.segments) == MaxSegments
+	if full && i < 0 {
+		return -1
+	}
+	l.own(1)
+	if i >= 0 && l.segments[i].Mode == Automatic {
+		// What happened after the cut is no longer this session's.
+		l.segments[i].Last = min(l.segments[i].Last, s.From)
+	}
+	if full {
+		copy(l.segments, l.segments[1:i+1])
+		l.segments[i] = s
+		l.truncated = true
+		return i
+	}
+	l.segments = append(l.segments, Segment{})
+	copy(l.segments[i+2:], l.segments[i+1:])
+	l.segments[i+1] = s
+	return i + 1
+}
+
+// causedBy returns the segment that a message began, or -1.
+func (l *timeline) causedBy(m MessageID) int {
+	if m == 0 {
+		return -1
+	}
+	for i := len(l.segments) - 1; i >= 0; i-- {
+		if l.segments[i].Cause == m {
+			return i
+		}
+	}
+	return -1
+}
+
+// ownedBy returns the segment that a message began or whose start mark it
+// carries, or -1. Where both exist the mark decides.
+func (l *timeline) ownedBy(m MessageID) int {
+	if m == 0 {
+		return -1
+	}
+	for i := len(l.segments) - 1; i >= 0; i-- {
+		if l.segments[i].Mark == m {
+			return i
+		}
+	}
+	return l.causedBy(m)
+}
+
+// generate makes a session id of time t: t itself, raised by one as often as
+// needed to differ from every id in the timeline.
+func (l *timeline) generate(t int64) int64 {
+	id := min(max(t, MinID), MaxID-MaxSegments)
+	for l.uses(id) {
+		id++
+	}
+	return id
+}
+
+func (l *timeline) uses(id int64) bool {
+	for i := range l.segments {
+		if l.segments[i].ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+// userChangedAfter reports whether a newer segment than t was begun by a change
+// of user.
+func (l *timeline) userChangedAfter(t int64) bool {
+	for i := len(l.segments) - 1; i >= 0 && l.segments[i].From > t; i-- {
+		if l.segments[i].Identified {
+			return true
+		}
+	}
+	return false
+}

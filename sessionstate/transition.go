@@ -1,0 +1,255 @@
+package sessionstate
+
+// Change says how much a transition changed.
+type Change uint8
+
+const (
+	// Unchanged: nothing is to be written.
+	Unchanged Change = iota
+	// Changed: the session is to be written.
+	Changed
+	// Controlled: a control call changed the session; it must be durable before
+	// the call is answered.
+	Controlled
+)
+
+// Transition applies the messages of one key, in the order of the request that
+// brought them, to its session, and writes a decision for each into decisions,
+// which must be as long as events. s is nil for a key that is not known; now is
+// when the request arrived, in Unix milliseconds.
+//
+// It returns the new session, or s itself if nothing changed, in which case
+// nothing was allocated. It is a pure function of its arguments, and changes
+// none but decisions.
+func Transition(s *Session, now int64, p *Policy, events []Event, decisions []Decision) (*Session, Change) {
+	line := timeline{}
+	if s != nil && !p.Expired(s, now) {
+		line.segments, line.truncated = s.Segments, s.Truncated
+	}
+	change := Unchanged
+	for i := range events {
+		e := &events[i]
+		if !e.Kind.Control() {
+			decisions[i] = line.event(p, e)
+			continue
+		}
+		var applied bool
+		if decisions[i], applied = line.control(p, e); applied {
+			change = Controlled
+		}
+	}
+	if !line.changed {
+		if s == nil || now-s.Seen <= p.seenGrain() || len(line.segments) == 0 {
+			return s, Unchanged
+		}
+		seen := *s
+		seen.Seen = now
+		seen.Version = nextVersion(s, now)
+		return &seen, Changed
+	}
+	next := &Session{
+		Version:   nextVersion(s, now),
+		Seen:      now,
+		Truncated: line.truncated,
+		Segments:  line.segments,
+	}
+	if s != nil {
+		next.Seen = max(now, s.Seen)
+	}
+	return next, max(change, Changed)
+}
+
+// nextVersion is above the last one, and for a new key above all that an older,
+// forgotten session of that key can have had: those grew by less than a
+// thousand a millisecond.
+func nextVersion(s *Session, now int64) uint64 {
+	v := uint64(max(now, 1)) * 1000
+	if s != nil {
+		v = max(v, s.Version+1)
+	}
+	return v
+}
+
+// Release frees the start mark of session id again if message m carries it:
+// the data plane refused that event for good, and the session is not to stay
+// without a mark. It returns s itself if there is nothing to free.
+func Release(s *Session, m MessageID, id int64) *Session {
+	if s == nil || m == 0 {
+		return s
+	}
+	line := timeline{segments: s.Segments}
+	for i := range s.Segments {
+		if s.Segments[i].ID == id && s.Segments[i].Mark == m {
+			line.edit(i).Mark = 0
+		}
+	}
+	if !line.changed {
+		return s
+	}
+	next := *s
+	next.Version++
+	next.Segments = line.segments
+	return &next
+}
+
+// Current returns the id of the session that is current at time now, or 0.
+func Current(s *Session, now int64, p *Policy) int64 {
+	if s == nil || p.Expired(s, now) {
+		return 0
+	}
+	line := timeline{segments: s.Segments}
+	i := line.at(now)
+	if i < 0 {
+		return 0
+	}
+	if seg := &s.Segments[i]; seg.active(p, now) {
+		return seg.ID
+	}
+	return 0
+}
+
+// control applies a control call and reports whether it changed anything.
+func (l *timeline) control(p *Policy, e *Event) (_ Decision, applied bool) {
+	if i := l.causedBy(e.Message); i >= 0 {
+		return Decision{SessionID: l.segments[i].ID, Repeated: true}, false
+	}
+	i := l.at(e.Time)
+	s := Segment{From: e.Time, Cause: e.Message, Mode: Manual, ID: e.ID}
+	switch e.Kind {
+	case End:
+		if i >= 0 && l.segments[i].Mode == Ended {
+			return Decision{}, false
+		}
+		s = Segment{From: e.Time, Cause: e.Message, Mode: Ended}
+		return Decision{}, l.insert(i, s) >= 0
+	case Reset:
+		if i < 0 || !l.segments[i].active(p, e.Time) {
+			return Decision{}, false
+		}
+		s.renew(&l.segments[i])
+	}
+	if s.ID == 0 {
+		s.ID = l.generate(e.Time)
+	}
+	s.setUser(e)
+	return Decision{SessionID: s.ID}, l.insert(i, s) >= 0
+}
+
+// active reports whether the segment has a session at time t.
+func (s *Segment) active(p *Policy, t int64) bool {
+	return s.Mode == Manual || s.Mode == Automatic && p.Automatic == AutomaticProxy && p.joins(s, t)
+}
+
+// renew makes s a session of the same mode as the one that it replaces.
+func (s *Segment) renew(old *Segment) {
+	s.Mode = old.Mode
+	if s.Mode == Automatic {
+		s.Last = max(s.From, old.Last)
+	}
+}
+
+func (s *Segment) setUser(e *Event) {
+	if e.User != 0 {
+		s.User, s.UserAt = e.User, e.Time
+	}
+}
+
+func (l *timeline) event(p *Policy, e *Event) Decision {
+	if i := l.ownedBy(e.Message); i >= 0 {
+		return l.decide(p, e, i)
+	}
+	i := l.at(e.Time)
+	if i < 0 {
+		if l.truncated {
+			return Decision{}
+		}
+		return l.withoutSession(p, e, i)
+	}
+	switch seg := &l.segments[i]; seg.Mode {
+	case Manual, Ended:
+		if !l.over(p, e, seg) {
+			break
+		}
+		if p.Automatic != AutomaticProxy {
+			i = l.insert(i, Segment{From: e.Time, Cause: e.Message})
+		}
+		return l.withoutSession(p, e, i)
+	default:
+		return l.withoutSession(p, e, i)
+	}
+	i = l.identify(p, e, i)
+	return l.decide(p, e, i)
+}
+
+// over reports whether the event itself shows that the manual or ended state
+// of seg is over.
+func (l *timeline) over(p *Policy, e *Event, seg *Segment) bool {
+	if e.ColdStart && e.HasSessionID {
+		return true
+	}
+	if seg.Mode != Ended {
+		return false
+	}
+	switch p.Automatic {
+	case AutomaticProxy:
+		if e.Mobile {
+			return e.ColdStart
+		}
+		return e.ColdStart || e.Time-seg.From > p.Timeout
+	case AutomaticSDK:
+		return !e.Mobile && !e.Server && e.HasSessionStart && e.Time > seg.From
+	default:
+		return false
+	}
+}
+
+// identify begins a new session on an identify that brings another user, and
+// returns the index of the segment that the event is in.
+func (l *timeline) identify(p *Policy, e *Event, i int) int {
+	seg := &l.segments[i]
+	if e.Kind != Identify || !seg.hasSession() || e.User == 0 || e.User == seg.User ||
+		seg.User == 0 || e.Time < seg.UserAt || l.userChangedAfter(e.Time) ||
+		e.Visitor && seg.Mode == Automatic {
+		return i
+	}
+	if !p.identifyResets(e) {
+		l.edit(i).setUser(e)
+		return i
+	}
+	s := Segment{
+		From: e.Time, ID: l.generate(e.Time), Mark: e.Message, Cause: e.Message, Identified: true,
+	}
+	s.renew(seg)
+	s.setUser(e)
+	return l.insert(i, s)
+}
+
+// decide answers an event that is in segment i.
+func (l *timeline) decide(p *Policy, e *Event, i int) Decision {
+	seg := &l.segments[i]
+	switch {
+	case seg.Mode == Ended:
+		return Decision{Action: Clear}
+	case seg.Mode == Automatic && p.Automatic != AutomaticProxy, seg.Mode == None:
+		return p.unsessioned()
+	case seg.Mode == Automatic && e.Visitor:
+		return Decision{Action: Stamp, SessionID: seg.ID}
+	}
+	if seg.Mark == 0 {
+		seg = l.edit(i)
+		seg.Mark = e.Message
+	}
+	if seg.User == 0 && e.User != 0 {
+		seg = l.edit(i)
+		seg.setUser(e)
+	}
+	return Decision{Action: Stamp, SessionID: seg.ID, Start: seg.Mark == e.Message}
+}
+
+// unsessioned answers an event that is in no session.
+func (p *Policy) unsessioned() Decision {
+	if p.Automatic == AutomaticOff {
+		return Decision{Action: Clear}
+	}
+	return Decision{}
+}
