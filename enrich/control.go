@@ -1,0 +1,46 @@
+package enrich
+
+import (
+	"context"
+	"errors"
+
+	"github.com/rudder-session/rudder-session/sessionstate"
+)
+
+// A control request that breaks a rule is answered with one of these, or with
+// what is wrong with its sessionId: the caller can mend them.
+var (
+	ErrBody = errors.New("the body must be one JSON object")
+	ErrNoID = errors.New("anonymousId or userId is required")
+)
+
+// StoreError says that a control call could not be carried out, and changed
+// nothing: the session could not be read or written.
+type StoreError struct{ Err error }
+
+func (e *StoreError) Error() string { return "session state: " + e.Err.Error() }
+func (e *StoreError) Unwrap() error { return e.Err }
+
+// Control carries out the control call that was sent to a control endpoint and
+// returns the session id to answer, 0 for null. Errors are a *StoreError or
+// safe to be told to the caller.
+func Control(ctx context.Context, table *sessionstate.Table, r *Request, body []byte) (int64, error) {
+	w := works.Get().(*work)
+	defer w.free()
+	if !w.parse(r, body) {
+		return 0, ErrBody
+	}
+	s, ok := w.extract(r, 0)
+	if !ok {
+		return 0, ErrNoID
+	}
+	if s.invalidID != nil {
+		return 0, s.invalidID
+	}
+	decisions := make([]sessionstate.Decision, 1)
+	err := table.Apply(ctx, string(s.key.of(w.keys)), r.Received, r.Policy, []sessionstate.Event{s.event}, decisions)
+	if err != nil {
+		return 0, &StoreError{err}
+	}
+	return decisions[0].SessionID, nil
+}

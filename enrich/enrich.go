@@ -1,0 +1,305 @@
+// Package enrich works on the body of a request: it finds the messages in it
+// and where their few fields stand, asks a [sessionstate.Table] what to do, and
+// splices the answers in. Bytes in, bytes out: all other bytes stay as they are.
+//
+// It knows nothing of HTTP and reads no clock.
+package enrich
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/rudder-session/rudder-session/sessionstate"
+)
+
+// Outcome counts what was done to the messages of a request.
+type Outcome struct {
+	// Stamped and Cleared events got a session id, or lost their own; the rest
+	// of the messages went on untouched. With Shadow it is what would have been.
+	Stamped, Cleared, Untouched int
+	// Consumed control calls were not forwarded, by kind.
+	Starts, Ends, Resets int
+	// InvalidIDs counts startSession calls whose sessionId broke a rule.
+	InvalidIDs int
+	// StoreErrors counts keys whose session could not be had; Err is the first
+	// of the errors.
+	StoreErrors int
+	Err         error
+	// ControlFailed: the session of a control call could not be had. The request
+	// must not be answered as if it had been carried out.
+	ControlFailed bool
+}
+
+// Consumed returns how many messages were control calls.
+func (o *Outcome) Consumed() int { return o.Starts + o.Ends + o.Resets }
+
+// Mark is a start mark that an event of the request carries. Where the data
+// plane refuses that event for good it is to be released.
+type Mark struct {
+	Key       string
+	Message   sessionstate.MessageID
+	SessionID int64
+}
+
+// Result is a request's body after its messages were decided about.
+type Result struct {
+	// Body is what to forward: the body given, the very same slice, where
+	// Changed is false.
+	Body    []byte
+	Changed bool
+	// Empty: all messages were consumed, nothing is left to be forwarded.
+	Empty bool
+	Marks []Mark
+	Outcome
+}
+
+// Enrich decides about the messages of an event request and returns the body to
+// forward. It never fails: whatever it cannot read, or has no session state
+// for, stays as it is. Nothing of body is kept or changed.
+func Enrich(ctx context.Context, table *sessionstate.Table, r *Request, body []byte) Result {
+	w := works.Get().(*work)
+	defer w.free()
+	if len(body) > r.MaxBody || !w.parse(r, body) {
+		return Result{Body: body}
+	}
+	return w.enrich(ctx, table, r)
+}
+
+// work is the memory of one request, used again for others.
+type work struct {
+	payload   payload
+	subjects  []subject
+	keys      []byte
+	text      []byte
+	groups    map[string]int32
+	order     []int32
+	events    []sessionstate.Event
+	decisions []sessionstate.Decision
+	edits     []edit
+	// members is what apply cuts from one message, cuts what collect cuts from
+	// the batch.
+	members, cuts []member
+}
+
+var works = sync.Pool{New: func() any { return &work{groups: map[string]int32{}} }}
+
+// maxKept is how many messages a work may have had to be kept: a batch of
+// unusual size is not to occupy memory for ever.
+const maxKept = 4096
+
+func (w *work) free() {
+	if cap(w.payload.messages) > maxKept || cap(w.keys) > maxKept*64 || cap(w.text) > maxKept*4 {
+		return
+	}
+	w.payload.body = nil
+	clear(w.groups)
+	works.Put(w)
+}
+
+func (w *work) parse(r *Request, body []byte) bool {
+	w.subjects, w.keys, w.edits = w.subjects[:0], w.keys[:0], w.edits[:0]
+	if r.Endpoint == Batch {
+		return w.payload.parseBatch(body)
+	}
+	return w.payload.parseSingle(body)
+}
+
+func (w *work) enrich(ctx context.Context, table *sessionstate.Table, r *Request) Result {
+	body := w.payload.body
+	for i := range w.payload.messages {
+		if s, ok := w.extract(r, i); ok {
+			w.subjects = append(w.subjects, s)
+		}
+	}
+	result := Result{Body: body}
+	result.Untouched = len(w.payload.messages) - len(w.subjects)
+	if len(w.subjects) == 0 {
+		return result
+	}
+	keys := w.decide(ctx, table, r, &result.Outcome)
+	if result.ControlFailed {
+		return result
+	}
+	if result.Consumed() == len(w.payload.messages) {
+		result.Empty = true
+		return result
+	}
+	w.collect(!r.Shadow)
+	result.Marks = w.marks(keys)
+	n := size(body, w.edits)
+	if n > len(body) && n > r.MaxBody-reserve(r.Endpoint) {
+		// The data plane would refuse what it would have taken unchanged.
+		release(ctx, table, result.Marks)
+		result.Marks = nil
+		result.Untouched += result.Stamped + result.Cleared
+		result.Stamped, result.Cleared = 0, 0
+		w.collect(false)
+		n = size(body, w.edits)
+	}
+	if len(w.edits) > 0 {
+		result.Body, result.Changed = splice(body, w.edits, n), true
+	}
+	return result
+}
+
+// reserve is what the data plane adds to a single event before it measures it:
+// it wraps it as a batch of one (21 bytes), and adds its type if it has none.
+func reserve(e Endpoint) int {
+	if e == Batch {
+		return 0
+	}
+	return 21 + len(`,"type":"identify"`)
+}
+
+// decide asks the table about all subjects, key by key, and returns the keys.
+func (w *work) decide(ctx context.Context, table *sessionstate.Table, r *Request, o *Outcome) string {
+	// One string for the keys of all messages: look-ups need strings, and a
+	// table copies what it keeps.
+	keys := string(w.keys)
+	n := len(w.subjects)
+	w.events = grow(w.events, n)
+	w.decisions = grow(w.decisions, n)
+	w.group(keys)
+	for from := 0; from < n; {
+		key := w.subjects[w.order[from]].key
+		to := from
+		for ; to < n && w.subjects[w.order[to]].key == key; to++ {
+			w.events[to] = w.subjects[w.order[to]].event
+		}
+		w.timeControls(from, to)
+		err := table.Apply(ctx, keys[key.start:key.end], r.Received, r.Policy, w.events[from:to], w.decisions[from:to])
+		if err != nil {
+			o.fail(err, w.events[from:to])
+			clear(w.decisions[from:to])
+		}
+		for ; from < to; from++ {
+			s := &w.subjects[w.order[from]]
+			s.decision = w.decisions[from]
+			o.count(s)
+		}
+	}
+	return keys
+}
+
+func (o *Outcome) fail(err error, events []sessionstate.Event) {
+	o.StoreErrors++
+	if o.Err == nil {
+		o.Err = err
+	}
+	for i := range events {
+		o.ControlFailed = o.ControlFailed || events[i].Kind.Control()
+	}
+}
+
+func grow[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}
+
+// group makes w.order the order of the subjects by key, and those of one key
+// in the order of the body, with equal keys at equal spans.
+func (w *work) group(keys string) {
+	w.order = w.order[:0]
+	for i := range w.subjects {
+		w.order = append(w.order, int32(i))
+	}
+	same := true
+	for i := range w.subjects {
+		same = same && w.subjects[i].key == w.subjects[0].key
+	}
+	if same {
+		return
+	}
+	for i := range w.subjects {
+		s := &w.subjects[i]
+		key := keys[s.key.start:s.key.end]
+		if first, ok := w.groups[key]; ok {
+			s.key = w.subjects[first].key
+		} else {
+			w.groups[key] = int32(i)
+		}
+	}
+	slices.SortStableFunc(w.order, func(a, b int32) int {
+		return int(w.subjects[a].key.start - w.subjects[b].key.start)
+	})
+}
+
+// timeControls gives the control calls that do not say when they happened, in
+// a batch whose events do, a moment that their place in it tells: not after
+// any message of the same key behind them.
+func (w *work) timeControls(from, to int) {
+	if to-from < 2 {
+		return
+	}
+	next := w.events[to-1].Time
+	for i := to - 2; i >= from; i-- {
+		e := &w.events[i]
+		if e.Kind.Control() && w.subjects[w.order[i]].untimed {
+			e.Time = min(e.Time, next)
+		}
+		next = min(next, e.Time)
+	}
+}
+
+func (o *Outcome) count(s *subject) {
+	switch s.event.Kind {
+	case sessionstate.Start:
+		o.Starts++
+		if s.invalidID != nil {
+			o.InvalidIDs++
+		}
+	case sessionstate.End:
+		o.Ends++
+	case sessionstate.Reset:
+		o.Resets++
+	default:
+		switch s.decision.Action {
+		case sessionstate.Stamp:
+			o.Stamped++
+		case sessionstate.Clear:
+			o.Cleared++
+		default:
+			o.Untouched++
+		}
+	}
+}
+
+// collect gathers the edits of the whole body, sorted: control calls are cut
+// out and, if events is set, the decisions about events done.
+func (w *work) collect(events bool) {
+	w.edits, w.cuts = w.edits[:0], w.cuts[:0]
+	for i := range w.subjects {
+		s := &w.subjects[i]
+		m := &w.payload.messages[s.index]
+		if s.event.Kind.Control() {
+			w.cuts = append(w.cuts, m.member)
+		} else if events {
+			w.apply(m, s.decision)
+		}
+	}
+	if len(w.cuts) > 0 {
+		w.edits = cut(w.edits, w.cuts)
+		slices.SortFunc(w.edits, byStart)
+	}
+}
+
+// marks lists the start marks that events of the request carry.
+func (w *work) marks(keys string) (marks []Mark) {
+	for i := range w.subjects {
+		if s := &w.subjects[i]; s.decision.Start {
+			marks = append(marks, Mark{keys[s.key.start:s.key.end], s.event.Message, s.decision.SessionID})
+		}
+	}
+	return marks
+}
+
+func release(ctx context.Context, table *sessionstate.Table, marks []Mark) {
+	for _, m := range marks {
+		// One that cannot be released stays with an event that does not carry
+		// it; where the store does not answer there is no better.
+		_ = table.Release(ctx, m.Key, m.Message, m.SessionID)
+	}
+}

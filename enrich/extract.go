@@ -1,0 +1,228 @@
+package enrich
+
+import (
+	"github.com/rudder-session/rudder-session/sessionstate"
+)
+
+// subject is what is to be decided about one message.
+type subject struct {
+	event sessionstate.Event
+	// index of the message in the payload.
+	index int32
+	// key is where in work.keys the session key stands.
+	key span
+	// untimed: a control call that does not say when it happened.
+	untimed bool
+	// invalidID: a startSession whose sessionId breaks a rule; it gets a
+	// generated one.
+	invalidID error
+	// decision is the answer.
+	decision sessionstate.Decision
+}
+
+// extract reads what a message means to its session. It returns false for a
+// message that is not the proxy's business: of another type, of a job, without
+// ids, or with a context that nothing can be put into.
+func (w *work) extract(r *Request, index int) (s subject, ok bool) {
+	b, m := w.payload.body, &w.payload.messages[index]
+	kind, track, known := w.kind(r, m)
+	if !known || r.Job || hasJob(b, m) || m.contextKind == contextOther && !kind.Control() {
+		return s, false
+	}
+	s.index = int32(index)
+	e := &s.event
+	e.Kind = kind
+	e.Server = stringIs(m.channel.of(b), "server")
+	if !w.appendKey(&s, r, m) {
+		return s, false
+	}
+	sent := m.sentAt
+	if isNull(b, sent) {
+		sent = w.payload.sentAt
+	}
+	original := m.originalTimestamp
+	if isNull(b, original) {
+		original = m.timestamp
+	}
+	s.untimed = isNull(b, original)
+	e.Time = eventTime(r.Received, original.of(b), sent.of(b))
+	e.Message = w.messageID(kind, m)
+
+	if kind.Control() {
+		if kind == sessionstate.Start {
+			id := m.sessionID
+			if track {
+				id = find(b, m.properties, nameSessionID)
+			}
+			e.ID, s.invalidID = parseSessionID(id.of(b))
+		}
+		return s, true
+	}
+	w.ownFields(e, m)
+	e.Mobile = stringIs(m.channel.of(b), "mobile") || isMobileLibrary(m.libraryName.of(b))
+	e.ColdStart = track && stringIs(m.event.of(b), "Application Opened") &&
+		string(find(b, m.properties, nameFromBackground).of(b)) == "false"
+	return s, true
+}
+
+// ownFields notes what the SDK itself put into the context.
+func (w *work) ownFields(e *sessionstate.Event, m *message) {
+	id, start := false, false
+	for _, f := range w.payload.fields[m.fields:m.fieldsEnd] {
+		value := f.value.of(w.payload.body)
+		switch {
+		case !f.first:
+			return
+		case f.start && !start:
+			start = true
+			e.HasSessionStart = string(value) == "true"
+		case !f.start && !id:
+			id = true
+			e.HasSessionID = value[0] != 'n'
+		}
+	}
+}
+
+// kind tells what the message is, and whether it is a track.
+func (w *work) kind(r *Request, m *message) (kind sessionstate.Kind, track, known bool) {
+	b := w.payload.body
+	endpoint := r.Endpoint
+	if endpoint == Batch {
+		endpoint, known = typeOf(m.typ.of(b))
+		if !known {
+			return 0, false, false
+		}
+	}
+	switch endpoint {
+	case StartSession:
+		return sessionstate.Start, false, true
+	case EndSession:
+		return sessionstate.End, false, true
+	case ResetSession:
+		return sessionstate.Reset, false, true
+	case Identify:
+		return sessionstate.Identify, false, true
+	case Track:
+		switch name := m.event.of(b); {
+		case stringIs(name, r.Names.Start):
+			kind = sessionstate.Start
+		case stringIs(name, r.Names.End):
+			kind = sessionstate.End
+		case stringIs(name, r.Names.Reset):
+			kind = sessionstate.Reset
+		}
+		return kind, true, true
+	}
+	return sessionstate.Other, false, true
+}
+
+func typeOf(value []byte) (Endpoint, bool) {
+	if len(value) < 2 || value[0] != '"' {
+		return 0, false
+	}
+	text := value[1 : len(value)-1]
+	if !isPlain(text) {
+		text = unescape(nil, text)
+	}
+	switch string(text) {
+	case "track":
+		return Track, true
+	case "identify":
+		return Identify, true
+	case "page":
+		return Page, true
+	case "screen":
+		return Screen, true
+	case "group":
+		return Group, true
+	case "alias":
+		return Alias, true
+	case "startSession":
+		return StartSession, true
+	case "endSession":
+		return EndSession, true
+	case "resetSession":
+		return ResetSession, true
+	}
+	return 0, false
+}
+
+// isNull reports whether a value is missing or null.
+func isNull(b []byte, value span) bool { return value.none() || b[value.start] == 'n' }
+
+// hasJob reports whether a message is of a rETL or cloud-extract job.
+func hasJob(b []byte, m *message) bool {
+	if m.sources.none() {
+		return false
+	}
+	job := find(b, m.sources, nameJobRunID)
+	return !isNull(b, job) && string(job.of(b)) != `""`
+}
+
+// isMobileLibrary reports whether context.library.name is that of a native
+// mobile SDK: Android, Kotlin, iOS, Swift, in this order. React Native and
+// Flutter send through these.
+func isMobileLibrary(name []byte) bool {
+	return stringIs(name, "com.rudderstack.android.sdk.core") ||
+		stringIs(name, "com.rudderstack.sdk.kotlin.android") ||
+		stringIs(name, "rudder-ios-library") ||
+		stringIs(name, "rudder-sdk-swift")
+}
+
+// appendKey finds whose session the message is in, and writes the key to
+// w.keys. It returns false if the message has no id.
+func (w *work) appendKey(s *subject, r *Request, m *message) bool {
+	b, e := w.payload.body, &s.event
+	w.text = appendID(w.text[:0], m.anonymousID.of(b))
+	split := len(w.text)
+	w.text = appendID(w.text, m.userID.of(b))
+	kind, id := byte(byAnonymousID), w.text[:split]
+	user := w.text[split:]
+	if len(id) == 0 || e.Server && len(user) > 0 {
+		kind, id = byUserID, user
+	}
+	if len(id) == 0 {
+		return false
+	}
+	if len(user) > 0 && !w.isAlias(r, m) {
+		e.User = sessionstate.UserID(hash(0, user))
+	}
+	// Some server-side SDKs make up an anonymousId for each event.
+	e.Visitor = e.Server && kind == byAnonymousID
+
+	start := len(w.keys)
+	w.keys = appendKey(w.keys, kind, r.WriteKey, id)
+	s.key = span{int32(start), int32(len(w.keys))}
+	if n := len(w.subjects); n > 0 {
+		// The messages of a batch are mostly of one user.
+		if last := w.subjects[n-1].key; string(last.of(w.keys)) == string(s.key.of(w.keys)) {
+			w.keys, s.key = w.keys[:start], last
+		}
+	}
+	return true
+}
+
+// isAlias: an alias names the user's future id once, and the SDK goes on with
+// the old one, so it says nothing of whose session it is.
+func (w *work) isAlias(r *Request, m *message) bool {
+	return r.Endpoint == Alias || r.Endpoint == Batch && stringIs(m.typ.of(w.payload.body), "alias")
+}
+
+// messageID identifies a message by its messageId, read as the data plane reads
+// it. An event without one is identified by all of its bytes; a control call
+// without one is new each time.
+func (w *work) messageID(kind sessionstate.Kind, m *message) sessionstate.MessageID {
+	b := w.payload.body
+	text := w.text[:0]
+	if value := m.messageID.of(b); len(value) > 0 && value[0] == '"' {
+		text = appendID(text, value)
+	}
+	w.text = text
+	if len(text) == 0 {
+		if kind.Control() {
+			return 0
+		}
+		text = m.of(b)
+	}
+	return sessionstate.MessageID(hash(kind, text))
+}

@@ -1,0 +1,46 @@
+package enrich
+
+import "github.com/rudder-session/rudder-session/sessionstate"
+
+// Endpoint is what a request was sent to.
+type Endpoint uint8
+
+const (
+	// Batch: /v1/batch and /beacon/v1/batch. Each message names its own type.
+	Batch Endpoint = iota
+	// The single-event endpoints. They, not the body, say the event's type.
+	Identify
+	Track
+	Page
+	Screen
+	Group
+	Alias
+	// The control endpoints. The body is one message.
+	StartSession
+	EndSession
+	ResetSession
+)
+
+// Control reports whether it is a control endpoint.
+func (e Endpoint) Control() bool { return e >= StartSession }
+
+// Names are the event names by which a track is a control call.
+type Names struct{ Start, End, Reset string }
+
+// Request is one request, without its body.
+type Request struct {
+	Endpoint Endpoint
+	// WriteKey is the source's write key. It is a part of every session key.
+	WriteKey string
+	// Received is when the request arrived, in Unix milliseconds.
+	Received int64
+	// Job: the request is of a rETL or cloud-extract job, whose events are in no
+	// session.
+	Job bool
+	// MaxBody is how many bytes a body may have for the data plane to take it.
+	MaxBody int
+	Names   Names
+	Policy  *sessionstate.Policy
+	// Shadow decides everything and changes no event.
+	Shadow bool
+}

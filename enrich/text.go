@@ -1,0 +1,133 @@
+package enrich
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// unescape appends the text of a JSON string (what stands between its quotes)
+// to dst. Lone surrogates become U+FFFD.
+func unescape(dst, text []byte) []byte {
+	for {
+		i := bytes.IndexByte(text, '\\')
+		if i < 0 {
+			return append(dst, text...)
+		}
+		dst = append(dst, text[:i]...)
+		c := text[i+1]
+		text = text[i+2:]
+		switch c {
+		case 'b':
+			dst = append(dst, '\b')
+		case 'f':
+			dst = append(dst, '\f')
+		case 'n':
+			dst = append(dst, '\n')
+		case 'r':
+			dst = append(dst, '\r')
+		case 't':
+			dst = append(dst, '\t')
+		case 'u':
+			r := hex4(text)
+			text = text[4:]
+			if utf16.IsSurrogate(r) {
+				low := rune(-1)
+				if len(text) >= 6 && text[0] == '\\' && text[1] == 'u' {
+					low = hex4(text[2:])
+				}
+				if r = utf16.DecodeRune(r, low); r != utf8.RuneError {
+					text = text[6:]
+				}
+			}
+			dst = utf8.AppendRune(dst, r)
+		default:
+			dst = append(dst, c)
+		}
+	}
+}
+
+func hex4(b []byte) (r rune) {
+	for _, c := range b[:4] {
+		switch {
+		case c <= '9':
+			c -= '0'
+		default:
+			c = c | 0x20 - 'a' + 10
+		}
+		r = r<<4 | rune(c)
+	}
+	return r
+}
+
+// stringIs reports whether a value is a string of just this text.
+func stringIs(value []byte, text string) bool {
+	if len(value) < 2 || value[0] != '"' {
+		return false
+	}
+	value = value[1 : len(value)-1]
+	if bytes.IndexByte(value, '\\') < 0 {
+		return string(value) == text
+	}
+	return string(unescape(nil, value)) == text
+}
+
+// appendID appends an id as the data plane reads it: a string as it is, another
+// value as its JSON text, without invisible characters, and trimmed. Nothing is
+// appended for "" and null.
+func appendID(dst, value []byte) []byte {
+	if len(value) == 0 {
+		return dst
+	}
+	switch value[0] {
+	case 'n':
+		return dst
+	case '"':
+		text := value[1 : len(value)-1]
+		if isPlain(text) {
+			return append(dst, bytes.Trim(text, " ")...)
+		}
+		return append(dst, normalise(string(unescape(nil, text)))...)
+	}
+	// The data plane holds the value decoded: numbers as float64, keys sorted.
+	var v any
+	if json.Unmarshal(value, &v) == nil {
+		if text, err := json.Marshal(v); err == nil {
+			value = text
+		}
+	}
+	return append(dst, normalise(string(value))...)
+}
+
+// isPlain reports whether a string is printable ASCII without escapes, which
+// normalising only trims.
+func isPlain(text []byte) bool {
+	for _, c := range text {
+		if c < ' ' || c >= 0x7f || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
+func normalise(text string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) || invisible(r) {
+			return -1
+		}
+		return r
+	}, text))
+}
+
+// invisible reports the characters that unicode.IsPrint lets pass and the data
+// plane drops all the same (sanitize.Unicode of its go-kit).
+func invisible(r rune) bool {
+	switch r {
+	case '\u034f', '\u115f', '\u1160', '\u17b4', '\u17b5', '\u2800', '\u3164', '\uffa0':
+		return true
+	}
+	return false
+}

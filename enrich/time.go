@@ -1,0 +1,116 @@
+package enrich
+
+// parseTime reads a timestamp: an RFC 3339 date and time as a JSON string, with
+// any fraction, with a space instead of the T, and with or without a zone
+// (without: UTC). It returns Unix milliseconds, what is finer cut off.
+func parseTime(value []byte) (ms int64, ok bool) {
+	if len(value) < len(`"2006-01-02T15:04:05"`) || value[0] != '"' {
+		return 0, false
+	}
+	b := value[1 : len(value)-1]
+	if b[4] != '-' || b[7] != '-' || b[10] != 'T' && b[10] != 't' && b[10] != ' ' || b[13] != ':' || b[16] != ':' {
+		return 0, false
+	}
+	year, ok1 := digits(b[0:4])
+	month, ok2 := digits(b[5:7])
+	day, ok3 := digits(b[8:10])
+	hour, ok4 := digits(b[11:13])
+	minute, ok5 := digits(b[14:16])
+	second, ok6 := digits(b[17:19])
+	if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 || !ok6 ||
+		month < 1 || month > 12 || day < 1 || day > daysIn(year, month) ||
+		hour > 23 || minute > 59 || second > 59 {
+		return 0, false
+	}
+	b = b[19:]
+	if len(b) > 1 && (b[0] == '.' || b[0] == ',') && isDigit(b[1]) {
+		unit := int64(100)
+		for b = b[1:]; len(b) > 0 && isDigit(b[0]); b = b[1:] {
+			ms += unit * int64(b[0]-'0')
+			unit /= 10
+		}
+	}
+	offset, ok := parseZone(b)
+	seconds := daysSinceEpoch(year, month, day)*86400 + int64(hour*3600+minute*60+second-offset)
+	return seconds*1000 + ms, ok
+}
+
+// parseZone reads Z, ±hh:mm, ±hhmm, ±hh or nothing, and returns seconds east of
+// UTC.
+func parseZone(b []byte) (offset int, ok bool) {
+	if len(b) == 0 || len(b) == 1 && b[0]|0x20 == 'z' {
+		return 0, true
+	}
+	if b[0] != '+' && b[0] != '-' || len(b) < 3 {
+		return 0, false
+	}
+	hour, ok := digits(b[1:3])
+	minute := 0
+	switch rest := b[3:]; {
+	case !ok || hour > 23:
+		return 0, false
+	case len(rest) == 0:
+	case len(rest) == 2:
+		minute, ok = digits(rest)
+	case len(rest) == 3 && rest[0] == ':':
+		minute, ok = digits(rest[1:])
+	default:
+		return 0, false
+	}
+	offset = hour*3600 + minute*60
+	if b[0] == '-' {
+		offset = -offset
+	}
+	return offset, ok && minute < 60
+}
+
+func digits(b []byte) (n int, ok bool) {
+	for _, c := range b {
+		if !isDigit(c) {
+			return 0, false
+		}
+		n = n*10 + int(c-'0')
+	}
+	return n, true
+}
+
+func daysIn(year, month int) int {
+	switch month {
+	case 2:
+		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
+			return 29
+		}
+		return 28
+	case 4, 6, 9, 11:
+		return 30
+	}
+	return 31
+}
+
+// daysSinceEpoch counts the days from 1970-01-01, in years that begin in March
+// so that the leap day is the last.
+func daysSinceEpoch(year, month, day int) int64 {
+	if month <= 2 {
+		year--
+		month += 12
+	}
+	// floor division, for the year before year 0
+	century := (year+100)/100 - 1
+	return int64(365*year+(year+4)/4-1-century+(century+4)/4-1+(153*(month-3)+2)/5+day) - 719469
+}
+
+// eventTime is when a message happened by the proxy's clock, in Unix
+// milliseconds: the data plane's formula received - (sentAt - originalTimestamp),
+// and received itself where one of them is missing or unreadable, or the result
+// later.
+func eventTime(received int64, original, sent []byte) int64 {
+	o, ok := parseTime(original)
+	if !ok {
+		return received
+	}
+	s, ok := parseTime(sent)
+	if !ok {
+		return received
+	}
+	return min(received, received-(s-o))
+}
