@@ -1,0 +1,134 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/rudder-session/rudder-session/sessionstate"
+)
+
+func init() {
+	caddy.RegisterModule((*App)(nil))
+}
+
+// App keeps the sessions that the `rudder_session` handlers of all sites share.
+// It needs no configuration.
+type App struct {
+	// Where sessions are kept. Default: `memory`.
+	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=rudder_session.stores inline_key=module"`
+
+	// How many sessions are kept in memory at most. Those not used for longest
+	// make room: with the memory store they are forgotten. A session takes a
+	// few hundred bytes. Default: 1000000.
+	Capacity Value `json:"capacity,omitempty"`
+
+	// How long a user is remembered without an event, such as `400d`. Manual
+	// sessions end in no other way than by endSession, so this should be longer
+	// than any user stays away. Default: `400d`.
+	Retention Value `json:"retention,omitempty"`
+
+	store     StoreModule
+	capacity  int
+	retention int64
+	lease     *lease
+	logger    *zap.Logger
+}
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "rudder_session",
+		New: func() caddy.Module { return new(App) },
+	}
+}
+
+const (
+	defaultStore     = "memory"
+	defaultCapacity  = 1_000_000
+	defaultRetention = 400 * 24 * 60 * 60 * 1000 // milliseconds
+)
+
+// Provision reads the options and takes a share in the table. It opens nothing
+// and changes nothing that a running configuration uses.
+func (a *App) Provision(ctx caddy.Context) (err error) {
+	a.logger = ctx.Logger()
+	if a.capacity, err = read("capacity", a.Capacity, parseCapacity, defaultCapacity); err != nil {
+		return err
+	}
+	if a.retention, err = read("retention", a.Retention, parseDuration, defaultRetention); err != nil {
+		return err
+	}
+	var store any
+	if a.StoreRaw != nil {
+		store, err = ctx.LoadModule(a, "StoreRaw")
+	} else {
+		store, err = ctx.LoadModuleByID("rudder_session.stores."+defaultStore, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("store: %v", err)
+	}
+	var ok bool
+	if a.store, ok = store.(StoreModule); !ok {
+		return fmt.Errorf("store: %T is no session store", store)
+	}
+	a.lease, err = newLease(a.store.Identity(), a.logger)
+	return err
+}
+
+// Start opens the store, and makes it as large as this configuration wants it.
+func (a *App) Start() error {
+	t, _, err := a.enter()
+	if err != nil {
+		return err
+	}
+	defer a.lease.leave()
+	t.hold(a)
+	return nil
+}
+
+// Stop lets the table shrink to what the configurations that still run want.
+func (a *App) Stop() error {
+	a.drop()
+	return nil
+}
+
+// Cleanup gives the table back when the last request is done with it.
+func (a *App) Cleanup() error {
+	if a.lease != nil {
+		a.drop()
+		a.lease.retire()
+	}
+	return nil
+}
+
+func (a *App) drop() {
+	if t, err := a.lease.enter(); err == nil {
+		t.drop(a)
+		a.lease.leave()
+	}
+}
+
+// enter returns the open session table. The caller must call a.lease.leave when
+// it is done with it, if there was no error.
+func (a *App) enter() (*table, *sessionstate.Table, error) {
+	t, err := a.lease.enter()
+	if err != nil {
+		return nil, nil, err
+	}
+	opened, err := t.open(a)
+	if err != nil {
+		a.lease.leave()
+		return nil, nil, err
+	}
+	return t, opened, nil
+}
+
+// Interface guards
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

@@ -1,0 +1,144 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"go.uber.org/zap"
+
+	"github.com/rudder-session/rudder-session/enrich"
+)
+
+// The data plane's own texts, which SDKs know.
+const (
+	textNoWriteKey      = "failed to read writekey from header\n"
+	textInvalidWriteKey = "invalid write key\n"
+	textAccepted        = "ok"
+	textUnavailable     = "session state is unavailable"
+)
+
+// serveControl answers a request to a control endpoint. It is never handed on:
+// the data plane does not know these paths.
+func (h *Handler) serveControl(w http.ResponseWriter, r *http.Request, t target, writeKey string, found bool) error {
+	if !found {
+		return plain(w, r, http.StatusUnauthorized, textNoWriteKey)
+	}
+	if !h.listed(writeKey) {
+		return plain(w, r, http.StatusUnauthorized, textInvalidWriteKey)
+	}
+	request := h.request(r, t, writeKey)
+	if t.current {
+		return h.serveCurrent(w, r, request)
+	}
+	body, err := readBody(r, h.maxBody)
+	if err != nil {
+		cors(w, r)
+		return err
+	}
+	defer body.close()
+	if body.decoded == nil {
+		return problem(w, r, http.StatusBadRequest, "the body is too large, or in an unknown or broken encoding")
+	}
+	_, table, err := h.app.enter()
+	if err != nil {
+		h.logger.Error("opening the session store", zap.Error(err))
+		return unavailable(w, r)
+	}
+	defer h.app.lease.leave()
+	id, err := enrich.Control(r.Context(), table, request, body.decoded)
+	metrics.control(t.endpoint, err)
+	return h.answer(w, r, id, err)
+}
+
+// serveCurrent answers which session is current: what getSessionId() is in the
+// SDKs.
+func (h *Handler) serveCurrent(w http.ResponseWriter, r *http.Request, request *enrich.Request) error {
+	query := r.URL.Query()
+	key := enrich.Key(request.WriteKey, query.Get("anonymousId"), query.Get("userId"))
+	if key == "" {
+		return problem(w, r, http.StatusBadRequest, enrich.ErrNoID.Error())
+	}
+	_, table, err := h.app.enter()
+	if err != nil {
+		h.logger.Error("opening the session store", zap.Error(err))
+		return unavailable(w, r)
+	}
+	defer h.app.lease.leave()
+	id, err := table.Current(r.Context(), key, request.Received, request.Policy)
+	if err != nil {
+		err = &enrich.StoreError{Err: err}
+	}
+	return h.answer(w, r, id, err)
+}
+
+// answer answers a control call with the session id, or with what was wrong.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, id int64, err error) error {
+	var storeErr *enrich.StoreError
+	switch {
+	case errors.As(err, &storeErr):
+		metrics.storeErrors.Inc()
+		h.logger.Error("control call", zap.Error(err))
+		return unavailable(w, r)
+	case err != nil:
+		return problem(w, r, http.StatusBadRequest, err.Error())
+	}
+	answer := struct {
+		SessionID *int64 `json:"sessionId"`
+	}{}
+	if id != 0 {
+		answer.SessionID = &id
+	}
+	return writeJSON(w, r, http.StatusOK, answer)
+}
+
+// accepted answers as the data plane does to an event that it took.
+func accepted(w http.ResponseWriter, r *http.Request) error {
+	cors(w, r)
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, err := w.Write([]byte(textAccepted))
+	return err
+}
+
+// unavailable asks the client to try again: the session state cannot be had.
+func unavailable(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Retry-After", "1")
+	return problem(w, r, http.StatusServiceUnavailable, textUnavailable)
+}
+
+func problem(w http.ResponseWriter, r *http.Request, status int, message string) error {
+	return writeJSON(w, r, status, struct {
+		Error string `json:"error"`
+	}{message})
+}
+
+func writeJSON(w http.ResponseWriter, r *http.Request, status int, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	cors(w, r)
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, err = w.Write(append(text, '\n'))
+	return err
+}
+
+func plain(w http.ResponseWriter, r *http.Request, status int, text string) error {
+	cors(w, r)
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, err := w.Write([]byte(text))
+	return err
+}
+
+// cors sets the headers that the data plane sets: without them a browser takes
+// any answer for a network error.
+func cors(w http.ResponseWriter, r *http.Request) {
+	w.Header().Add("Vary", "Origin")
+	if origin := r.Header.Get("Origin"); origin != "" {
+		w.Header().Set("Access-Control-Allow-Origin", origin)
+		w.Header().Set("Access-Control-Allow-Credentials", "true")
+	}
+}

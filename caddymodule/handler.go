@@ -1,0 +1,243 @@
+// Package caddymodule is the Caddy adapter: the HTTP handler
+// http.handlers.rudder_session, the app rudder_session, which keeps the session
+// table that handlers share, and the namespace rudder_session.stores.
+package caddymodule
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/rudder-session/rudder-session/enrich"
+	"github.com/rudder-session/rudder-session/sessionstate"
+)
+
+func init() {
+	caddy.RegisterModule((*Handler)(nil))
+}
+
+// Handler enforces sessions on the events that RudderStack SDKs send through it
+// to the data plane. It answers the control calls startSession, endSession and
+// resetSession, and sets or removes `context.sessionId` and
+// `context.sessionStart` in track, page, identify, screen, group and alias
+// events. Every other byte, and every other request, goes through unchanged.
+//
+// It needs no configuration. It must stand in front of a `reverse_proxy` to the
+// data plane.
+type Handler struct {
+	// Who makes a session where startSession was not called: `sdk` leaves the
+	// SDK's own automatic sessions as they are, `proxy` makes them here, for
+	// all SDKs alike, server-side ones included, `off` removes them. Default: `sdk`.
+	Automatic Value `json:"automatic,omitempty"`
+
+	// The gap between two events of a user after which the proxy begins a new
+	// automatic session, where `automatic` is `proxy`. Default: `30m`.
+	Timeout Value `json:"timeout,omitempty"`
+
+	// The greatest length of an automatic session, where `automatic` is
+	// `proxy`: a duration, or `off` for none. Default: `off`.
+	Cutoff Value `json:"cutoff,omitempty"`
+
+	// Which SDKs' identify with another userId ends the session and begins a
+	// new one: `web` (all but native mobile SDKs, as the SDKs themselves do),
+	// `always` or `never`. Default: `web`.
+	IdentifyReset Value `json:"identify_reset,omitempty"`
+
+	// The event names by which a track call is a control call, for SDKs that
+	// have no other way: to start, end and reset a session, in this order.
+	// Default: `startSession`, `endSession`, `resetSession`.
+	ControlEvents []string `json:"control_events,omitempty"`
+
+	// The write keys whose sessions are enforced. Events under others go through
+	// unchanged, their control calls are refused. Default: all write keys.
+	WriteKeys []string `json:"write_keys,omitempty"`
+
+	// The largest body that the data plane takes, decompressed. Larger bodies
+	// go through unread, and no body is made larger than it. It is the data
+	// plane's `Gateway.maxReqSizeInKB`. Default: `4000KiB`.
+	MaxBody Value `json:"max_body,omitempty"`
+
+	// What to do with events whose session cannot be looked up: `pass` forwards
+	// them as they came, `reject` answers 503, which SDKs try again. Default:
+	// `pass`.
+	OnStoreError Value `json:"on_store_error,omitempty"`
+
+	// The path under which the data plane is reached through this handler, such
+	// as `/rs`. Not needed within `handle_path`, which removes it. Default: none.
+	Prefix Value `json:"prefix,omitempty"`
+
+	// Options for single write keys.
+	Sources map[string]Source `json:"sources,omitempty"`
+
+	// Try it out: decide, count and answer control calls, but change no event.
+	// Default: false.
+	Shadow bool `json:"shadow,omitempty"`
+
+	app       *App
+	policy    sessionstate.Policy
+	policies  map[string]*sessionstate.Policy
+	names     enrich.Names
+	writeKeys map[string]struct{}
+	maxBody   int
+	reject    bool
+	prefix    string
+	logger    *zap.Logger
+}
+
+// Source has the options that may differ for one write key. What is not set is
+// as it is for the handler.
+type Source struct {
+	// As the handler's `automatic`.
+	Automatic Value `json:"automatic,omitempty"`
+
+	// As the handler's `timeout`.
+	Timeout Value `json:"timeout,omitempty"`
+
+	// As the handler's `cutoff`.
+	Cutoff Value `json:"cutoff,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.rudder_session",
+		New: func() caddy.Module { return new(Handler) },
+	}
+}
+
+const (
+	defaultTimeout = 30 * 60 * 1000 // milliseconds
+	defaultMaxBody = 4000 * 1024    // bytes
+)
+
+// Provision reads the options.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	h.logger = sampled(ctx.Logger())
+	if err := registerMetrics(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
+	app, err := ctx.App("rudder_session")
+	if err != nil {
+		return err
+	}
+	h.app = app.(*App)
+	return h.readOptions()
+}
+
+func (h *Handler) readOptions() (err error) {
+	base := sessionstate.Policy{Timeout: defaultTimeout, Retention: h.app.retention}
+	if base.IdentifyReset, err = read("identify_reset", h.IdentifyReset, parseIdentifyReset, 0); err != nil {
+		return err
+	}
+	own := Source{h.Automatic, h.Timeout, h.Cutoff}
+	if h.policy, err = own.policy(base); err != nil {
+		return err
+	}
+	h.policies = map[string]*sessionstate.Policy{}
+	for key, source := range h.Sources {
+		writeKey, err := resolveAll("source", []string{key})
+		if err != nil {
+			return err
+		}
+		if h.policies[writeKey[0]] != nil {
+			return fmt.Errorf("source: %q stands twice", key)
+		}
+		policy, err := source.policy(h.policy)
+		if err != nil {
+			return fmt.Errorf("source %q: %v", key, err)
+		}
+		h.policies[writeKey[0]] = &policy
+	}
+	if h.names, err = parseNames(h.ControlEvents); err != nil {
+		return err
+	}
+	writeKeys, err := resolveAll("write_keys", h.WriteKeys)
+	if err != nil {
+		return err
+	}
+	h.writeKeys = map[string]struct{}{}
+	for _, key := range writeKeys {
+		h.writeKeys[key] = struct{}{}
+	}
+	if h.maxBody, err = read("max_body", h.MaxBody, parseMaxBody, defaultMaxBody); err != nil {
+		return err
+	}
+	if h.reject, err = read("on_store_error", h.OnStoreError, parseOnStoreError, false); err != nil {
+		return err
+	}
+	h.prefix, err = read("prefix", h.Prefix, parsePrefix, "")
+	return err
+}
+
+func (s Source) policy(p sessionstate.Policy) (_ sessionstate.Policy, err error) {
+	if p.Automatic, err = read("automatic", s.Automatic, parseAutomatic, p.Automatic); err != nil {
+		return p, err
+	}
+	if p.Timeout, err = read("timeout", s.Timeout, parseDuration, p.Timeout); err != nil {
+		return p, err
+	}
+	p.Cutoff, err = read("cutoff", s.Cutoff, parseCutoff, p.Cutoff)
+	return p, err
+}
+
+// handledVar marks a request that a handler has worked on: the same one, or
+// another of its kind, may stand in its way again.
+const handledVar = "rudder_session.handled"
+
+// ServeHTTP answers control calls and enriches events.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	target, known := h.route(r)
+	if !known || caddyhttp.IsIncremental(r.Header) || caddyhttp.GetVar(r.Context(), handledVar) != nil {
+		return next.ServeHTTP(w, r)
+	}
+	writeKey, found := h.writeKey(r, target)
+	if target.control() {
+		return h.serveControl(w, r, target, writeKey, found)
+	}
+	if !found || !h.listed(writeKey) || r.Header.Get("X-Rudder-Job-Run-Id") != "" || noBody(r) {
+		return next.ServeHTTP(w, r)
+	}
+	caddyhttp.SetVar(r.Context(), handledVar, true)
+	return h.serveEvents(w, r, next, h.request(r, target, writeKey))
+}
+
+func (h *Handler) request(r *http.Request, t target, writeKey string) *enrich.Request {
+	request := &enrich.Request{
+		Endpoint: t.endpoint,
+		WriteKey: writeKey,
+		Received: received(r).UnixMilli(),
+		MaxBody:  h.maxBody,
+		Names:    h.names,
+		Policy:   &h.policy,
+		Shadow:   h.Shadow,
+	}
+	if policy, ok := h.policies[writeKey]; ok {
+		request.Policy = policy
+	}
+	return request
+}
+
+// received is when Caddy received the request, before its body: the moment
+// nearest to the SDK's sentAt.
+func received(r *http.Request) time.Time {
+	if start, ok := caddyhttp.GetVar(r.Context(), "start_time").(time.Time); ok {
+		return start
+	}
+	return time.Now()
+}
+
+// listed reports whether the handler is to care for a write key.
+func (h *Handler) listed(writeKey string) bool {
+	_, ok := h.writeKeys[writeKey]
+	return ok || len(h.writeKeys) == 0
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)

@@ -1,0 +1,176 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/dustin/go-humanize"
+
+	"github.com/rudder-session/rudder-session/enrich"
+	"github.com/rudder-session/rudder-session/sessionstate"
+)
+
+// Value is the value of an option: a string, in which global placeholders such
+// as `{env.TIMEOUT}` are replaced when the configuration is loaded. Where the
+// value is a number, JSON may write it as one.
+type Value string
+
+// UnmarshalJSON takes a JSON string or number.
+func (v *Value) UnmarshalJSON(b []byte) error {
+	var number json.Number
+	if len(b) > 0 && b[0] != '"' {
+		err := json.Unmarshal(b, &number)
+		*v = Value(number)
+		return err
+	}
+	return json.Unmarshal(b, (*string)(v))
+}
+
+// MarshalJSON writes whole numbers as numbers.
+func (v Value) MarshalJSON() ([]byte, error) {
+	if n, err := strconv.ParseUint(string(v), 10, 63); err == nil && strconv.FormatUint(n, 10) == string(v) {
+		return []byte(v), nil
+	}
+	return json.Marshal(string(v))
+}
+
+// resolve replaces placeholders; one that is unknown or empty is an error.
+func (v Value) resolve() (string, error) {
+	return caddy.NewReplacer().ReplaceOrErr(string(v), true, true)
+}
+
+// read resolves an option and parses it; an option that is not set has its
+// default.
+func read[T any](name string, v Value, parse func(string) (T, error), byDefault T) (T, error) {
+	if v == "" {
+		return byDefault, nil
+	}
+	text, err := v.resolve()
+	if err != nil {
+		return byDefault, fmt.Errorf("%s: %v", name, err)
+	}
+	parsed, err := parse(text)
+	if err != nil {
+		return byDefault, fmt.Errorf("%s: %v", name, err)
+	}
+	return parsed, nil
+}
+
+// oneOf makes a parser of an option that is one of a few words.
+func oneOf[T any](words []string, values []T) func(string) (T, error) {
+	return func(text string) (T, error) {
+		for i, word := range words {
+			if text == word {
+				return values[i], nil
+			}
+		}
+		var none T
+		return none, fmt.Errorf("%q is none of %s", text, strings.Join(words, ", "))
+	}
+}
+
+var (
+	parseAutomatic = oneOf([]string{"sdk", "proxy", "off"}, []sessionstate.AutomaticPolicy{
+		sessionstate.AutomaticSDK, sessionstate.AutomaticProxy, sessionstate.AutomaticOff,
+	})
+	parseIdentifyReset = oneOf([]string{"web", "always", "never"}, []sessionstate.IdentifyReset{
+		sessionstate.IdentifyResetWeb, sessionstate.IdentifyResetAlways, sessionstate.IdentifyResetNever,
+	})
+	parseOnStoreError = oneOf([]string{"pass", "reject"}, []bool{false, true})
+)
+
+// parseDuration reads a duration of a millisecond or more, in milliseconds.
+func parseDuration(text string) (int64, error) {
+	d, err := caddy.ParseDuration(text)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no duration: %v", text, err)
+	}
+	if d < time.Millisecond {
+		return 0, fmt.Errorf("%q is too short", text)
+	}
+	return d.Milliseconds(), nil
+}
+
+// parseCutoff reads a duration, or off, which is 0.
+func parseCutoff(text string) (int64, error) {
+	if text == "off" {
+		return 0, nil
+	}
+	return parseDuration(text)
+}
+
+func parseCapacity(text string) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		return 0, fmt.Errorf("%q is no number of sessions from 1", text)
+	}
+	return n, nil
+}
+
+// largestBody is as far as positions in a body reach.
+const largestBody = 1 << 30
+
+func parseMaxBody(text string) (int, error) {
+	n, err := humanize.ParseBytes(text)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no size: %v", text, err)
+	}
+	if n < 1 || n > largestBody {
+		return 0, fmt.Errorf("%q is not between 1 byte and 1GiB", text)
+	}
+	return int(n), nil
+}
+
+func parsePrefix(text string) (string, error) {
+	switch {
+	case !strings.HasPrefix(text, "/"):
+		return "", fmt.Errorf("%q does not begin with a slash", text)
+	case strings.HasSuffix(text, "/"):
+		return "", fmt.Errorf("%q ends with a slash", text)
+	case strings.ContainsAny(text, "?#* "):
+		return "", fmt.Errorf("%q is no path", text)
+	}
+	return text, nil
+}
+
+// parseNames reads the three names of control_events.
+func parseNames(names []string) (n enrich.Names, err error) {
+	if len(names) == 0 {
+		return enrich.Names{Start: "startSession", End: "endSession", Reset: "resetSession"}, nil
+	}
+	if len(names) != 3 {
+		return n, fmt.Errorf("control_events: three names are needed, to start, end and reset, not %d", len(names))
+	}
+	names, err = resolveAll("control_events", names)
+	if err != nil {
+		return n, err
+	}
+	return enrich.Names{Start: names[0], End: names[1], Reset: names[2]}, nil
+}
+
+// resolveAll replaces placeholders in the values of an option, none of which
+// may be empty or stand twice.
+func resolveAll(name string, values []string) ([]string, error) {
+	resolved := make([]string, 0, len(values))
+	seen := map[string]bool{}
+	for _, v := range values {
+		text, err := Value(v).resolve()
+		if err == nil && text == "" {
+			err = errors.New("an empty value")
+		}
+		if err == nil && seen[text] {
+			err = fmt.Errorf("%q stands twice", v)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %v", name, err)
+		}
+		seen[text] = true
+		resolved = append(resolved, text)
+	}
+	return resolved, nil
+}

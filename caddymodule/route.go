@@ -1,0 +1,72 @@
+package caddymodule
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/rudder-session/rudder-session/enrich"
+)
+
+// target is what a request asks of the handler.
+type target struct {
+	endpoint enrich.Endpoint
+	// beacon: the write key is in the query.
+	beacon bool
+	// current: the question which session is current.
+	current bool
+}
+
+func (t target) control() bool { return t.current || t.endpoint.Control() }
+
+// route tells what a request is for, by its method and exact raw path: the data
+// plane cleans and decodes none, so a path that only means the same is another
+// one.
+func (h *Handler) route(r *http.Request) (t target, known bool) {
+	path, ok := strings.CutPrefix(r.URL.EscapedPath(), h.prefix)
+	if !ok {
+		return t, false
+	}
+	switch r.Method {
+	case http.MethodPost:
+		t.endpoint, known = posts[path]
+		t.beacon = path == beaconPath
+	case http.MethodGet:
+		t.current = path == sessionPath
+		known = t.current
+	}
+	return t, known
+}
+
+const (
+	beaconPath  = "/beacon/v1/batch"
+	sessionPath = "/v1/session"
+)
+
+var posts = map[string]enrich.Endpoint{
+	"/v1/batch":        enrich.Batch,
+	beaconPath:         enrich.Batch,
+	"/v1/identify":     enrich.Identify,
+	"/v1/track":        enrich.Track,
+	"/v1/page":         enrich.Page,
+	"/v1/screen":       enrich.Screen,
+	"/v1/group":        enrich.Group,
+	"/v1/alias":        enrich.Alias,
+	"/v1/startSession": enrich.StartSession,
+	"/v1/endSession":   enrich.EndSession,
+	"/v1/resetSession": enrich.ResetSession,
+}
+
+// writeKey finds the write key where the data plane looks for it: in the query
+// at the beacon endpoint, else in the first Authorization header's Basic user
+// name. Control endpoints take either, because a page that is being left cannot
+// set headers.
+func (h *Handler) writeKey(r *http.Request, t target) (key string, found bool) {
+	if !t.beacon {
+		key, _, found = r.BasicAuth()
+		if key != "" || !t.control() {
+			return key, found && key != ""
+		}
+	}
+	key = r.URL.Query().Get("writeKey")
+	return key, key != ""
+}

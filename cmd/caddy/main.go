@@ -1,0 +1,14 @@
+// Command caddy is Caddy with the rudder_session module in it.
+package main
+
+import (
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	_ "github.com/rudder-session/rudder-session"
+)
+
+func main() {
+	caddycmd.Main()
+}
