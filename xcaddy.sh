@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Builds ./caddy with the rudder_session module in it: with xcaddy where it is
+# installed, else with Go alone. What is given after it is handed to ./caddy.
+#
+#   ./xcaddy.sh                        build
+#   ./xcaddy.sh run                    build, and run Caddyfile.example
+#   ./xcaddy.sh run --config FILE      build, and run another configuration
+#   ./xcaddy.sh list-modules           build, and any other command of Caddy
+set -euo pipefail
+module=github.com/rudder-session/rudder-session
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+if ! command -v go >/dev/null && [ -x /usr/local/go/bin/go ]; then
+	PATH=$PATH:/usr/local/go/bin
+fi
+if command -v xcaddy >/dev/null; then
+	version=$(cd "$here" && go list -m -f '{{.Version}}' github.com/caddyserver/caddy/v2)
+	xcaddy build "$version" --output "$here/caddy" --with "$module=$here"
+else
+	(cd "$here" && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o caddy ./cmd/caddy)
+fi
+
+case "${1-}" in
+"") "$here/caddy" version ;;
+run)
+	shift
+	if [ $# -eq 0 ]; then
+		set -- --config "$here/Caddyfile.example" --adapter caddyfile
+	fi
+	exec "$here/caddy" run "$@"
+	;;
+*) exec "$here/caddy" "$@" ;;
+esac
