@@ -44,10 +44,9 @@ type Mark struct {
 
 // Result is a request's body after its messages were decided about.
 type Result struct {
-	// Body is what to forward: the body given, the very same slice, where
-	// Changed is false.
-	Body    []byte
-	Changed bool
+	// Body is what to forward instead of the body given; nil to forward that as
+	// it is.
+	Body Body
 	// Empty: all messages were consumed, nothing is left to be forwarded.
 	Empty bool
 	Marks []Mark
@@ -56,12 +55,13 @@ type Result struct {
 
 // Enrich decides about the messages of an event request and returns the body to
 // forward. It never fails: whatever it cannot read, or has no session state
-// for, stays as it is. Nothing of body is kept or changed.
+// for, stays as it is. Nothing of body is changed, and nothing kept but by the
+// result's Body.
 func Enrich(ctx context.Context, table *sessionstate.Table, r *Request, body []byte) Result {
 	w := works.Get().(*work)
 	defer w.free()
 	if len(body) > r.MaxBody || !w.parse(r, body) {
-		return Result{Body: body}
+		return Result{}
 	}
 	return w.enrich(ctx, table, r)
 }
@@ -77,6 +77,11 @@ type work struct {
 	events    []sessionstate.Event
 	decisions []sessionstate.Decision
 	edits     []edit
+	// inserted has the texts of edits.
+	inserted []byte
+	// idText is the session id that was last written.
+	id     int64
+	idText []byte
 	// members is what apply cuts from one message, cuts what collect cuts from
 	// the batch.
 	members, cuts []member
@@ -89,7 +94,7 @@ var works = sync.Pool{New: func() any { return &work{groups: map[string]int32{}}
 const maxKept = 4096
 
 func (w *work) free() {
-	if cap(w.payload.messages) > maxKept || cap(w.keys) > maxKept*64 || cap(w.text) > maxKept*4 {
+	if cap(w.payload.messages) > maxKept || cap(w.keys) > maxKept*64 || cap(w.text) > maxKept*4 || cap(w.inserted) > maxKept*64 {
 		return
 	}
 	w.payload.body = nil
@@ -106,13 +111,12 @@ func (w *work) parse(r *Request, body []byte) bool {
 }
 
 func (w *work) enrich(ctx context.Context, table *sessionstate.Table, r *Request) Result {
-	body := w.payload.body
 	for i := range w.payload.messages {
 		if s, ok := w.extract(r, i); ok {
 			w.subjects = append(w.subjects, s)
 		}
 	}
-	result := Result{Body: body}
+	result := Result{}
 	result.Untouched = len(w.payload.messages) - len(w.subjects)
 	if len(w.subjects) == 0 {
 		return result
@@ -127,18 +131,16 @@ func (w *work) enrich(ctx context.Context, table *sessionstate.Table, r *Request
 	}
 	w.collect(!r.Shadow)
 	result.Marks = w.marks(keys)
-	n := size(body, w.edits)
-	if n > len(body) && n > r.MaxBody-reserve(r.Endpoint) {
+	if n := grown(w.edits); n > 0 && n+len(w.payload.body) > r.MaxBody-reserve(r.Endpoint) {
 		// The data plane would refuse what it would have taken unchanged.
 		release(ctx, table, result.Marks)
 		result.Marks = nil
 		result.Untouched += result.Stamped + result.Cleared
 		result.Stamped, result.Cleared = 0, 0
 		w.collect(false)
-		n = size(body, w.edits)
 	}
 	if len(w.edits) > 0 {
-		result.Body, result.Changed = splice(body, w.edits, n), true
+		result.Body = w.splice()
 	}
 	return result
 }
@@ -270,7 +272,7 @@ func (o *Outcome) count(s *subject) {
 // collect gathers the edits of the whole body, sorted: control calls are cut
 // out and, if events is set, the decisions about events done.
 func (w *work) collect(events bool) {
-	w.edits, w.cuts = w.edits[:0], w.cuts[:0]
+	w.edits, w.inserted, w.cuts = w.edits[:0], w.inserted[:0], w.cuts[:0]
 	for i := range w.subjects {
 		s := &w.subjects[i]
 		m := &w.payload.messages[s.index]

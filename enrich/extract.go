@@ -32,7 +32,8 @@ func (w *work) extract(r *Request, index int) (s subject, ok bool) {
 	s.index = int32(index)
 	e := &s.event
 	e.Kind = kind
-	e.Server = stringIs(m.channel.of(b), "server")
+	channel := textOf(m.channel.of(b))
+	e.Server = string(channel) == "server"
 	if !w.appendKey(&s, r, m) {
 		return s, false
 	}
@@ -59,8 +60,8 @@ func (w *work) extract(r *Request, index int) (s subject, ok bool) {
 		return s, true
 	}
 	w.ownFields(e, m)
-	e.Mobile = stringIs(m.channel.of(b), "mobile") || isMobileLibrary(m.libraryName.of(b))
-	e.ColdStart = track && stringIs(m.event.of(b), "Application Opened") &&
+	e.Mobile = string(channel) == "mobile" || isMobileLibrary(textOf(m.libraryName.of(b)))
+	e.ColdStart = track && string(textOf(m.event.of(b))) == "Application Opened" &&
 		string(find(b, m.properties, nameFromBackground).of(b)) == "false"
 	return s, true
 }
@@ -103,12 +104,12 @@ func (w *work) kind(r *Request, m *message) (kind sessionstate.Kind, track, know
 	case Identify:
 		return sessionstate.Identify, false, true
 	case Track:
-		switch name := m.event.of(b); {
-		case stringIs(name, r.Names.Start):
+		switch string(textOf(m.event.of(b))) {
+		case r.Names.Start:
 			kind = sessionstate.Start
-		case stringIs(name, r.Names.End):
+		case r.Names.End:
 			kind = sessionstate.End
-		case stringIs(name, r.Names.Reset):
+		case r.Names.Reset:
 			kind = sessionstate.Reset
 		}
 		return kind, true, true
@@ -117,14 +118,7 @@ func (w *work) kind(r *Request, m *message) (kind sessionstate.Kind, track, know
 }
 
 func typeOf(value []byte) (Endpoint, bool) {
-	if len(value) < 2 || value[0] != '"' {
-		return 0, false
-	}
-	text := value[1 : len(value)-1]
-	if !isPlain(text) {
-		text = unescape(nil, text)
-	}
-	switch string(text) {
+	switch string(textOf(value)) {
 	case "track":
 		return Track, true
 	case "identify":
@@ -163,10 +157,12 @@ func hasJob(b []byte, m *message) bool {
 // mobile SDK: Android, Kotlin, iOS, Swift, in this order. React Native and
 // Flutter send through these.
 func isMobileLibrary(name []byte) bool {
-	return stringIs(name, "com.rudderstack.android.sdk.core") ||
-		stringIs(name, "com.rudderstack.sdk.kotlin.android") ||
-		stringIs(name, "rudder-ios-library") ||
-		stringIs(name, "rudder-sdk-swift")
+	switch string(name) {
+	case "com.rudderstack.android.sdk.core", "com.rudderstack.sdk.kotlin.android",
+		"rudder-ios-library", "rudder-sdk-swift":
+		return true
+	}
+	return false
 }
 
 // appendKey finds whose session the message is in, and writes the key to
@@ -205,7 +201,7 @@ func (w *work) appendKey(s *subject, r *Request, m *message) bool {
 // isAlias: an alias names the user's future id once, and the SDK goes on with
 // the old one, so it says nothing of whose session it is.
 func (w *work) isAlias(r *Request, m *message) bool {
-	return r.Endpoint == Alias || r.Endpoint == Batch && stringIs(m.typ.of(w.payload.body), "alias")
+	return r.Endpoint == Alias || r.Endpoint == Batch && string(textOf(m.typ.of(w.payload.body))) == "alias"
 }
 
 // messageID identifies a message by its messageId, read as the data plane reads

@@ -113,12 +113,12 @@ func (o *object) next() bool {
 	if o.last {
 		return false
 	}
-	key, escaped, value := scanKey(o.b, o.i)
+	end, escaped, value := scanKey(o.b, o.i)
 	if value < 0 {
 		return false
 	}
 	o.keyStart, o.value, o.commaBefore = o.i, value, o.commaAfter
-	if text := key.of(o.b); !escaped {
+	if text := o.b[o.i+1 : end-1]; !escaped {
 		o.name = nameOf(text)
 	} else {
 		o.name = nameOfEscaped(text)

@@ -30,42 +30,58 @@ const (
 // bytes: a quote, a backslash, a control character. Bits above the lowest one
 // that is set may be wrong.
 func special(x uint64) uint64 {
-	quote := x ^ each*'"'
+	// With bit 1 flipped, control characters stay below the space, and the
+	// quote becomes it.
+	quote := x ^ each*('"'^' ')
 	slash := x ^ each*'\\'
-	return ((quote-each)&^quote | (slash-each)&^slash | (x-each*0x20)&^x) & high
+	return ((quote-each*(' '+1))&^quote | (slash-each)&^slash) & high
 }
 
 // scanString walks over the string that begins at b[i], a quote, and tells
 // whether it has escapes.
 func scanString(b []byte, i int) (end int, escaped bool) {
-	i++
-	for {
-		for i+8 <= len(b) {
-			m := special(binary.LittleEndian.Uint64(b[i:]))
-			if m != 0 {
-				i += bits.TrailingZeros64(m) >> 3
-				break
+	// In this form the loop needs no bounds checks.
+	rest := b[i+1:]
+	for len(rest) >= 8 {
+		m := special(binary.LittleEndian.Uint64(rest))
+		if m != 0 {
+			i = len(b) - len(rest) + bits.TrailingZeros64(m)>>3
+			if b[i] == '"' {
+				return i + 1, false
 			}
-			i += 8
+			return scanStringSlowly(b, i)
 		}
-		for i < len(b) && b[i] != '"' && b[i] != '\\' && b[i] >= ' ' {
-			i++
-		}
-		if i >= len(b) {
-			return -1, escaped
-		}
-		switch b[i] {
-		case '"':
+		rest = rest[8:]
+	}
+	return scanStringSlowly(b, len(b)-len(rest))
+}
+
+// scanStringSlowly goes on inside a string: up to an escape, a byte that is not
+// allowed, or the last bytes of the body, scanString was fast enough.
+func scanStringSlowly(b []byte, i int) (end int, escaped bool) {
+	for i < len(b) {
+		switch c := b[i]; {
+		case c == '"':
 			return i + 1, escaped
-		case '\\':
+		case c == '\\':
 			escaped = true
 			if i = scanEscape(b, i); i < 0 {
 				return -1, escaped
 			}
-		default:
+		case c < ' ':
 			return -1, escaped
+		case i+8 <= len(b):
+			m := special(binary.LittleEndian.Uint64(b[i:]))
+			if m == 0 {
+				i += 8
+			} else {
+				i += bits.TrailingZeros64(m) >> 3
+			}
+		default:
+			i++
 		}
 	}
+	return -1, escaped
 }
 
 func scanEscape(b []byte, i int) int {
@@ -156,30 +172,30 @@ func scanScalar(b []byte, i int) int {
 }
 
 // scanKey walks over an object's key, the colon and the white space around it,
-// and returns the key's text between the quotes and where the value begins.
-func scanKey(b []byte, i int) (key span, escaped bool, value int) {
+// to where the value begins. The key's string ends before end.
+func scanKey(b []byte, i int) (end int, escaped bool, value int) {
 	if i >= len(b) || b[i] != '"' {
-		return span{}, false, -1
+		return -1, false, -1
 	}
-	end, escaped := scanString(b, i)
+	end, escaped = scanString(b, i)
 	if end < 0 {
-		return span{}, false, -1
+		return -1, false, -1
 	}
-	key = span{int32(i + 1), int32(end - 1)}
-	if end < len(b) && b[end] != ':' {
-		end = skipSpace(b, end)
+	value = end
+	if value < len(b) && b[value] != ':' {
+		value = skipSpace(b, value)
 	}
-	if end >= len(b) || b[end] != ':' {
-		return span{}, false, -1
+	if value >= len(b) || b[value] != ':' {
+		return -1, false, -1
 	}
-	end++
-	if end < len(b) && b[end] <= ' ' {
-		end = skipSpace(b, end)
+	value++
+	if value < len(b) && b[value] <= ' ' {
+		value = skipSpace(b, value)
 	}
-	if end >= len(b) {
-		return span{}, false, -1
+	if value >= len(b) {
+		return -1, false, -1
 	}
-	return key, escaped, end
+	return end, escaped, value
 }
 
 // scanValue walks over any value. depth is how many objects and arrays are
@@ -188,38 +204,52 @@ func scanValue(b []byte, i, depth int) int {
 	if i >= len(b) {
 		return -1
 	}
-	if b[i] != '{' && b[i] != '[' {
+	if c := b[i]; c == '"' {
+		end, _ := scanString(b, i)
+		return end
+	} else if c != '{' && c != '[' {
 		return scanScalar(b, i)
 	}
 	// One bit for each open container: set for an object.
 	var objects [maxDepth/64 + 1]uint64
 	outer := depth
+	object := false
 	for {
 		// A value begins at i.
-		if c := b[i]; c == '{' || c == '[' {
-			depth++
-			if depth > maxDepth {
+		switch c := b[i]; c {
+		case '"':
+			if i, _ = scanString(b, i); i < 0 {
 				return -1
 			}
-			i = skipSpace(b, i+1)
+		case '{', '[':
+			if depth++; depth > maxDepth {
+				return -1
+			}
+			i++
+			if i < len(b) && b[i] <= ' ' {
+				i = skipSpace(b, i)
+			}
 			if i >= len(b) {
 				return -1
 			}
-			if b[i] != c+2 { // '}' and ']' are two above
-				if c == '[' {
-					objects[depth>>6] &^= 1 << (depth & 63)
-					continue
-				}
+			if b[i] == c+2 { // '}' and ']' are two above
+				i++
+				depth--
+				break
+			}
+			if object = c == '{'; object {
 				objects[depth>>6] |= 1 << (depth & 63)
 				if _, _, i = scanKey(b, i); i < 0 {
 					return -1
 				}
-				continue
+			} else {
+				objects[depth>>6] &^= 1 << (depth & 63)
 			}
-			depth--
-			i++
-		} else if i = scanScalar(b, i); i < 0 {
-			return -1
+			continue
+		default:
+			if i = scanScalar(b, i); i < 0 {
+				return -1
+			}
 		}
 		// A value ended at i.
 		for {
@@ -232,27 +262,27 @@ func scanValue(b []byte, i, depth int) int {
 			if i >= len(b) {
 				return -1
 			}
-			object := objects[depth>>6]>>(depth&63)&1 != 0
 			if b[i] == ',' {
-				i++
-				if i < len(b) && b[i] <= ' ' {
-					i = skipSpace(b, i)
-				}
-				if i >= len(b) {
-					return -1
-				}
-				if object {
-					if _, _, i = scanKey(b, i); i < 0 {
-						return -1
-					}
-				}
 				break
 			}
 			if object && b[i] != '}' || !object && b[i] != ']' {
 				return -1
 			}
-			depth--
 			i++
+			depth--
+			object = objects[depth>>6]>>(depth&63)&1 != 0
+		}
+		i++
+		if i < len(b) && b[i] <= ' ' {
+			i = skipSpace(b, i)
+		}
+		if i >= len(b) {
+			return -1
+		}
+		if object {
+			if _, _, i = scanKey(b, i); i < 0 {
+				return -1
+			}
 		}
 	}
 }

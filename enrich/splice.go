@@ -7,93 +7,41 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate"
 )
 
-// edit replaces a piece of the body by a text.
+// edit replaces a piece of the body by a text, which stands in work.inserted.
 type edit struct {
 	span
-	text text
-	id   int64
+	text span
 }
 
-// text is what an edit puts in.
-type text uint8
+func byStart(a, b edit) int { return int(a.start - b.start) }
 
-const (
-	nothing     text = 0
-	idField     text = 1                    // "sessionId":1
-	startField  text = 2                    // "sessionStart":true
-	bothFields  text = idField + startField // "sessionId":1,"sessionStart":true
-	number      text = 4                    // 1
-	literalTrue text = 5                    // true
-
-	// They go with one of the above.
-	comma     text = 1 << 4 // a comma behind it
-	inObject  text = 1 << 5 // in braces
-	inContext text = 1 << 6 // in braces, with the key "context" before it
-	plainText text = comma - 1
-)
-
-const (
-	quotedID      = `"sessionId":`
-	quotedStart   = `"sessionStart":true`
-	quotedContext = `"context":`
-)
-
-func (e *edit) append(dst []byte) []byte {
-	if e.text&inContext != 0 {
-		dst = append(dst, quotedContext...)
-	}
-	if e.text&(inContext|inObject) != 0 {
-		dst = append(dst, '{')
-	}
-	switch e.text & plainText {
-	case number:
-		dst = strconv.AppendInt(dst, e.id, 10)
-	case literalTrue:
-		dst = append(dst, "true"...)
-	case bothFields:
-		dst = append(dst, quotedID...)
-		dst = strconv.AppendInt(dst, e.id, 10)
-		dst = append(dst, ","+quotedStart...)
-	case idField:
-		dst = append(dst, quotedID...)
-		dst = strconv.AppendInt(dst, e.id, 10)
-	case startField:
-		dst = append(dst, quotedStart...)
-	}
-	if e.text&(inContext|inObject) != 0 {
-		dst = append(dst, '}')
-	}
-	if e.text&comma != 0 {
-		dst = append(dst, ',')
-	}
-	return dst
-}
-
-// maxEdit is more than any edit puts in.
-const maxEdit = 80
-
-// size returns how long the body is after the edits.
-func size(body []byte, edits []edit) int {
-	n := len(body)
-	var text [maxEdit]byte
+// grown returns by how many bytes the edits make the body longer.
+func grown(edits []edit) (n int) {
 	for i := range edits {
 		e := &edits[i]
-		n += len(e.append(text[:0])) - int(e.end-e.start)
+		n += int(e.text.end - e.text.start - (e.end - e.start))
 	}
 	return n
 }
 
-// splice returns a copy of the body with the edits, which are sorted and do not
-// overlap, done.
-func splice(body []byte, edits []edit, size int) []byte {
-	out := make([]byte, 0, size)
+// splice returns the body with the edits, which are sorted and do not overlap,
+// done.
+func (w *work) splice() Body {
+	body := w.payload.body
+	inserted := slices.Clone(w.inserted)
+	pieces := make(Body, 0, 2*len(w.edits)+1)
 	at := int32(0)
-	for i := range edits {
-		e := &edits[i]
-		out = e.append(append(out, body[at:e.start]...))
+	for i := range w.edits {
+		e := &w.edits[i]
+		if at < e.start {
+			pieces = append(pieces, body[at:e.start])
+		}
+		if e.text.start < e.text.end {
+			pieces = append(pieces, e.text.of(inserted))
+		}
 		at = e.end
 	}
-	return append(out, body[at:]...)
+	return append(pieces, body[at:])
 }
 
 // cut appends the edits that take members, which are sorted, out of their
@@ -136,10 +84,10 @@ func (w *work) apply(m *message, d sessionstate.Decision) {
 	case sessionstate.Clear:
 		w.cutFields(m, false)
 	}
-	slices.SortFunc(w.edits[first:], byStart)
+	if len(w.edits) > first+1 {
+		slices.SortFunc(w.edits[first:], byStart)
+	}
 }
-
-func byStart(a, b edit) int { return int(a.start - b.start) }
 
 // cutFields cuts all of a message's session fields, or only those that are
 // sessionStart. Of duplicates every one goes.
@@ -156,46 +104,68 @@ func (w *work) cutFields(m *message, onlyStart bool) {
 // stamp sets sessionId and, where the decision says so, sessionStart. Of
 // duplicates the first counts.
 func (w *work) stamp(m *message, d sessionstate.Decision) {
-	b := w.payload.body
-	insert := edit{text: idField, id: d.SessionID}
-	if d.Start {
-		insert.text = bothFields
+	if d.SessionID != w.id {
+		w.id, w.idText = d.SessionID, strconv.AppendInt(w.idText[:0], d.SessionID, 10)
 	}
+	needID, needStart := true, d.Start
 	stay := m.contextMembers
 	for _, f := range w.payload.fields[m.fields:m.fieldsEnd] {
-		value := f.value.of(b)
 		switch {
 		case !f.first:
 		case f.start && !d.Start:
 			stay--
-		case f.start && (insert.text == bothFields || insert.text == startField):
-			insert.text -= startField
-			if string(value) != "true" {
-				w.edits = append(w.edits, edit{f.value, literalTrue, 0})
-			}
-		case !f.start && (insert.text == bothFields || insert.text == idField):
-			insert.text -= idField
-			var text [20]byte
-			if string(value) != string(strconv.AppendInt(text[:0], d.SessionID, 10)) {
-				w.edits = append(w.edits, edit{f.value, number, d.SessionID})
-			}
+		case f.start && needStart:
+			needStart = false
+			w.set(f.value, "true")
+		case !f.start && needID:
+			needID = false
+			w.set(f.value, string(w.idText))
 		}
 	}
-	if insert.text == nothing {
+	if needID || needStart {
+		w.insert(m, needID, needStart, stay)
+	}
+}
+
+// set makes a value this text, unless it is already.
+func (w *work) set(value span, text string) {
+	if string(value.of(w.payload.body)) == text {
 		return
 	}
+	from := len(w.inserted)
+	w.inserted = append(w.inserted, text...)
+	w.edits = append(w.edits, edit{value, w.insertedFrom(from)})
+}
+
+func (w *work) insertedFrom(from int) span { return span{int32(from), int32(len(w.inserted))} }
+
+// insert puts fields at the beginning of the message's context, of whose
+// members so many stay, and makes a context where there is none.
+func (w *work) insert(m *message, id, start bool, stay int32) {
+	var at span
+	var before, after string
 	switch m.contextKind {
 	case contextMissing:
-		insert.span = span{m.start + 1, m.start + 1}
-		insert.text |= inContext | comma
+		at, before, after = span{m.start + 1, m.start + 1}, `"context":{`, `},`
 	case contextNull:
-		insert.span = m.context
-		insert.text |= inObject
+		at, before, after = m.context, `{`, `}`
 	default:
-		insert.span = span{m.context.start + 1, m.context.start + 1}
+		at = span{m.context.start + 1, m.context.start + 1}
 		if stay > 0 {
-			insert.text |= comma
+			after = `,`
 		}
 	}
-	w.edits = append(w.edits, insert)
+	from := len(w.inserted)
+	text := append(w.inserted, before...)
+	if id {
+		text = append(append(text, `"sessionId":`...), w.idText...)
+	}
+	if id && start {
+		text = append(text, ',')
+	}
+	if start {
+		text = append(text, `"sessionStart":true`...)
+	}
+	w.inserted = append(text, after...)
+	w.edits = append(w.edits, edit{at, w.insertedFrom(from)})
 }

@@ -2,6 +2,7 @@ package enrich
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"strings"
 	"unicode"
@@ -63,16 +64,16 @@ func hex4(b []byte) (r rune) {
 	return r
 }
 
-// stringIs reports whether a value is a string of just this text.
-func stringIs(value []byte, text string) bool {
+// textOf returns the text of a value that is a string, or nil.
+func textOf(value []byte) []byte {
 	if len(value) < 2 || value[0] != '"' {
-		return false
+		return nil
 	}
 	value = value[1 : len(value)-1]
 	if bytes.IndexByte(value, '\\') < 0 {
-		return string(value) == text
+		return value
 	}
-	return string(unescape(nil, value)) == text
+	return unescape(nil, value)
 }
 
 // appendID appends an id as the data plane reads it: a string as it is, another
@@ -105,6 +106,13 @@ func appendID(dst, value []byte) []byte {
 // isPlain reports whether a string is printable ASCII without escapes, which
 // normalising only trims.
 func isPlain(text []byte) bool {
+	for ; len(text) >= 8; text = text[8:] {
+		x := binary.LittleEndian.Uint64(text)
+		slash, del := x^each*'\\', x^each*0x7f
+		if (x|(x-each*' ')&^x|(slash-each)&^slash|(del-each)&^del)&high != 0 {
+			return false
+		}
+	}
 	for _, c := range text {
 		if c < ' ' || c >= 0x7f || c == '\\' {
 			return false

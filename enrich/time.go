@@ -1,5 +1,7 @@
 package enrich
 
+import "bytes"
+
 // parseTime reads a timestamp: an RFC 3339 date and time as a JSON string, with
 // any fraction, with a space instead of the T, and with or without a zone
 // (without: UTC). It returns Unix milliseconds, what is finer cut off.
@@ -104,6 +106,9 @@ func daysSinceEpoch(year, month, day int) int64 {
 // and received itself where one of them is missing or unreadable, or the result
 // later.
 func eventTime(received int64, original, sent []byte) int64 {
+	if bytes.Equal(original, sent) {
+		return received
+	}
 	o, ok := parseTime(original)
 	if !ok {
 		return received

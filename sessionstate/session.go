@@ -34,12 +34,14 @@ func (m Mode) String() string {
 type Segment struct {
 	// From is the first moment of the segment, in Unix milliseconds.
 	From int64
-	// Last is the newest event time in the segment. Only automatic segments
-	// keep it: their idle timeout is counted from it.
+	// Last is the newest event time in an automatic segment, from which its
+	// idle timeout is counted, and the time of the newest endSession in an ended
+	// one. Other segments have none.
 	Last int64
 	// ID is the session id; 0 where Mode is None or Ended.
 	ID int64
-	// Mark is the message that carries the start mark; 0 while it is free.
+	// Mark is the message that carries the start mark; 0 while it is free. In an
+	// ended segment it is the newest endSession, if that did not begin it.
 	Mark MessageID
 	// Cause is the message that began the segment; 0 if it had no messageId.
 	// It makes a repeat of that message recognisable.

@@ -43,20 +43,42 @@ func (l *timeline) insert(i int, s Segment) int {
 		return -1
 	}
 	l.own(1)
-	if i >= 0 && l.segments[i].Mode == Automatic {
-		// What happened after the cut is no longer this session's.
-		l.segments[i].Last = min(l.segments[i].Last, s.From)
+	var again Segment
+	if i >= 0 {
+		again = l.segments[i].cutAt(s.From)
 	}
 	if full {
 		copy(l.segments, l.segments[1:i+1])
 		l.segments[i] = s
 		l.truncated = true
+	} else {
+		i++
+		l.segments = append(l.segments, Segment{})
+		copy(l.segments[i+1:], l.segments[i:])
+		l.segments[i] = s
+	}
+	if again.Mode != Ended {
 		return i
 	}
-	l.segments = append(l.segments, Segment{})
-	copy(l.segments[i+2:], l.segments[i+1:])
-	l.segments[i+1] = s
-	return i + 1
+	evicts := len(l.segments) == MaxSegments
+	l.insert(i, again)
+	if evicts {
+		i-- // to -1 if only one of the two fits: the newer, which holds now
+	}
+	return i
+}
+
+// cutAt takes from a segment what happened after a moment, when another begins
+// there. Where that was a second endSession, its own segment is returned.
+func (s *Segment) cutAt(t int64) (again Segment) {
+	if s.Mode == Ended && t < s.Last {
+		again = Segment{From: s.Last, Last: s.Last, Cause: s.Mark, Mode: Ended}
+		s.Mark = 0
+	}
+	if s.Mode == Ended || s.Mode == Automatic {
+		s.Last = min(s.Last, t)
+	}
+	return again
 }
 
 // causedBy returns the segment that a message began, or -1.
@@ -65,7 +87,8 @@ func (l *timeline) causedBy(m MessageID) int {
 		return -1
 	}
 	for i := len(l.segments) - 1; i >= 0; i-- {
-		if l.segments[i].Cause == m {
+		s := &l.segments[i]
+		if s.Cause == m || s.Mode == Ended && s.Mark == m {
 			return i
 		}
 	}

@@ -118,9 +118,9 @@ func (l *timeline) control(p *Policy, e *Event) (_ Decision, applied bool) {
 	switch e.Kind {
 	case End:
 		if i >= 0 && l.segments[i].Mode == Ended {
-			return Decision{}, false
+			return Decision{}, l.endAgain(i, e)
 		}
-		s = Segment{From: e.Time, Cause: e.Message, Mode: Ended}
+		s = Segment{From: e.Time, Last: e.Time, Cause: e.Message, Mode: Ended}
 		return Decision{}, l.insert(i, s) >= 0
 	case Reset:
 		if i < 0 || !l.segments[i].active(p, e.Time) {
@@ -133,6 +133,17 @@ func (l *timeline) control(p *Policy, e *Event) (_ Decision, applied bool) {
 	}
 	s.setUser(e)
 	return Decision{SessionID: s.ID}, l.insert(i, s) >= 0
+}
+
+// endAgain notes an endSession in an ended segment. It changes no event, but a
+// startSession that arrives late, from between the two, is ended by it.
+func (l *timeline) endAgain(i int, e *Event) (applied bool) {
+	if e.Time <= l.segments[i].Last {
+		return false
+	}
+	seg := l.edit(i)
+	seg.Last, seg.Mark = e.Time, e.Message
+	return true
 }
 
 // active reports whether the segment has a session at time t.
@@ -190,14 +201,15 @@ func (l *timeline) over(p *Policy, e *Event, seg *Segment) bool {
 	if seg.Mode != Ended {
 		return false
 	}
+	end := seg.From
+	if e.Time >= seg.Last {
+		end = seg.Last
+	}
 	switch p.Automatic {
 	case AutomaticProxy:
-		if e.Mobile {
-			return e.ColdStart
-		}
-		return e.ColdStart || e.Time-seg.From > p.Timeout
+		return e.ColdStart || !e.Mobile && e.Time-end > p.Timeout
 	case AutomaticSDK:
-		return !e.Mobile && !e.Server && e.HasSessionStart && e.Time > seg.From
+		return !e.Mobile && !e.Server && e.HasSessionStart && e.Time > end
 	default:
 		return false
 	}

@@ -1,0 +1,451 @@
+package enrich
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/rudder-session/rudder-session/sessionstate"
+)
+
+// The reference does slowly and obviously what the package does fast: it parses
+// the body into a tree, and looks at the tree.
+
+type node struct {
+	start, end int
+	kind       byte // { [ or the first byte of a scalar
+	members    []refMember
+	elements   []*node
+	commas     []int
+}
+
+type refMember struct {
+	key      string
+	keyStart int
+	value    *node
+}
+
+// parseTree parses JSON that is known to be valid.
+func parseTree(b []byte, i int) *node {
+	space := func() {
+		for i < len(b) && strings.IndexByte(" \t\r\n", b[i]) >= 0 {
+			i++
+		}
+	}
+	text := func() int {
+		j := i + 1
+		for b[j] != '"' {
+			if b[j] == '\\' {
+				j++
+			}
+			j++
+		}
+		return j + 1
+	}
+	space()
+	n := &node{start: i, kind: b[i]}
+	switch b[i] {
+	case '{', '[':
+		i++
+		for space(); b[i] != '}' && b[i] != ']'; space() {
+			if b[i] == ',' {
+				n.commas = append(n.commas, i)
+				i++
+				continue
+			}
+			m := refMember{keyStart: i}
+			if n.kind == '{' {
+				end := text()
+				m.key = refString(b[i:end])
+				i = end
+				space()
+				i++ // the colon
+			}
+			m.value = parseTree(b, i)
+			i = m.value.end
+			if n.kind == '{' {
+				n.members = append(n.members, m)
+			} else {
+				n.elements = append(n.elements, m.value)
+			}
+		}
+		i++
+	case '"':
+		i = text()
+	default:
+		for i < len(b) && strings.IndexByte(" \t\r\n,]}", b[i]) < 0 {
+			i++
+		}
+	}
+	n.end = i
+	return n
+}
+
+func refString(b []byte) string {
+	var s string
+	if json.Unmarshal(b, &s) != nil {
+		panic("no string: " + string(b))
+	}
+	return s
+}
+
+func (n *node) depth() int {
+	d := 0
+	for _, m := range n.members {
+		d = max(d, m.value.depth())
+	}
+	for _, e := range n.elements {
+		d = max(d, e.depth())
+	}
+	if n.kind == '{' || n.kind == '[' {
+		d++
+	}
+	return d
+}
+
+// get returns the first value under a key, or nil.
+func (n *node) get(key string) *node {
+	if n != nil && n.kind == '{' {
+		for _, m := range n.members {
+			if m.key == key {
+				return m.value
+			}
+		}
+	}
+	return nil
+}
+
+func (n *node) raw(b []byte) string {
+	if n == nil {
+		return ""
+	}
+	return string(b[n.start:n.end])
+}
+
+func (n *node) text(b []byte) string {
+	if n == nil || n.kind != '"' {
+		return ""
+	}
+	return refString(b[n.start:n.end])
+}
+
+func (n *node) null() bool { return n == nil || n.kind == 'n' }
+
+func refID(b []byte, n *node) string {
+	if n.null() {
+		return ""
+	}
+	var v any
+	var s string
+	if json.Unmarshal(b[n.start:n.end], &v) != nil {
+		s = n.raw(b) // a number that float64 cannot hold
+	} else if t, ok := v.(string); ok {
+		s = t
+	} else {
+		t, _ := json.Marshal(v)
+		s = string(t)
+	}
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) || strings.ContainsRune("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0", r) {
+			return -1
+		}
+		return r
+	}, s)
+	return strings.TrimSpace(s)
+}
+
+// refMessages returns a body's messages, or nil if nothing is to be done with
+// the body.
+func refMessages(r *Request, body []byte) []*node {
+	if !gjson.ValidBytes(body) || len(body) > r.MaxBody {
+		return nil
+	}
+	root := parseTree(body, 0)
+	if root.kind != '{' || root.depth() > maxDepth {
+		return nil
+	}
+	if r.Endpoint != Batch {
+		return []*node{root}
+	}
+	switch batch := root.get("batch"); {
+	case batch == nil:
+		return nil
+	case batch.kind == '{':
+		return []*node{batch}
+	case batch.kind == '[':
+		for _, e := range batch.elements {
+			if e.kind != '{' {
+				return nil
+			}
+		}
+		return batch.elements
+	}
+	return nil
+}
+
+var refTypes = map[string]Endpoint{
+	"identify": Identify, "track": Track, "page": Page, "screen": Screen, "group": Group, "alias": Alias,
+	"startSession": StartSession, "endSession": EndSession, "resetSession": ResetSession,
+}
+
+// refEvent reads one message; key is "" if it is not the proxy's business.
+func refEvent(r *Request, body []byte, m *node) (key string, e sessionstate.Event, untimed bool) {
+	endpoint := r.Endpoint
+	if endpoint == Batch {
+		var ok bool
+		if endpoint, ok = refTypes[m.get("type").text(body)]; !ok {
+			return "", e, false
+		}
+	}
+	ctx := m.get("context")
+	if job := ctx.get("sources").get("job_run_id"); !job.null() && job.raw(body) != `""` {
+		return "", e, false
+	}
+	name := m.get("event").text(body)
+	idNode := m.get("sessionId")
+	switch {
+	case endpoint == StartSession:
+		e.Kind = sessionstate.Start
+	case endpoint == EndSession:
+		e.Kind = sessionstate.End
+	case endpoint == ResetSession:
+		e.Kind = sessionstate.Reset
+	case endpoint == Identify:
+		e.Kind = sessionstate.Identify
+	case endpoint == Track:
+		idNode = m.get("properties").get("sessionId")
+		switch name {
+		case r.Names.Start:
+			e.Kind = sessionstate.Start
+		case r.Names.End:
+			e.Kind = sessionstate.End
+		case r.Names.Reset:
+			e.Kind = sessionstate.Reset
+		}
+	}
+	if !e.Kind.Control() && ctx != nil && ctx.kind != '{' && ctx.kind != 'n' {
+		return "", e, false
+	}
+	channel := m.get("channel").text(body)
+	e.Server = channel == "server"
+	anonymous, user := refID(body, m.get("anonymousId")), refID(body, m.get("userId"))
+	if anonymous == "" && user == "" {
+		return "", e, false
+	}
+	if anonymous == "" || e.Server && user != "" {
+		key = Key(r.WriteKey, "", user)
+	} else {
+		key = Key(r.WriteKey, anonymous, "")
+		e.Visitor = e.Server
+	}
+	if user != "" && endpoint != Alias {
+		e.User = sessionstate.UserID(hash(0, []byte(user)))
+	}
+	original := m.get("originalTimestamp")
+	if original.null() {
+		original = m.get("timestamp")
+	}
+	sent := m.get("sentAt")
+	if sent.null() && r.Endpoint == Batch {
+		sent = parseTree(body, 0).get("sentAt")
+	}
+	e.Time = eventTime(r.Received, []byte(original.raw(body)), []byte(sent.raw(body)))
+	untimed = original.null()
+	if id := m.get("messageId"); id != nil && id.kind == '"' && refID(body, id) != "" {
+		e.Message = sessionstate.MessageID(hash(e.Kind, []byte(refID(body, id))))
+	} else if !e.Kind.Control() {
+		e.Message = sessionstate.MessageID(hash(e.Kind, []byte(m.raw(body))))
+	}
+	if e.Kind.Control() {
+		if e.Kind == sessionstate.Start {
+			e.ID, _ = parseSessionID([]byte(idNode.raw(body)))
+		}
+		return key, e, untimed
+	}
+	e.HasSessionID = !ctx.get("sessionId").null()
+	e.HasSessionStart = ctx.get("sessionStart").raw(body) == "true"
+	library := ctx.get("library").get("name").text(body)
+	e.Mobile = channel == "mobile" || slices.Contains([]string{"com.rudderstack.android.sdk.core",
+		"com.rudderstack.sdk.kotlin.android", "rudder-ios-library", "rudder-sdk-swift"}, library)
+	e.ColdStart = endpoint == Track && name == "Application Opened" &&
+		m.get("properties").get("from_background").raw(body) == "false"
+	return key, e, untimed
+}
+
+// expectation is what is to become of one message.
+type expectation struct {
+	message  *node
+	control  bool
+	decision sessionstate.Decision
+}
+
+// refDecide asks a table about all messages of a body, key by key.
+func refDecide(t *testing.T, table *sessionstate.Table, r *Request, body []byte, messages []*node) []expectation {
+	t.Helper()
+	expected := make([]expectation, len(messages))
+	keys := map[string][]int{}
+	events := make([]sessionstate.Event, len(messages))
+	untimed := make([]bool, len(messages))
+	for i, m := range messages {
+		expected[i].message = m
+		var key string
+		if key, events[i], untimed[i] = refEvent(r, body, m); key != "" {
+			expected[i].control = events[i].Kind.Control()
+			keys[key] = append(keys[key], i)
+		}
+	}
+	for key, indices := range keys {
+		for n, i := range indices {
+			if events[i].Kind.Control() && untimed[i] {
+				for _, later := range indices[n+1:] {
+					if !events[later].Kind.Control() || !untimed[later] {
+						events[i].Time = min(events[i].Time, events[later].Time)
+					}
+				}
+			}
+		}
+		var own []sessionstate.Event
+		for _, i := range indices {
+			own = append(own, events[i])
+		}
+		decisions := make([]sessionstate.Decision, len(own))
+		if err := table.Apply(context.Background(), key, r.Received, r.Policy, own, decisions); err != nil {
+			t.Fatal(err)
+		}
+		for n, i := range indices {
+			expected[i].decision = decisions[n]
+		}
+	}
+	return expected
+}
+
+// stripped returns the bytes of a message without its session fields, without
+// the commas beside which they may stand, and without a context that is empty
+// but for them.
+func stripped(body []byte, m *node) []byte {
+	drop := make([]bool, len(body))
+	mark := func(from, to int) {
+		for i := from; i < to; i++ {
+			drop[i] = true
+		}
+	}
+	for _, c := range m.commas {
+		drop[c] = true
+	}
+	for _, member := range m.members {
+		ctx := member.value
+		if member.key == "context" && ctx.kind == 'n' {
+			mark(member.keyStart, ctx.end)
+		}
+		if member.key != "context" || ctx.kind != '{' {
+			continue
+		}
+		for _, c := range ctx.commas {
+			drop[c] = true
+		}
+		for _, f := range ctx.members {
+			if f.key == "sessionId" || f.key == "sessionStart" {
+				mark(f.keyStart, f.value.end)
+			}
+		}
+		left := slices.ContainsFunc(drop[ctx.start+1:ctx.end-1], func(dropped bool) bool { return !dropped })
+		if !left {
+			mark(member.keyStart, ctx.end)
+		}
+	}
+	var out bytes.Buffer
+	for i := m.start; i < m.end; i++ {
+		if !drop[i] {
+			out.WriteByte(body[i])
+		}
+	}
+	return out.Bytes()
+}
+
+// check compares what Enrich made of a body with what is expected of it.
+func check(t *testing.T, r *Request, body []byte, expected []expectation, result Result) {
+	t.Helper()
+	var left []expectation
+	for _, e := range expected {
+		if !e.control {
+			left = append(left, e)
+		}
+	}
+	if result.Empty != (len(left) == 0) {
+		t.Fatalf("empty is %v of %d messages left", result.Empty, len(left))
+	}
+	if result.Empty {
+		return
+	}
+	out := body
+	if result.Body != nil {
+		if out = result.Body.Bytes(); bytes.Equal(out, body) {
+			t.Fatal("a changed body that is the same")
+		}
+	}
+	if !gjson.ValidBytes(out) {
+		t.Fatalf("no JSON any more: %q", out)
+	}
+	unlimited := *r
+	unlimited.MaxBody = len(out)
+	messages := refMessages(&unlimited, out)
+	if len(messages) != len(left) {
+		t.Fatalf("%d messages became %d, not %d", len(expected), len(messages), len(left))
+	}
+	for i, m := range messages {
+		e := left[i]
+		if got, want := stripped(out, m), stripped(body, e.message); !bytes.Equal(got, want) {
+			t.Fatalf("more than the session fields changed:\n%q\n%q", got, want)
+		}
+		id, start := m.get("context").get("sessionId"), m.get("context").get("sessionStart")
+		switch {
+		case r.Shadow || e.decision.Action == sessionstate.Keep:
+			if got, want := m.raw(out), e.message.raw(body); got != want {
+				t.Fatalf("changed: %q became %q", want, got)
+			}
+		case e.decision.Action == sessionstate.Stamp:
+			if got, want := id.raw(out), strconv.FormatInt(e.decision.SessionID, 10); got != want {
+				t.Fatalf("sessionId is %s, not %s", got, want)
+			}
+			if e.decision.Start && start.raw(out) != "true" || !e.decision.Start && anyField(m, "sessionStart") {
+				t.Fatalf("sessionStart is %s, not %v", start.raw(out), e.decision.Start)
+			}
+		default:
+			if anyField(m, "sessionId") || anyField(m, "sessionStart") {
+				t.Fatalf("not cleared: %q", m.raw(out))
+			}
+		}
+	}
+	// What is around the messages stays, but for commas where some were cut.
+	around := func(b []byte, messages []*node) string {
+		at, out := 0, ""
+		for _, m := range messages {
+			out += string(b[at:m.start])
+			at = m.end
+		}
+		return strings.ReplaceAll(out+string(b[at:]), ",", "")
+	}
+	var all []*node
+	for _, e := range expected {
+		all = append(all, e.message)
+	}
+	if got, want := around(out, messages), around(body, all); got != want {
+		t.Fatalf("around the messages:\n%q\n%q", got, want)
+	}
+}
+
+func anyField(m *node, key string) bool {
+	for _, member := range m.members {
+		if member.key == "context" && member.value.get(key) != nil {
+			return true
+		}
+	}
+	return false
+}
