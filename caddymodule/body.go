@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
+
+	"github.com/rudder-session/rudder-session/enrich"
 )
 
 // body is a request's body: as it came, and decoded.
@@ -46,16 +48,10 @@ func readBody(r *http.Request, max int) (*body, error) {
 	r.Header.Del("Expect")
 	original := r.Body
 	if !whole {
-		r.Body = struct {
-			io.Reader
-			io.Closer
-		}{io.MultiReader(bytes.NewReader(raw), original), original}
+		r.Body = readCloser{io.MultiReader(bytes.NewReader(raw), original), original}
 		return b, nil
 	}
-	r.Body = struct {
-		io.Reader
-		io.Closer
-	}{bytes.NewReader(raw), original}
+	r.Body = readCloser{bytes.NewReader(raw), original}
 	if plain {
 		b.decoded = raw
 	} else {
@@ -117,17 +113,24 @@ func (b *body) close() {
 	b.buffer, b.decoded = nil, nil
 }
 
-// replaceBody gives the request another, plain body. The request is changed in
-// place: others, such as the replacer, hold on to it.
-func replaceBody(r *http.Request, changed []byte) {
-	r.Body = struct {
-		io.Reader
-		io.Closer
-	}{bytes.NewReader(changed), r.Body}
-	r.ContentLength = int64(len(changed))
+// replace gives the request another, plain body, which shares the memory of the
+// decoded bytes. The request is changed in place: others, such as the replacer,
+// hold on to it.
+func (b *body) replace(r *http.Request, changed enrich.Body) {
+	b.buffer = nil
+	r.Body = readCloser{changed.Reader(), r.Body}
+	length := changed.Len()
+	r.ContentLength = int64(length)
 	r.TransferEncoding = nil
-	r.Header.Set("Content-Length", strconv.Itoa(len(changed)))
+	r.Header.Set("Content-Length", strconv.Itoa(length))
 	for _, name := range []string{"Content-Encoding", "Content-Md5", "Digest", "Content-Digest", "Repr-Digest"} {
 		r.Header.Del(name)
 	}
+}
+
+// readCloser reads one body and closes another: the one that came, which the
+// server waits for.
+type readCloser struct {
+	io.Reader
+	io.Closer
 }

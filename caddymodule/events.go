@@ -34,17 +34,18 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, next caddy
 	defer h.app.lease.leave()
 
 	result := enrich.Enrich(r.Context(), table, request, body.decoded)
-	// Unless it was changed, the result is the decoded body itself.
-	body.close()
 	h.report(&result.Outcome)
 	switch {
 	case result.ControlFailed, result.StoreErrors > 0 && h.reject:
+		body.close()
 		return unavailable(w, r)
 	case result.Empty:
+		body.close()
 		return accepted(w, r)
-	case result.Changed:
-		replaceBody(r, result.Body)
+	case result.Body != nil:
+		body.replace(r, result.Body)
 	}
+	body.close()
 	if len(result.Marks) == 0 {
 		return next.ServeHTTP(w, r)
 	}

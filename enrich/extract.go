@@ -104,17 +104,24 @@ func (w *work) kind(r *Request, m *message) (kind sessionstate.Kind, track, know
 	case Identify:
 		return sessionstate.Identify, false, true
 	case Track:
-		switch string(textOf(m.event.of(b))) {
-		case r.Names.Start:
-			kind = sessionstate.Start
-		case r.Names.End:
-			kind = sessionstate.End
-		case r.Names.Reset:
-			kind = sessionstate.Reset
-		}
-		return kind, true, true
+		return r.Names.kind(textOf(m.event.of(b))), true, true
 	}
 	return sessionstate.Other, false, true
+}
+
+// kind tells what a track of this name is.
+func (n *Names) kind(event []byte) sessionstate.Kind {
+	switch name := string(event); {
+	case name == "":
+		return sessionstate.Other
+	case name == n.Start:
+		return sessionstate.Start
+	case name == n.End:
+		return sessionstate.End
+	case name == n.Reset:
+		return sessionstate.Reset
+	}
+	return sessionstate.Other
 }
 
 func typeOf(value []byte) (Endpoint, bool) {
