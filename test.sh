@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Runs all checks and tests, installing first what they need and this machine
+# lacks. Arguments go to `go test` (default: all packages).
+#
+#   ./test.sh                    everything
+#   ./test.sh -run TestCases .   some tests of one package
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+if ! command -v go >/dev/null && [ -x /usr/local/go/bin/go ]; then
+	PATH=$PATH:/usr/local/go/bin
+fi
+command -v go >/dev/null || { echo "Go is needed: https://go.dev/dl/" >&2; exit 1; }
+
+# gcc is for the race detector, curl for the lines of the README.
+missing=()
+for tool in gcc curl; do
+	command -v "$tool" >/dev/null || missing+=("$tool")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+	[ "${missing[*]/gcc/}" = "${missing[*]}" ] || missing+=(libc6-dev)
+	sudo=$([ "$(id -u)" -eq 0 ] || echo sudo)
+	$sudo apt-get update -qq
+	$sudo apt-get install -y -qq --no-install-recommends "${missing[@]}"
+fi
+
+if [ $# -gt 0 ]; then
+	exec go test -race "$@"
+fi
+
+unformatted=$(gofmt -l .)
+[ -z "$unformatted" ] || { echo "not gofmt-ed: $unformatted" >&2; exit 1; }
+go mod tidy -diff
+go vet ./...
+./xcaddy.sh list-modules | grep -F -e rudder_session
+scripts/smoke.sh
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+status=0
+go test -race -count=1 -timeout 15m -v ./... >"$log" 2>&1 || status=$?
+grep -E '^(ok|FAIL|panic:|\?)' "$log" || true
+count() { grep -cE "^ *--- $1:" "$log" || true; }
+passed=$(count PASS) failed=$(count FAIL) skipped=$(count SKIP)
+if [ "$status" -ne 0 ]; then
+	grep -nE -B 40 '^ *--- FAIL|^panic:|^FAIL|DATA RACE' "$log" | tail -n 400
+	[ "$failed" -gt 0 ] || failed=1
+fi
+echo "$passed passed, $failed failed, $skipped skipped"
+exit "$status"
