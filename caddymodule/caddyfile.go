@@ -12,8 +12,8 @@ import (
 
 func init() {
 	httpcaddyfile.RegisterHandlerDirective("rudder_session", parseHandler)
-	// After whatever may bound, allow or rewrite a request, before the
-	// directives that end it: handle, route, reverse_proxy.
+	// Behind whatever may bound, allow or rewrite a request, and before the
+	// directives that hand it on: handle, route, reverse_proxy.
 	httpcaddyfile.RegisterDirectiveOrder("rudder_session", httpcaddyfile.After, "request_header")
 	httpcaddyfile.RegisterGlobalOption("rudder_session", parseApp)
 }
@@ -169,6 +169,9 @@ func (h *Handler) unmarshalSource(d *caddyfile.Dispenser) error {
 		return d.Err("source: the write key is missing")
 	}
 	key := d.Val()
+	if key == "" {
+		return d.Err("source: the write key is empty")
+	}
 	if _, twice := h.Sources[key]; twice {
 		return d.Errf("source: %q stands twice", key)
 	}
@@ -257,8 +260,11 @@ func list(d *caddyfile.Dispenser, name string, to *[]string) error {
 	}
 	seen := map[string]bool{}
 	for _, v := range *to {
-		if v == "" || seen[v] {
-			return d.Errf("%s: %q is empty or stands twice", name, v)
+		if v == "" {
+			return d.Errf("%s: an empty value", name)
+		}
+		if seen[v] {
+			return d.Errf("%s: %q stands twice", name, v)
 		}
 		seen[v] = true
 	}

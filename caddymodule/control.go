@@ -65,6 +65,7 @@ func (h *Handler) serveCurrent(w http.ResponseWriter, r *http.Request, request *
 		return unavailable(w, r)
 	}
 	defer h.app.lease.leave()
+	w.Header().Set("Cache-Control", "no-store")
 	id, err := table.Current(r.Context(), key, request.Received, request.Policy)
 	if err != nil {
 		err = &enrich.StoreError{Err: err}

@@ -26,7 +26,7 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, next caddy
 	if err != nil {
 		body.close()
 		h.logger.Error("opening the session store", zap.Error(err))
-		if h.reject {
+		if h.rejects() {
 			return unavailable(w, r)
 		}
 		return next.ServeHTTP(w, r)
@@ -34,18 +34,18 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, next caddy
 	defer h.app.lease.leave()
 
 	result := enrich.Enrich(r.Context(), table, request, body.decoded)
-	h.report(&result.Outcome)
-	switch {
-	case result.ControlFailed, result.StoreErrors > 0 && h.reject:
-		body.close()
-		return unavailable(w, r)
-	case result.Empty:
-		body.close()
-		return accepted(w, r)
-	case result.Body != nil:
+	failed := result.ControlFailed || result.StoreErrors > 0 && h.rejects()
+	if !failed && result.Body != nil {
 		body.replace(r, result.Body)
 	}
 	body.close()
+	h.report(&result.Outcome, failed)
+	switch {
+	case failed:
+		return unavailable(w, r)
+	case result.Empty:
+		return accepted(w, r)
+	}
 	if len(result.Marks) == 0 {
 		return next.ServeHTTP(w, r)
 	}
@@ -56,6 +56,10 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, next caddy
 	}
 	return err
 }
+
+// rejects reports whether an event whose session cannot be had is not to be
+// forwarded.
+func (h *Handler) rejects() bool { return h.reject && !h.Shadow }
 
 // refused reports whether the data plane has refused the events for good, so
 // that no SDK sends them again.
@@ -79,15 +83,19 @@ func (h *Handler) release(r *http.Request, table *sessionstate.Table, marks []en
 	}
 }
 
-// report counts and logs what was decided.
-func (h *Handler) report(o *enrich.Outcome) {
-	metrics.count(o)
+// report counts and logs what was decided. Of a request that failed nothing but
+// its errors counts: it comes again.
+func (h *Handler) report(o *enrich.Outcome, failed bool) {
+	metrics.count(o, failed)
 	if o.InvalidIDs > 0 {
 		h.logger.Warn("startSession with an invalid sessionId; the session got a generated one",
 			zap.Int("calls", o.InvalidIDs))
 	}
 	if o.Err != nil {
 		h.logger.Error("looking up sessions", zap.Error(o.Err), zap.Int("users", o.StoreErrors))
+	}
+	if failed {
+		return
 	}
 	if c := h.logger.Check(zapcore.DebugLevel, "decided"); c != nil {
 		c.Write(zap.Bool("shadow", h.Shadow), zap.Int("stamped", o.Stamped), zap.Int("cleared", o.Cleared),

@@ -191,18 +191,26 @@ const handledVar = "rudder_session.handled"
 // ServeHTTP answers control calls and enriches events.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	target, known := h.route(r)
-	if !known || caddyhttp.IsIncremental(r.Header) || caddyhttp.GetVar(r.Context(), handledVar) != nil {
+	if !known {
 		return next.ServeHTTP(w, r)
 	}
 	writeKey, found := h.writeKey(r, target)
 	if target.control() {
 		return h.serveControl(w, r, target, writeKey, found)
 	}
-	if !found || !h.listed(writeKey) || r.Header.Get("X-Rudder-Job-Run-Id") != "" || noBody(r) {
+	if !found || !h.listed(writeKey) || passes(r) {
 		return next.ServeHTTP(w, r)
 	}
 	caddyhttp.SetVar(r.Context(), handledVar, true)
 	return h.serveEvents(w, r, next, h.request(r, target, writeKey))
+}
+
+// passes reports whether an event request is not to be read: it is of a rETL or
+// cloud-extract job, has no body, asks not to be held up, or another handler has
+// worked on it.
+func passes(r *http.Request) bool {
+	return r.Header.Get("X-Rudder-Job-Run-Id") != "" || noBody(r) ||
+		caddyhttp.IsIncremental(r.Header) || caddyhttp.GetVar(r.Context(), handledVar) != nil
 }
 
 func (h *Handler) request(r *http.Request, t target, writeKey string) *enrich.Request {

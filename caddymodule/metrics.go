@@ -54,10 +54,12 @@ func registerMetrics(registry *prometheus.Registry) error {
 	return nil
 }
 
-func (m *handlerMetrics) count(o *enrich.Outcome) {
+func (m *handlerMetrics) count(o *enrich.Outcome, failed bool) {
+	m.storeErrors.Add(float64(o.StoreErrors))
 	result := "ok"
-	if o.ControlFailed {
+	if failed {
 		result = "unavailable"
+		o = &enrich.Outcome{Starts: o.Starts, Ends: o.Ends, Resets: o.Resets}
 	}
 	for _, c := range []struct {
 		counter *prometheus.CounterVec
@@ -76,7 +78,6 @@ func (m *handlerMetrics) count(o *enrich.Outcome) {
 		}
 	}
 	m.invalidIDs.Add(float64(o.InvalidIDs))
-	m.storeErrors.Add(float64(o.StoreErrors))
 }
 
 func (m *handlerMetrics) control(e enrich.Endpoint, err error) {

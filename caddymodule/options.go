@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -23,12 +24,17 @@ type Value string
 // UnmarshalJSON takes a JSON string or number.
 func (v *Value) UnmarshalJSON(b []byte) error {
 	var number json.Number
-	if len(b) > 0 && b[0] != '"' {
-		err := json.Unmarshal(b, &number)
-		*v = Value(number)
-		return err
+	if len(b) > 0 && b[0] == '"' {
+		return json.Unmarshal(b, (*string)(v))
 	}
-	return json.Unmarshal(b, (*string)(v))
+	err := json.Unmarshal(b, &number)
+	var typeErr *json.UnmarshalTypeError
+	if errors.As(err, &typeErr) {
+		// The decoder that called adds the option's name.
+		typeErr.Type = reflect.TypeFor[string]()
+	}
+	*v = Value(number)
+	return err
 }
 
 // MarshalJSON writes whole numbers as numbers.
@@ -118,7 +124,7 @@ const largestBody = 1 << 30
 func parseMaxBody(text string) (int, error) {
 	n, err := humanize.ParseBytes(text)
 	if err != nil {
-		return 0, fmt.Errorf("%q is no size: %v", text, err)
+		return 0, fmt.Errorf("%q is no size, such as 4000KiB", text)
 	}
 	if n < 1 || n > largestBody {
 		return 0, fmt.Errorf("%q is not between 1 byte and 1GiB", text)

@@ -26,7 +26,7 @@ type subject struct {
 func (w *work) extract(r *Request, index int) (s subject, ok bool) {
 	b, m := w.payload.body, &w.payload.messages[index]
 	kind, track, known := w.kind(r, m)
-	if !known || r.Job || hasJob(b, m) || m.contextKind == contextOther && !kind.Control() {
+	if !known || !r.Endpoint.Control() && hasJob(b, m) || m.contextKind == contextOther && !kind.Control() {
 		return s, false
 	}
 	s.index = int32(index)

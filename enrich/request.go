@@ -34,9 +34,6 @@ type Request struct {
 	WriteKey string
 	// Received is when the request arrived, in Unix milliseconds.
 	Received int64
-	// Job: the request is of a rETL or cloud-extract job, whose events are in no
-	// session.
-	Job bool
 	// MaxBody is how many bytes a body may have for the data plane to take it.
 	MaxBody int
 	Names   Names

@@ -15,7 +15,7 @@ func (l *timeline) withoutSession(p *Policy, e *Event, i int) Decision {
 	}
 	s := Segment{
 		From: e.Time, Last: e.Time, Mode: Automatic, ID: l.generate(e.Time),
-		Mark: e.Message, Cause: e.Message,
+		Mark: e.Message, Cause: e.Message, Origin: e.origin(),
 	}
 	s.setUser(e)
 	j := l.insert(i, s)
@@ -36,6 +36,9 @@ func (l *timeline) join(p *Policy, e *Event, i int) int {
 		}
 		return i
 	}
+	if i >= 0 && l.segments[i].Mode == Ended && e.Time < l.segments[i].Last {
+		return -1 // ended again before the next session
+	}
 	// A late event may come before the session's first one that was seen.
 	if i++; i < len(l.segments) && l.segments[i].Mode == Automatic && p.precedes(&l.segments[i], e.Time) {
 		if !e.Visitor {
@@ -53,7 +56,8 @@ func (p *Policy) joins(s *Segment, t int64) bool {
 }
 
 // precedes reports whether an event at time t, before the automatic session's
-// start, belongs to it. A session that an identify began has its start there.
+// start, belongs to it. A session that an identify or a control call began has
+// its start there.
 func (p *Policy) precedes(s *Segment, t int64) bool {
-	return !s.Identified && s.From-t <= p.Timeout && (p.Cutoff == 0 || s.Last-t <= p.Cutoff)
+	return (s.Origin == ByEvent || s.Origin == ByRestart) && s.From-t <= p.Timeout && (p.Cutoff == 0 || s.Last-t <= p.Cutoff)
 }

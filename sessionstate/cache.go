@@ -26,9 +26,11 @@ type shard struct {
 	_     [64 - 24]byte // a cache line each, or shards would slow each other down
 }
 
-// A table smaller than this is one shard, and so exactly least-recently-used.
+// A table smaller than this is one shard, and so exactly least-recently-used. A
+// larger one is so by shard; keys spread evenly enough for its bound to be
+// reached within a few per cent.
 const (
-	shardedFrom = 4096
+	shardedFrom = 1 << 16
 	shardCount  = 32
 )
 
@@ -153,7 +155,8 @@ func (c *Cache) Each(fn func(key string, s *Session) error) error {
 }
 
 // Resize bounds the cache to capacity sessions, at least one; the least
-// recently used ones go.
+// recently used ones go. Where that changes the number of shards, what is least
+// recent is known only within each of the old ones.
 func (c *Cache) Resize(capacity int) {
 	c.resize.Lock()
 	defer c.resize.Unlock()

@@ -51,9 +51,23 @@ type Segment struct {
 	// UserAt is the event time at which User was set.
 	UserAt int64
 	Mode   Mode
-	// Identified says that an identify with a new userId began the segment.
-	Identified bool
+	Origin Origin
 }
+
+// Origin is what began a segment.
+type Origin uint8
+
+const (
+	// ByControl: a control call.
+	ByControl Origin = iota
+	// ByEvent: the first event of an automatic session, or one that showed the
+	// SDK's own tracking to go on after an end.
+	ByEvent
+	// ByRestart: the cold start of a mobile app.
+	ByRestart
+	// ByIdentify: an identify with a new userId.
+	ByIdentify
+)
 
 func (s Segment) hasSession() bool { return s.Mode == Manual || s.Mode == Automatic }
 

@@ -36,10 +36,13 @@ func (l *timeline) own(extra int) {
 
 // insert puts a segment after segment i, the one that is current at its From,
 // and returns its index. The oldest segment makes room; a segment older than
-// all of a full timeline does not fit, and -1 is returned.
+// all of a full timeline, or of one that others were dropped from, does not
+// fit, and -1 is returned.
 func (l *timeline) insert(i int, s Segment) int {
 	full := len(l.segments) == MaxSegments
-	if full && i < 0 {
+	if i < 0 && (full || l.truncated) {
+		l.changed = l.changed || !l.truncated
+		l.truncated = true
 		return -1
 	}
 	l.own(1)
@@ -71,14 +74,33 @@ func (l *timeline) insert(i int, s Segment) int {
 // cutAt takes from a segment what happened after a moment, when another begins
 // there. Where that was a second endSession, its own segment is returned.
 func (s *Segment) cutAt(t int64) (again Segment) {
-	if s.Mode == Ended && t < s.Last {
+	switch {
+	case t >= s.Last:
+	case s.Mode == Ended:
 		again = Segment{From: s.Last, Last: s.Last, Cause: s.Mark, Mode: Ended}
-		s.Mark = 0
-	}
-	if s.Mode == Ended || s.Mode == Automatic {
-		s.Last = min(s.Last, t)
+		s.Last, s.Mark = s.From, 0
+	case s.Mode == Automatic:
+		s.Last = t
 	}
 	return again
+}
+
+// supersede drops the segments behind segment i that events began which would
+// not have begun them, had they known of control call e: it happened before
+// them, and only arrived later.
+func (l *timeline) supersede(p *Policy, e *Event, i int) {
+	if i < 0 && l.truncated || i >= 0 && l.segments[i].Mode == Ended && e.Time < l.segments[i].Last {
+		return // something else holds between the call and those segments
+	}
+	next := i + 1
+	for next < len(l.segments) && l.segments[next].Origin == ByEvent &&
+		(e.Kind == Start || l.segments[next].Mode == Automatic && l.segments[next].From-e.Time <= p.Timeout) {
+		next++
+	}
+	if next > i+1 {
+		l.own(0)
+		l.segments = append(l.segments[:i+1], l.segments[next:]...)
+	}
 }
 
 // causedBy returns the segment that a message began, or -1.
@@ -132,7 +154,7 @@ func (l *timeline) uses(id int64) bool {
 // of user.
 func (l *timeline) userChangedAfter(t int64) bool {
 	for i := len(l.segments) - 1; i >= 0 && l.segments[i].From > t; i-- {
-		if l.segments[i].Identified {
+		if l.segments[i].Origin == ByIdentify {
 			return true
 		}
 	}

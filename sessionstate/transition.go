@@ -118,9 +118,10 @@ func (l *timeline) control(p *Policy, e *Event) (_ Decision, applied bool) {
 	switch e.Kind {
 	case End:
 		if i >= 0 && l.segments[i].Mode == Ended {
-			return Decision{}, l.endAgain(i, e)
+			return Decision{}, l.endAgain(p, e, i)
 		}
 		s = Segment{From: e.Time, Last: e.Time, Cause: e.Message, Mode: Ended}
+		l.supersede(p, e, i)
 		return Decision{}, l.insert(i, s) >= 0
 	case Reset:
 		if i < 0 || !l.segments[i].active(p, e.Time) {
@@ -131,16 +132,20 @@ func (l *timeline) control(p *Policy, e *Event) (_ Decision, applied bool) {
 	if s.ID == 0 {
 		s.ID = l.generate(e.Time)
 	}
+	if e.Kind == Start {
+		l.supersede(p, e, i)
+	}
 	s.setUser(e)
 	return Decision{SessionID: s.ID}, l.insert(i, s) >= 0
 }
 
 // endAgain notes an endSession in an ended segment. It changes no event, but a
 // startSession that arrives late, from between the two, is ended by it.
-func (l *timeline) endAgain(i int, e *Event) (applied bool) {
+func (l *timeline) endAgain(p *Policy, e *Event, i int) (applied bool) {
 	if e.Time <= l.segments[i].Last {
 		return false
 	}
+	l.supersede(p, e, i)
 	seg := l.edit(i)
 	seg.Last, seg.Mark = e.Time, e.Message
 	return true
@@ -182,7 +187,9 @@ func (l *timeline) event(p *Policy, e *Event) Decision {
 			break
 		}
 		if p.Automatic != AutomaticProxy {
-			i = l.insert(i, Segment{From: e.Time, Cause: e.Message})
+			if l.insert(i, Segment{From: e.Time, Cause: e.Message, Origin: e.origin()}) < 0 {
+				return Decision{}
+			}
 		}
 		return l.withoutSession(p, e, i)
 	default:
@@ -195,7 +202,8 @@ func (l *timeline) event(p *Policy, e *Event) Decision {
 // over reports whether the event itself shows that the manual or ended state
 // of seg is over.
 func (l *timeline) over(p *Policy, e *Event, seg *Segment) bool {
-	if e.ColdStart && e.HasSessionID {
+	restart := e.ColdStart && !e.Server
+	if restart && e.HasSessionID {
 		return true
 	}
 	if seg.Mode != Ended {
@@ -207,12 +215,20 @@ func (l *timeline) over(p *Policy, e *Event, seg *Segment) bool {
 	}
 	switch p.Automatic {
 	case AutomaticProxy:
-		return e.ColdStart || !e.Mobile && e.Time-end > p.Timeout
+		return restart || !e.Mobile && e.Time-end > p.Timeout
 	case AutomaticSDK:
 		return !e.Mobile && !e.Server && e.HasSessionStart && e.Time > end
 	default:
 		return false
 	}
+}
+
+// origin is what the event is to a segment that it begins.
+func (e *Event) origin() Origin {
+	if e.ColdStart && !e.Server {
+		return ByRestart
+	}
+	return ByEvent
 }
 
 // identify begins a new session on an identify that brings another user, and
@@ -229,7 +245,7 @@ func (l *timeline) identify(p *Policy, e *Event, i int) int {
 		return i
 	}
 	s := Segment{
-		From: e.Time, ID: l.generate(e.Time), Mark: e.Message, Cause: e.Message, Identified: true,
+		From: e.Time, ID: l.generate(e.Time), Mark: e.Message, Cause: e.Message, Origin: ByIdentify,
 	}
 	s.renew(seg)
 	s.setUser(e)

@@ -1,0 +1,81 @@
+package ruddersession_test
+
+import (
+	"encoding/json"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestLowerRoomsKnowNothingOfCaddy holds enrich and sessionstate, with all that
+// they stand on, free of Caddy.
+func TestLowerRoomsKnowNothingOfCaddy(t *testing.T) {
+	packages := strings.Fields(goCommand(t, "list", "-deps", "./enrich", "./sessionstate/..."))
+	for _, want := range []string{"enrich", "sessionstate", "sessionstate/memorystore"} {
+		if !slices.Contains(packages, "github.com/rudder-session/rudder-session/"+want) {
+			t.Errorf("%s is not in what was listed", want)
+		}
+	}
+	for _, p := range packages {
+		if strings.Contains(p, "caddyserver") {
+			t.Errorf("depends on %s", p)
+		}
+	}
+}
+
+// TestRequirements holds the modules that this one names itself to a short
+// list: each is downloaded by everybody who builds a Caddy with it.
+func TestRequirements(t *testing.T) {
+	allowed := []string{
+		"github.com/caddyserver/caddy/v2",
+		"github.com/cespare/xxhash/v2",
+		"github.com/dustin/go-humanize",
+		"github.com/hashicorp/golang-lru/v2",
+		"github.com/klauspost/compress",
+		"github.com/prometheus/client_golang",
+		"go.uber.org/zap",
+		// for tests
+		"github.com/tidwall/gjson",
+		"github.com/tidwall/sjson",
+		"pgregory.net/rapid",
+	}
+	var mod struct {
+		Require []struct {
+			Path     string
+			Indirect bool
+		}
+		Replace []struct{ Old struct{ Path string } }
+	}
+	if err := json.Unmarshal([]byte(goCommand(t, "mod", "edit", "-json")), &mod); err != nil {
+		t.Fatal(err)
+	}
+	direct := 0
+	for _, r := range mod.Require {
+		if r.Indirect {
+			continue
+		}
+		direct++
+		if !slices.Contains(allowed, r.Path) {
+			t.Errorf("go.mod requires %s", r.Path)
+		}
+	}
+	if direct == 0 {
+		t.Error("go.mod requires nothing: it was misread")
+	}
+	for _, r := range mod.Replace {
+		t.Errorf("go.mod replaces %s: replacements do not hold for those who build with this module", r.Old.Path)
+	}
+}
+
+func goCommand(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.Command("go", args...).Output()
+	if err != nil {
+		if e, ok := err.(*exec.ExitError); ok {
+			t.Fatalf("go %s: %v: %s", strings.Join(args, " "), err, e.Stderr)
+		}
+		t.Fatalf("go %s: %v", strings.Join(args, " "), err)
+	}
+	return string(out)
+}

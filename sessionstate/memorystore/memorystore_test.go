@@ -1,0 +1,44 @@
+package memorystore_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/memorystore"
+	"github.com/rudder-session/rudder-session/sessionstate/storetest"
+)
+
+func TestStore(t *testing.T) {
+	// On both sides of the number from which on the memory is sharded.
+	for _, capacity := range []int{1000, 100_000} {
+		t.Run(fmt.Sprint(capacity), func(t *testing.T) {
+			storetest.Run(t, func(*testing.T) sessionstate.Store {
+				s := memorystore.New()
+				s.Resize(capacity)
+				return s
+			})
+		})
+	}
+}
+
+func TestKeepsTheMostRecentlyUsed(t *testing.T) {
+	s := memorystore.New()
+	s.Resize(2)
+	v := &sessionstate.Session{Version: 1, Segments: []sessionstate.Segment{{}}}
+	for _, key := range []string{"one", "two", "three"} {
+		if ok, err := s.CompareAndSwap(t.Context(), key, 0, v, true); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		// Read before each of the others is written.
+		if got, err := s.Get(t.Context(), "one"); got != v || err != nil {
+			t.Errorf("after %q: %v, %v", key, got, err)
+		}
+	}
+	if got, err := s.Get(t.Context(), "two"); got != nil || err != nil {
+		t.Errorf("%v, %v", got, err)
+	}
+	if s.Len() != 2 || s.Evicted() != 1 {
+		t.Errorf("%d kept, %d evicted", s.Len(), s.Evicted())
+	}
+}

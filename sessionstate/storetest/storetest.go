@@ -1,0 +1,371 @@
+// Package storetest holds what every [sessionstate.Store] must get right.
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/rudder-session/rudder-session/sessionstate"
+)
+
+// Run tests a store. open makes an empty one with room for a thousand sessions;
+// it is called for each test and Run closes what it returns.
+func Run(t *testing.T, open func(t *testing.T) sessionstate.Store) {
+	for _, test := range []struct {
+		name string
+		run  func(t *testing.T, s store)
+	}{
+		{"Unknown", unknown},
+		{"RoundTrip", roundTrip},
+		{"Keys", keys},
+		{"Swap", swap},
+		{"Stale", stale},
+		{"FirstWins", firstWins},
+		{"NoUpdateIsLost", noUpdateIsLost},
+		{"Delete", deleted},
+		{"Scan", scan},
+		{"ScanStops", scanStops},
+		{"ScanAmongChanges", scanAmongChanges},
+		{"Cancelled", cancelled},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := open(t)
+			t.Cleanup(func() {
+				if err := s.Close(); err != nil {
+					t.Errorf("close: %v", err)
+				}
+			})
+			test.run(t, store{s})
+		})
+	}
+}
+
+// store fails the test where a store returns an error. Its methods may be called
+// in any goroutine.
+type store struct{ sessionstate.Store }
+
+func (s store) get(t *testing.T, key string) *sessionstate.Session {
+	t.Helper()
+	v, err := s.Get(t.Context(), key)
+	if err != nil {
+		t.Errorf("get %q: %v", key, err)
+	}
+	return v
+}
+
+func (s store) swap(t *testing.T, key string, old uint64, next *sessionstate.Session, want bool) {
+	t.Helper()
+	ok, err := s.CompareAndSwap(t.Context(), key, old, next, old%2 == 0)
+	if err != nil {
+		t.Errorf("compare and swap %q: %v", key, err)
+	} else if ok != want {
+		t.Errorf("compare and swap %q, version %d to %d: %v", key, old, next.Version, ok)
+	}
+}
+
+func (s store) delete(t *testing.T, key string) {
+	t.Helper()
+	if err := s.Delete(t.Context(), key); err != nil {
+		t.Errorf("delete %q: %v", key, err)
+	}
+}
+
+func (s store) scan(t *testing.T) map[string]*sessionstate.Session {
+	t.Helper()
+	seen := map[string]*sessionstate.Session{}
+	err := s.Scan(t.Context(), func(key string, v *sessionstate.Session) error {
+		key = strings.Clone(key)
+		if _, twice := seen[key]; twice {
+			t.Errorf("scan saw %q twice", key)
+		}
+		seen[key] = v
+		return nil
+	})
+	if err != nil {
+		t.Errorf("scan: %v", err)
+	}
+	return seen
+}
+
+func (s store) holds(t *testing.T, key string, want *sessionstate.Session) {
+	t.Helper()
+	if got := s.get(t, key); !reflect.DeepEqual(got, want) {
+		t.Errorf("get %q:\n got  %+v\n want %+v", key, got, want)
+	}
+}
+
+// session is one with something in every field.
+func session(t *testing.T, version uint64) *sessionstate.Session {
+	t.Helper()
+	v := &sessionstate.Session{Version: version, Seen: 1_700_000_000_123, Truncated: true}
+	for i := range int64(sessionstate.MaxSegments) {
+		v.Segments = append(v.Segments, sessionstate.Segment{
+			From: 1_700_000_000_000 + i, Last: 1_700_000_100_000 + i, ID: sessionstate.MaxID - i,
+			Mark: math.MaxUint64 - sessionstate.MessageID(i), Cause: 1<<63 + sessionstate.MessageID(i),
+			User: math.MaxUint64 - sessionstate.UserID(i), UserAt: 1_700_000_050_000 + i,
+			Mode: sessionstate.Manual + sessionstate.Mode(i)%3, Origin: sessionstate.ByEvent + sessionstate.Origin(i)%3,
+		})
+	}
+	// A field that is new and not here would not be tested.
+	for _, x := range []any{*v, v.Segments[0]} {
+		for i := range reflect.TypeOf(x).NumField() {
+			if reflect.ValueOf(x).Field(i).IsZero() {
+				t.Errorf("storetest fills no %T.%s", x, reflect.TypeOf(x).Field(i).Name)
+			}
+		}
+	}
+	return v
+}
+
+func unknown(t *testing.T, s store) {
+	s.holds(t, "nobody", nil)
+	s.delete(t, "nobody")
+	if seen := s.scan(t); len(seen) != 0 {
+		t.Errorf("an empty store holds %v", seen)
+	}
+}
+
+func roundTrip(t *testing.T, s store) {
+	for i, v := range []*sessionstate.Session{
+		session(t, 1),
+		session(t, math.MaxUint64),
+		// Nothing set but what a session cannot be without.
+		{Version: 2, Segments: []sessionstate.Segment{{}}},
+		// Before 1970.
+		{Version: 3, Seen: -1, Segments: []sessionstate.Segment{{From: math.MinInt64, Last: -1, UserAt: -62_135_596_800_000}}},
+		{Version: 4, Seen: math.MaxInt64, Segments: []sessionstate.Segment{{Mode: sessionstate.Automatic}, {Origin: sessionstate.ByIdentify}}},
+	} {
+		key := fmt.Sprint("key ", i)
+		s.swap(t, key, 0, v, true)
+		s.holds(t, key, v)
+		if got := s.scan(t)[key]; !reflect.DeepEqual(got, v) {
+			t.Errorf("scan:\n got  %+v\n want %+v", got, v)
+		}
+	}
+}
+
+func keys(t *testing.T, s store) {
+	all := []string{
+		"a", "A", "a ", "aa", "a\x00", "a\x00b", "\x00", "\x00\x00", "\xff", "\xff\xfe", "\xc3\x28", "\xc3", "ä", "a\u0308",
+		"a/b", "a:b", "a*", "{a}", "a\nb", "a'b", `a"b`, `a\b`, "%61", "..", strings.Repeat("k", 1000),
+	}
+	for i, key := range all {
+		// A key is a part of a larger buffer, which is used again.
+		buffer := []byte(key)
+		s.swap(t, string(buffer), 0, session(t, uint64(i+1)), true)
+		clear(buffer)
+	}
+	for i, key := range all {
+		s.holds(t, key, session(t, uint64(i+1)))
+	}
+	if seen := slices.Sorted(maps.Keys(s.scan(t))); !slices.Equal(seen, slices.Sorted(slices.Values(all))) {
+		t.Errorf("scan saw %q", seen)
+	}
+	s.delete(t, "a\x00")
+	s.holds(t, "a\x00", nil)
+	s.holds(t, "a", session(t, 1))
+	s.holds(t, "a\x00b", session(t, 6))
+}
+
+func swap(t *testing.T, s store) {
+	one, two := session(t, 10), session(t, 11)
+	two.Segments = two.Segments[:1]
+	s.swap(t, "key", 0, one, true)
+	s.swap(t, "key", 10, two, true)
+	s.holds(t, "key", two)
+	// Versions grow by any step.
+	three := session(t, 1<<60)
+	s.swap(t, "key", 11, three, true)
+	s.holds(t, "key", three)
+}
+
+func stale(t *testing.T, s store) {
+	other := session(t, 20)
+	s.swap(t, "key", 7, other, false)
+	s.holds(t, "key", nil)
+	one := session(t, 10)
+	s.swap(t, "key", 0, one, true)
+	for _, old := range []uint64{0, 9, 11, 20, math.MaxUint64} {
+		s.swap(t, "key", old, other, false)
+		s.holds(t, "key", one)
+	}
+	if seen := s.scan(t); len(seen) != 1 {
+		t.Errorf("the store holds %v", seen)
+	}
+}
+
+// together runs f in several goroutines that begin at once.
+func together(n int, f func(i int)) {
+	var begin, done sync.WaitGroup
+	begin.Add(1)
+	for i := range n {
+		done.Go(func() {
+			begin.Wait()
+			f(i)
+		})
+	}
+	begin.Done()
+	done.Wait()
+}
+
+func firstWins(t *testing.T, s store) {
+	var winners atomic.Int32
+	var winner atomic.Uint64
+	together(16, func(i int) {
+		v := session(t, uint64(100+i))
+		ok, err := s.CompareAndSwap(t.Context(), "key", 0, v, i%2 == 0)
+		if err != nil {
+			t.Errorf("compare and swap: %v", err)
+		}
+		if ok {
+			winners.Add(1)
+			winner.Store(v.Version)
+		}
+	})
+	if winners.Load() != 1 {
+		t.Fatalf("%d of 16 created the session", winners.Load())
+	}
+	s.holds(t, "key", session(t, winner.Load()))
+}
+
+func noUpdateIsLost(t *testing.T, s store) {
+	const workers, each = 8, 12
+	together(workers, func(worker int) {
+		// Two keys, so that stores that lock more than one are seen to.
+		key := []string{"even", "odd"}[worker%2]
+		for n := 0; n < each; {
+			v, err := s.Get(t.Context(), key)
+			if err != nil {
+				t.Errorf("get: %v", err)
+				return
+			}
+			next := &sessionstate.Session{Version: 1, Segments: []sessionstate.Segment{{ID: 1}}}
+			old := uint64(0)
+			if v != nil {
+				old = v.Version
+				next.Version = old + 1
+				next.Segments[0].ID = v.Segments[0].ID + 1
+			}
+			ok, err := s.CompareAndSwap(t.Context(), key, old, next, n%4 == 0)
+			if err != nil {
+				t.Errorf("compare and swap: %v", err)
+				return
+			}
+			if ok {
+				n++
+			}
+		}
+	})
+	const total = workers / 2 * each
+	for _, key := range []string{"even", "odd"} {
+		s.holds(t, key, &sessionstate.Session{Version: total, Segments: []sessionstate.Segment{{ID: total}}})
+	}
+}
+
+func deleted(t *testing.T, s store) {
+	s.swap(t, "key", 0, session(t, 10), true)
+	s.swap(t, "other", 0, session(t, 11), true)
+	s.delete(t, "key")
+	s.holds(t, "key", nil)
+	s.swap(t, "key", 10, session(t, 12), false)
+	s.holds(t, "key", nil)
+	s.delete(t, "key")
+	s.swap(t, "key", 0, session(t, 13), true)
+	s.holds(t, "key", session(t, 13))
+	s.holds(t, "other", session(t, 11))
+}
+
+func scan(t *testing.T, s store) {
+	want := map[string]*sessionstate.Session{}
+	for i := range uint64(500) {
+		key := fmt.Sprint("key ", i)
+		want[key] = session(t, i+1)
+		s.swap(t, key, 0, want[key], true)
+	}
+	if seen := s.scan(t); !reflect.DeepEqual(seen, want) {
+		t.Errorf("scan saw %d sessions, or others, of %d", len(seen), len(want))
+	}
+	s.delete(t, "key 7")
+	delete(want, "key 7")
+	if seen := s.scan(t); !reflect.DeepEqual(seen, want) {
+		t.Errorf("scan saw %d sessions, or others, of %d", len(seen), len(want))
+	}
+}
+
+func scanStops(t *testing.T, s store) {
+	for i := range uint64(50) {
+		s.swap(t, fmt.Sprint("key ", i), 0, session(t, i+1), true)
+	}
+	stop, calls := errors.New("stop"), 0
+	err := s.Scan(t.Context(), func(string, *sessionstate.Session) error {
+		if calls++; calls == 3 {
+			return stop
+		}
+		return nil
+	})
+	if err != stop || calls != 3 {
+		t.Errorf("scan returned %v after %d calls", err, calls)
+	}
+}
+
+// A scan sees what was there throughout, whatever else comes and goes.
+func scanAmongChanges(t *testing.T, s store) {
+	for i := range uint64(100) {
+		s.swap(t, fmt.Sprint("stays ", i), 0, session(t, i+1), true)
+	}
+	together(2, func(i int) {
+		if i == 0 {
+			for n := range uint64(100) {
+				s.swap(t, "comes and goes", 0, session(t, n+1), true)
+				s.delete(t, "comes and goes")
+			}
+			return
+		}
+		for range 5 {
+			stays := 0
+			for key := range s.scan(t) {
+				if strings.HasPrefix(key, "stays ") {
+					stays++
+				}
+			}
+			if stays != 100 {
+				t.Errorf("scan saw %d of 100", stays)
+			}
+		}
+	})
+}
+
+// A store may answer a cancelled request or refuse it, but not half.
+func cancelled(t *testing.T, s store) {
+	s.swap(t, "key", 0, session(t, 10), true)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if v, err := s.Get(ctx, "key"); err == nil && !reflect.DeepEqual(v, session(t, 10)) {
+		t.Errorf("get: %+v", v)
+	}
+	if err := s.Scan(ctx, func(string, *sessionstate.Session) error { return nil }); err != nil && !errors.Is(err, context.Canceled) {
+		t.Errorf("scan: %v", err)
+	}
+	want := session(t, 10)
+	if ok, err := s.CompareAndSwap(ctx, "key", 10, session(t, 11), true); err != nil && ok {
+		t.Errorf("compare and swap: %v and %v", ok, err)
+	} else if ok {
+		want = session(t, 11)
+	} else if err == nil {
+		t.Error("compare and swap: told that another change came first")
+	}
+	s.holds(t, "key", want)
+	if s.Delete(ctx, "key") == nil {
+		want = nil
+	}
+	s.holds(t, "key", want)
+}
