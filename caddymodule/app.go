@@ -55,10 +55,7 @@ const (
 // and changes nothing that a running configuration uses.
 func (a *App) Provision(ctx caddy.Context) (err error) {
 	a.logger = ctx.Logger()
-	if a.capacity, err = read("capacity", a.Capacity, parseCapacity, defaultCapacity); err != nil {
-		return err
-	}
-	if a.retention, err = read("retention", a.Retention, parseDuration, defaultRetention); err != nil {
+	if err := a.readOptions(); err != nil {
 		return err
 	}
 	var store any
@@ -75,6 +72,14 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 		return fmt.Errorf("store: %T is no session store", store)
 	}
 	a.lease, err = newLease(a.store.Identity(), a.logger)
+	return err
+}
+
+func (a *App) readOptions() (err error) {
+	if a.capacity, err = read("capacity", a.Capacity, parseCapacity, defaultCapacity); err != nil {
+		return err
+	}
+	a.retention, err = read("retention", a.Retention, parseDuration, defaultRetention)
 	return err
 }
 
