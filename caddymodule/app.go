@@ -85,13 +85,14 @@ func (a *App) readOptions() (err error) {
 
 // Start opens the store, and makes it as large as this configuration wants it.
 func (a *App) Start() error {
-	t, _, err := a.enter()
+	t, err := a.lease.enter()
 	if err != nil {
 		return err
 	}
 	defer a.lease.leave()
 	t.hold(a)
-	return nil
+	_, err = t.open(a)
+	return err
 }
 
 // Stop lets the table shrink to what the configurations that still run want.
@@ -118,17 +119,16 @@ func (a *App) drop() {
 
 // enter returns the open session table. The caller must call a.lease.leave when
 // it is done with it, if there was no error.
-func (a *App) enter() (*table, *sessionstate.Table, error) {
+func (a *App) enter() (*sessionstate.Table, error) {
 	t, err := a.lease.enter()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	opened, err := t.open(a)
 	if err != nil {
 		a.lease.leave()
-		return nil, nil, err
 	}
-	return t, opened, nil
+	return opened, err
 }
 
 // Interface guards

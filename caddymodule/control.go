@@ -40,7 +40,7 @@ func (h *Handler) serveControl(w http.ResponseWriter, r *http.Request, t target,
 	if body.decoded == nil {
 		return problem(w, r, http.StatusBadRequest, "the body is too large, or in an unknown or broken encoding")
 	}
-	_, table, err := h.app.enter()
+	table, err := h.app.enter()
 	if err != nil {
 		h.logger.Error("opening the session store", zap.Error(err))
 		return unavailable(w, r)
@@ -59,7 +59,7 @@ func (h *Handler) serveCurrent(w http.ResponseWriter, r *http.Request, request *
 	if key == "" {
 		return problem(w, r, http.StatusBadRequest, enrich.ErrNoID.Error())
 	}
-	_, table, err := h.app.enter()
+	table, err := h.app.enter()
 	if err != nil {
 		h.logger.Error("opening the session store", zap.Error(err))
 		return unavailable(w, r)

@@ -22,7 +22,7 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, next caddy
 	if body.decoded == nil {
 		return next.ServeHTTP(w, r)
 	}
-	_, table, err := h.app.enter()
+	table, err := h.app.enter()
 	if err != nil {
 		body.close()
 		h.logger.Error("opening the session store", zap.Error(err))
