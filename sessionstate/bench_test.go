@@ -68,22 +68,25 @@ func benchKeys() []string {
 	return keys
 }
 
-// Known sessions, looked up by all processors at once, next to a bare LRU with
-// as many entries: the table does a look-up and a transition in each turn.
+// spread runs look-ups of a million keys on all processors at once, neighbours
+// in time far from each other. begin makes the look-up of one goroutine.
+func spread(b *testing.B, keys []string, begin func() func(key string)) {
+	var goroutines atomic.Int64
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		look := begin()
+		for i := int(goroutines.Add(1)) * 7919; pb.Next(); i += 611_953 {
+			look(keys[i%million])
+		}
+	})
+}
+
+// Known sessions, next to a bare LRU with as many entries: the table does a
+// look-up and a transition each time.
 func BenchmarkKnown(b *testing.B) {
 	keys := benchKeys()
-	// each calls f with keys that are far from each other, in an order of its
-	// own for each goroutine.
-	var goroutine atomic.Int64
-	each := func(b *testing.B, f func(key string)) {
-		b.ReportAllocs()
-		b.RunParallel(func(pb *testing.PB) {
-			for i := int(goroutine.Add(1)) * 7919; pb.Next(); i += 611_953 {
-				f(keys[i%million])
-			}
-		})
-	}
-	b.Run("golang-lru", func(b *testing.B) {
+	b.Run("impl=golang-lru", func(b *testing.B) {
 		cache, err := lru.New[string, *Session](million)
 		if err != nil {
 			b.Fatal(err)
@@ -91,31 +94,30 @@ func BenchmarkKnown(b *testing.B) {
 		for _, key := range keys {
 			cache.Add(key, manual(b, &policy))
 		}
-		b.ResetTimer()
-		each(b, func(key string) {
-			if s, ok := cache.Get(key); !ok || s == nil {
-				b.Error("not there")
+		spread(b, keys, func() func(string) {
+			return func(key string) {
+				if s, ok := cache.Get(key); !ok || s == nil {
+					b.Error("not there")
+				}
 			}
 		})
 	})
 	for _, c := range []struct {
 		name  string
 		store Store
-	}{{"memory", memorystore.New()}, {"remote", newRemote()}} {
-		b.Run("table/"+c.name, func(b *testing.B) {
+	}{{"table", memorystore.New()}, {"table-over-remote", newRemote()}} {
+		b.Run("impl="+c.name, func(b *testing.B) {
 			// Room to spare: shards are not filled evenly.
 			table := NewTable(c.store, million*5/4, 0)
 			for _, key := range keys {
 				ask(b, table, key, startAt(base, 1))
 				ask(b, table, key, trackAt(base, 2))
 			}
-			b.ResetTimer()
-			ctx := context.Background()
-			b.ReportAllocs()
-			b.RunParallel(func(pb *testing.PB) {
+			spread(b, keys, func() func(string) {
 				events, decisions := []Event{trackAt(base+1, 3)}, make([]Decision, 1)
-				for i := int(goroutine.Add(1)) * 7919; pb.Next(); i += 611_953 {
-					if err := table.Apply(ctx, keys[i%million], base+1000, &policy, events, decisions); err != nil || decisions[0].Action != Stamp {
+				return func(key string) {
+					err := table.Apply(context.Background(), key, base+1000, &policy, events, decisions)
+					if err != nil || decisions[0].Action != Stamp {
 						b.Error(err, decisions[0])
 					}
 				}
@@ -124,34 +126,29 @@ func BenchmarkKnown(b *testing.B) {
 	}
 }
 
-// New sessions: the store is written, and from a million on each evicts
+// New sessions: each is written and, with half of the keys kept, soon evicts
 // another.
 func BenchmarkNew(b *testing.B) {
 	p := policy
 	p.Automatic = AutomaticProxy
 	keys := benchKeys()
-	b.Run("golang-lru", func(b *testing.B) {
+	b.Run("impl=golang-lru", func(b *testing.B) {
 		cache, err := lru.New[string, *Session](million / 2)
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.ReportAllocs()
-		var n atomic.Int64
-		b.RunParallel(func(pb *testing.PB) {
-			for pb.Next() {
-				cache.Add(keys[n.Add(1)%million], &Session{Version: 1, Segments: make([]Segment, 1)})
+		spread(b, keys, func() func(string) {
+			return func(key string) {
+				cache.Add(key, &Session{Version: 1, Segments: make([]Segment, 1)})
 			}
 		})
 	})
-	b.Run("table/memory", func(b *testing.B) {
+	b.Run("impl=table", func(b *testing.B) {
 		table := NewTable(memorystore.New(), million/2, 0)
-		ctx := context.Background()
-		b.ReportAllocs()
-		var n atomic.Int64
-		b.RunParallel(func(pb *testing.PB) {
+		spread(b, keys, func() func(string) {
 			events, decisions := []Event{trackAt(base, 1)}, make([]Decision, 1)
-			for pb.Next() {
-				if err := table.Apply(ctx, keys[n.Add(1)%million], base, &p, events, decisions); err != nil {
+			return func(key string) {
+				if err := table.Apply(context.Background(), key, base, &p, events, decisions); err != nil {
 					b.Error(err)
 				}
 			}

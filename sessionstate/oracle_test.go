@@ -1,7 +1,9 @@
 package sessionstate_test
 
 import (
+	"flag"
 	"fmt"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -36,7 +38,8 @@ import (
 //	D a late call changes its own stretch: turns that      late calls never change what   correct,
 //	  calls, identifies and cold starts began after it     is current; manual overrides   record
 //	  stay, and events that came before it are not asked   automatic
-//	  again. Only what was inferred from events in spite
+//	  again (one that would have ended its session did
+//	  not). Only what was inferred from events in spite
 //	  of it is dropped, with its mark.
 //	E an automatic session is where its events were        ids that were sent are never   join
 //	  when they came: a late one between two joins the     changed or merged
@@ -50,6 +53,20 @@ import (
 //	H of equal times the later arrival is newer: a retry   across requests the later      sorted
 //	  of a whole request is later than its own calls       arrival belongs to the newer
 //	I ids are unique among the turns that are known        every id in the timeline       generate
+
+// TestMain checks a thousand histories of each property where nobody has said
+// how many: they are small, and rare orders matter.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	said := os.Getenv("RAPID_CHECKS") != "" || testing.Short()
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "rapid.checks" })
+	if !said {
+		if err := flag.Set("rapid.checks", "1000"); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
 
 // base is the first moment of the histories: their times are small numbers
 // after it, so that many are equal.

@@ -542,8 +542,9 @@ func TestCacheAcrossTheShardThreshold(t *testing.T) {
 
 func TestShardedCacheIsBounded(t *testing.T) {
 	const capacity = 1 << 16
-	c := NewCache(capacity)
+	c := NewCache(2 * capacity)
 	fill(c, 0, 3*capacity)
+	c.Resize(capacity)
 	if c.Len() > capacity || c.Len() < capacity*9/10 || c.Len()+int(c.Evicted()) != 3*capacity {
 		t.Errorf("%d kept, %d evicted", c.Len(), c.Evicted())
 	}

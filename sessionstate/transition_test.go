@@ -501,6 +501,23 @@ func TestControlCallThatDoesNotFit(t *testing.T) {
 	k.current(t0+100, t0+70)
 }
 
+// Between two ends that are the oldest of a full timeline there is no place for
+// more than the second of them.
+func TestRestartThatDoesNotFit(t *testing.T) {
+	everyPolicy(t, func(t *testing.T, p Policy) {
+		k := newKey(t, p)
+		k.send(k.end(t0), k.end(t0+8))
+		for i := range int64(MaxSegments - 1) {
+			k.send(k.start(t0+10+10*i, 0))
+		}
+		open := k.coldStart(t0+4, true)
+		k.is(open, untouched)
+		k.unchanged(open, untouched)
+		k.unchanged(k.track(t0+9), cleared)
+		k.is(k.track(t0+10), first(t0+10))
+	})
+}
+
 func TestAutomaticSessionThatDoesNotFit(t *testing.T) {
 	k := full(t, Policy{Automatic: AutomaticProxy})
 	k.is(k.track(t0-1), untouched)
@@ -722,6 +739,19 @@ func TestColdStartInProxyMode(t *testing.T) {
 	k.is(k.coldStart(t0+40+day/2, false), first(t0+40+day/2))
 }
 
+func TestServersDoNotRestart(t *testing.T) {
+	everyPolicy(t, func(t *testing.T, p Policy) {
+		k := newKey(t, p)
+		k.send(k.start(t0, 1111111111), k.track(t0))
+		open := server(k.coldStart(t0+10, true))
+		open.Mobile = false
+		k.unchanged(open, stamped(1111111111))
+		k.send(k.end(t0 + 20))
+		open.Time, open.Message = t0+30, 99
+		k.unchanged(open, cleared)
+	})
+}
+
 func TestWebResumesWhenTheSDKOpensASession(t *testing.T) {
 	k := newKey(t, Policy{})
 	k.send(k.start(t0, 1111111111), k.track(t0), k.end(t0+10))
@@ -773,6 +803,13 @@ func TestAutomaticCutoff(t *testing.T) {
 	k.is(k.track(t0+50*minute+1), first(t0+50*minute+1))
 	// It bounds the past as well.
 	k.is(k.track(t0-1), first(t0-1))
+	// A session that was cut short is no longer than that.
+	k = proxy(t)
+	k.p.Cutoff = 50 * minute
+	k.send(k.track(t0), k.track(t0+25*minute), k.track(t0+50*minute))
+	k.send(k.end(t0 + 20*minute))
+	k.is(k.track(t0-30*minute), stamped(t0))
+	k.is(k.track(t0-30*minute-1), first(t0-30*minute-1))
 }
 
 func TestAutomaticLateEvents(t *testing.T) {
@@ -808,6 +845,96 @@ func TestStartReplacesAnAutomaticSession(t *testing.T) {
 	k.current(t0+hour, 1111111111)
 }
 
+// Requests of one page overtake each other: what an event began because no call
+// was known yet gives way to the call.
+func TestStartOvertakenByAnEvent(t *testing.T) {
+	k := proxy(t)
+	overtaking := k.track(t0 + 100)
+	k.is(overtaking, first(t0+100))
+	k.is(k.start(t0, 0), answered(t0))
+	k.is(k.track(t0+101), first(t0))
+	k.unchanged(overtaking, stamped(t0))
+	k.current(t0+100, t0)
+
+	k = newKey(t, Policy{})
+	k.send(k.end(t0))
+	k.is(k.sdkStart(t0+100), untouched)
+	k.is(k.start(t0+50, 0), answered(t0+50))
+	k.is(k.track(t0+101), first(t0+50))
+}
+
+func TestEndOvertakenByAnEvent(t *testing.T) {
+	k := proxy(t)
+	k.is(k.track(t0+100), first(t0+100))
+	k.is(k.track(t0+hour), first(t0+hour))
+	k.is(k.end(t0), answered(0))
+	k.unchanged(k.track(t0+101), cleared)
+	k.is(k.track(t0+hour+1), stamped(t0+hour)) // longer after the end than the timeout
+
+	// Also where it is the second one.
+	k = proxy(t)
+	k.send(k.end(t0))
+	k.is(k.track(t0+40*minute), first(t0+40*minute))
+	k.is(k.end(t0+20*minute), answered(0))
+	k.unchanged(k.track(t0+41*minute), cleared)
+
+	// An SDK's resumption is newer than the end, whenever that arrives.
+	k = newKey(t, Policy{})
+	k.send(k.end(t0), k.sdkStart(t0+100))
+	k.is(k.end(t0+50), answered(0))
+	k.unchanged(k.track(t0+101), untouched)
+	k.unchanged(k.track(t0+60), cleared)
+}
+
+func TestLateStartLeavesWhatWasSaidAfterIt(t *testing.T) {
+	for name, after := range map[string]func(k *key){
+		"a call":       func(k *key) { k.send(k.start(t0+100, 1111111111)) },
+		"a cold start": func(k *key) { k.send(k.end(t0-10), k.coldStart(t0+100, true)) },
+		"an identify": func(k *key) {
+			k.send(by(k.start(t0-10, 0), alice), k.identify(t0+100, bob))
+		},
+		"a second end, and a session after it": func(k *key) {
+			k.send(k.end(t0-10), k.end(t0+10), k.sdkStart(t0+hour), k.track(t0+hour+1))
+		},
+	} {
+		everyPolicy(t, func(t *testing.T, p Policy) {
+			t.Log(name)
+			k := newKey(t, p)
+			after(k)
+			probe := k.track(t0 + 2*hour)
+			if name == "a second end, and a session after it" {
+				probe.Time = t0 + hour + 2
+			}
+			k.send(probe)
+			want := Current(k.s, probe.Time, &k.p)
+			k.send(k.start(t0, 0))
+			k.is(k.track(t0+1), first(t0))
+			k.current(probe.Time, want)
+			if got := k.send(k.track(probe.Time))[0]; got.SessionID != want || got.Start {
+				t.Errorf("%s: %+v, want session %d", name, got, want)
+			}
+		})
+	}
+}
+
+// What is older than all that is known is not guessed at, even if there is room.
+func TestRepeatOfAForgottenStart(t *testing.T) {
+	k := proxy(t)
+	start := k.start(t0, 0)
+	k.send(start, k.end(t0+1))
+	for i := range int64(MaxSegments) {
+		k.is(k.track(t0+(1+i)*hour), first(t0+(1+i)*hour))
+	}
+	k.unchanged(start, answered(t0))
+	k.current(t0+MaxSegments*hour, t0+MaxSegments*hour)
+	k.unchanged(k.track(t0+1), untouched)
+	// A call makes room by dropping the sessions that it should have prevented.
+	k.is(k.start(t0+hour+1, 0), answered(t0+hour+1))
+	k.unchanged(start, answered(t0))
+	k.unchanged(k.track(t0+1), untouched)
+	k.current(t0+day, t0+hour+1)
+}
+
 func TestAutomaticAfterEnd(t *testing.T) {
 	k := proxy(t)
 	k.is(k.track(t0), first(t0))
@@ -834,6 +961,28 @@ func TestResetOfAnAutomaticSession(t *testing.T) {
 	k.is(k.track(t0+2*minute), first(t0+minute))
 	k.unchanged(k.reset(t0+hour), answered(0)) // timed out
 	k.is(k.track(t0+hour), first(t0+hour))
+}
+
+// What a call began has its start there: an earlier event is not in it, also
+// where late calls have taken away the session that it was in.
+func TestNothingJoinsARenewedSessionFromBefore(t *testing.T) {
+	k := proxy(t)
+	k.is(k.track(t0), first(t0))
+	k.is(k.reset(t0+3*minute), answered(t0+3*minute))
+	k.is(k.start(t0+minute, 1111111111), answered(1111111111))
+	k.is(k.coldStart(t0+2*minute, true), first(t0+2*minute))
+	k.is(k.track(t0+3*minute), first(t0+3*minute))
+}
+
+func TestNothingJoinsAcrossAnEnd(t *testing.T) {
+	k := proxy(t)
+	k.send(k.end(t0), k.end(t0+5*minute))
+	k.is(k.coldStart(t0+6*minute, true), first(t0+6*minute))
+	k.is(k.coldStart(t0+2*minute, true), first(t0+2*minute))
+	k.unchanged(k.track(t0+minute), cleared)
+	k.is(k.track(t0+3*minute), stamped(t0+2*minute))
+	k.unchanged(k.track(t0+5*minute), cleared)
+	k.is(k.track(t0+7*minute), stamped(t0+6*minute))
 }
 
 func TestIdentifyInAnAutomaticSession(t *testing.T) {
