@@ -30,10 +30,10 @@ func Control(ctx context.Context, table *sessionstate.Table, r *Request, body []
 	if !w.parse(r, body) {
 		return 0, ErrBody
 	}
-	s, ok := w.extract(r, 0)
-	if !ok {
+	if !w.extract(r, 0) {
 		return 0, ErrNoID
 	}
+	s := &w.subjects[0]
 	if s.invalidID != nil {
 		return 0, s.invalidID
 	}

@@ -112,9 +112,7 @@ func (w *work) parse(r *Request, body []byte) bool {
 
 func (w *work) enrich(ctx context.Context, table *sessionstate.Table, r *Request) Result {
 	for i := range w.payload.messages {
-		if s, ok := w.extract(r, i); ok {
-			w.subjects = append(w.subjects, s)
-		}
+		w.extract(r, i)
 	}
 	result := Result{}
 	result.Untouched = len(w.payload.messages) - len(w.subjects)

@@ -20,22 +20,25 @@ type subject struct {
 	decision sessionstate.Decision
 }
 
-// extract reads what a message means to its session. It returns false for a
-// message that is not the proxy's business: of another type, of a job, without
-// ids, or with a context that nothing can be put into.
-func (w *work) extract(r *Request, index int) (s subject, ok bool) {
+// extract appends what a message means to its session to w.subjects. It returns
+// false for a message that is not the proxy's business: of another type, of a
+// job, without ids, or with a context that nothing can be put into.
+func (w *work) extract(r *Request, index int) (ok bool) {
 	b, m := w.payload.body, &w.payload.messages[index]
 	kind, track, known := w.kind(r, m)
 	if !known || !r.Endpoint.Control() && hasJob(b, m) || m.contextKind == contextOther && !kind.Control() {
-		return s, false
+		return false
 	}
-	s.index = int32(index)
+	n := len(w.subjects)
+	w.subjects = append(w.subjects, subject{index: int32(index)})
+	s := &w.subjects[n]
 	e := &s.event
 	e.Kind = kind
 	channel := textOf(m.channel.of(b))
 	e.Server = string(channel) == "server"
-	if !w.appendKey(&s, r, m) {
-		return s, false
+	if !w.appendKey(s, r, m) {
+		w.subjects = w.subjects[:n]
+		return false
 	}
 	sent := m.sentAt
 	if isNull(b, sent) {
@@ -57,13 +60,13 @@ func (w *work) extract(r *Request, index int) (s subject, ok bool) {
 			}
 			e.ID, s.invalidID = parseSessionID(id.of(b))
 		}
-		return s, true
+		return true
 	}
 	w.ownFields(e, m)
 	e.Mobile = string(channel) == "mobile" || isMobileLibrary(textOf(m.libraryName.of(b)))
 	e.ColdStart = track && string(textOf(m.event.of(b))) == "Application Opened" &&
 		string(find(b, m.properties, nameFromBackground).of(b)) == "false"
-	return s, true
+	return true
 }
 
 // ownFields notes what the SDK itself put into the context.
@@ -196,7 +199,7 @@ func (w *work) appendKey(s *subject, r *Request, m *message) bool {
 	start := len(w.keys)
 	w.keys = appendKey(w.keys, kind, r.WriteKey, id)
 	s.key = span{int32(start), int32(len(w.keys))}
-	if n := len(w.subjects); n > 0 {
+	if n := len(w.subjects) - 1; n > 0 {
 		// The messages of a batch are mostly of one user.
 		if last := w.subjects[n-1].key; string(last.of(w.keys)) == string(s.key.of(w.keys)) {
 			w.keys, s.key = w.keys[:start], last
