@@ -1,0 +1,287 @@
+package ruddersession_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// sessionCase is a worked example of the rules: requests in a row, to a handler
+// with an empty table.
+type sessionCase struct {
+	Name, Rule, Config string
+	Steps              []caseStep
+}
+
+type caseStep struct {
+	Send struct {
+		Path     string
+		WriteKey *string
+		Body     json.RawMessage // sent as compact JSON
+		Raw      *string         // sent as it is
+		Gzip     bool
+		Headers  map[string]string
+	}
+	UpstreamStatus int
+	Status         int
+	Response       json.RawMessage
+	Upstream       []struct {
+		Path string
+		Body json.RawMessage // equal as JSON; or "unchanged", "any"
+		Raw  *string         // equal as bytes
+	}
+}
+
+// TestCases runs every case of testdata/cases.
+func TestCases(t *testing.T) {
+	files, err := filepath.Glob("testdata/cases/*.json")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("cases: %v %v", files, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		decoder := json.NewDecoder(bytes.NewReader(text))
+		decoder.DisallowUnknownFields()
+		var cases []sessionCase
+		if err := decoder.Decode(&cases); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		for _, c := range cases {
+			t.Run(filepath.Base(file)+"/"+c.Name, func(t *testing.T) {
+				p := run(t, setup{session: c.Config})
+				ids := placeholders{}
+				for i := range c.Steps {
+					if !p.runStep(t, &c.Steps[i], ids) {
+						t.Fatalf("step %d (rule %s)", i+1, c.Rule)
+					}
+				}
+			})
+		}
+	}
+}
+
+func (p *proxy) runStep(t *testing.T, s *caseStep, ids placeholders) bool {
+	t.Helper()
+	now := p.now
+	r := request{path: s.Send.Path, header: http.Header{}, received: now}
+	p.now = now.Add(time.Millisecond)
+	if s.Send.WriteKey != nil {
+		r.writeKey = *s.Send.WriteKey
+	}
+	for name, value := range s.Send.Headers {
+		r.header.Set(name, value)
+	}
+	if s.Send.Raw != nil {
+		r.body = fill(*s.Send.Raw, now)
+	} else {
+		r.body = compact(t, fill(string(s.Send.Body), now))
+	}
+	if s.Send.Gzip {
+		r.body = zip(t, r.body)
+		r.header.Set("Content-Encoding", "gzip")
+	}
+	p.plane.reply(http.StatusOK, "ok")
+	if s.UpstreamStatus != 0 {
+		p.plane.reply(s.UpstreamStatus, "refused\n")
+	}
+	got := p.send(t, r)
+	arrivals := p.plane.take()
+
+	if got.status != s.Status {
+		t.Errorf("status %d (%s), want %d", got.status, got.body, s.Status)
+	}
+	if s.UpstreamStatus != 0 && got.body != "refused\n" {
+		t.Errorf("the data plane's answer came as %q", got.body)
+	}
+	if s.Response != nil {
+		ids.compareResponse(t, got.body, s.Response)
+	}
+	if s.Upstream == nil {
+		return !t.Failed()
+	}
+	if len(arrivals) != len(s.Upstream) {
+		t.Errorf("%d requests reached the data plane, want %d", len(arrivals), len(s.Upstream))
+		for _, a := range arrivals {
+			t.Logf("%s %s", a.URI, a.Body)
+		}
+		return false
+	}
+	for i, want := range s.Upstream {
+		a := arrivals[i]
+		if a.URI != want.Path || a.Err != nil {
+			t.Errorf("upstream %s (%v), want %s", a.URI, a.Err, want.Path)
+		}
+		switch {
+		case want.Raw != nil && *want.Raw != "unchanged":
+			if text := fill(*want.Raw, now); string(a.Body) != text {
+				t.Errorf("upstream\n%q, want\n%q", a.Body, text)
+			}
+		case want.Raw != nil, string(want.Body) == `"unchanged"`:
+			if string(a.Body) != r.body || a.Header.Get("Content-Encoding") != r.header.Get("Content-Encoding") {
+				t.Errorf("upstream\n%q, sent\n%q", a.Body, r.body)
+			}
+		case string(want.Body) != `"any"`:
+			ids.compare(t, "upstream", decodeJSON(t, fill(string(want.Body), now)), decodeJSON(t, unzip(t, a)))
+		}
+	}
+	return !t.Failed()
+}
+
+var inText = regexp.MustCompile(`\$now|\$ago:\d+|\$pad:\d+`)
+
+// fill replaces what stands for a moment, or for much text.
+func fill(text string, now time.Time) string {
+	const layout = "2006-01-02T15:04:05.000Z"
+	return inText.ReplaceAllStringFunc(text, func(name string) string {
+		name, number, _ := strings.Cut(name, ":")
+		n, _ := strconv.Atoi(number)
+		switch name {
+		case "$pad":
+			return strings.Repeat("x", n)
+		default:
+			return now.Add(-time.Duration(n) * time.Second).UTC().Format(layout)
+		}
+	})
+}
+
+// placeholders has the session ids that $s1, $s2 … stand for in a case.
+type placeholders map[string]string
+
+var generated = regexp.MustCompile(`^[1-9]\d{9,15}$`)
+
+// bind reports whether a number can be what a placeholder stands for.
+func (p placeholders) bind(name string, id json.Number) bool {
+	if known, ok := p[name]; ok {
+		return known == id.String()
+	}
+	for _, other := range p {
+		if other == id.String() {
+			return false
+		}
+	}
+	p[name] = id.String()
+	return generated.MatchString(id.String())
+}
+
+func (p placeholders) compareResponse(t *testing.T, got string, want json.RawMessage) {
+	t.Helper()
+	var text string
+	if json.Unmarshal(want, &text) == nil {
+		if got != text {
+			t.Errorf("response %q, want %q", got, text)
+		}
+		return
+	}
+	p.compare(t, "response", decodeJSON(t, string(want)), decodeJSON(t, got))
+}
+
+// compare compares two JSON values.
+func (p placeholders) compare(t *testing.T, at string, want, got any) {
+	t.Helper()
+	switch want := want.(type) {
+	case map[string]any:
+		got, ok := got.(map[string]any)
+		if !ok {
+			break
+		}
+		for key := range got {
+			if _, ok := want[key]; !ok {
+				t.Errorf("%s.%s is %v, should not be", at, key, got[key])
+			}
+		}
+		for key, value := range want {
+			if _, ok := got[key]; !ok {
+				t.Errorf("%s.%s is missing", at, key)
+				continue
+			}
+			p.compare(t, at+"."+key, value, got[key])
+		}
+		return
+	case []any:
+		got, ok := got.([]any)
+		if !ok || len(got) != len(want) {
+			break
+		}
+		for i := range want {
+			p.compare(t, fmt.Sprintf("%s[%d]", at, i), want[i], got[i])
+		}
+		return
+	case string:
+		if id, ok := got.(json.Number); ok && strings.HasPrefix(want, "$s") {
+			if p.bind(want, id) {
+				return
+			}
+			t.Errorf("%s is %v, want %s of %v", at, id, want, p)
+			return
+		}
+		if want == got {
+			return
+		}
+	default:
+		if want == got {
+			return
+		}
+	}
+	t.Errorf("%s is %v, want %v", at, got, want)
+}
+
+func decodeJSON(t *testing.T, text string) (v any) {
+	t.Helper()
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	if err := decoder.Decode(&v); err != nil {
+		t.Errorf("%v in %q", err, text)
+	}
+	return v
+}
+
+func compact(t *testing.T, text string) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := json.Compact(&b, []byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func zip(t *testing.T, text string) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	io.WriteString(w, text)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// unzip returns the body of a request as the data plane reads it.
+func unzip(t *testing.T, a *arrival) string {
+	t.Helper()
+	if a.Header.Get("Content-Encoding") != "gzip" {
+		return string(a.Body)
+	}
+	r, err := gzip.NewReader(bytes.NewReader(a.Body))
+	if err != nil {
+		t.Error(err)
+		return ""
+	}
+	text, err := io.ReadAll(r)
+	if err != nil {
+		t.Error(err)
+	}
+	return string(text)
+}

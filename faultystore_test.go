@@ -1,0 +1,161 @@
+package ruddersession_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap"
+
+	"github.com/rudder-session/rudder-session/caddymodule"
+	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/memorystore"
+)
+
+func init() {
+	caddy.RegisterModule((*faultyModule)(nil))
+}
+
+// faultyModule is a store that fails as a test wants it to:
+//
+//	store test_faulty NAME
+type faultyModule struct{ Name string }
+
+func (*faultyModule) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "rudder_session.stores.test_faulty", New: func() caddy.Module { return new(faultyModule) }}
+}
+
+func (m *faultyModule) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	if !d.Args(&m.Name) {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+func (m *faultyModule) Identity() string { return "faulty " + m.Name }
+
+func (m *faultyModule) Open(*zap.Logger) (sessionstate.Store, error) {
+	f, _ := faulties.Load(m.Name)
+	return f.(*faults).open()
+}
+
+var (
+	_ caddymodule.StoreModule = (*faultyModule)(nil)
+	_ caddyfile.Unmarshaler   = (*faultyModule)(nil)
+)
+
+// faulties has the faults of each test, by name.
+var faulties sync.Map
+
+var faultiesMade atomic.Int32
+
+var errFaulty = errors.New("connect: connection refused")
+
+// faults says what a test's stores do, and counts what is done to them.
+type faults struct {
+	t    *testing.T
+	name string
+	// reads, writes and opens: these fail. losses: so many writes lose a race
+	// against nobody. stalls: calls hang until their deadline.
+	reads, writes, opens, stalls atomic.Bool
+	losses                       atomic.Int32
+	// only bounds failures to keys that contain it.
+	only                    atomic.Pointer[string]
+	opened, closed, written atomic.Int32
+}
+
+func newFaults(t *testing.T) *faults {
+	f := &faults{t: t, name: fmt.Sprint(t.Name(), faultiesMade.Add(1))}
+	faulties.Store(f.name, f)
+	t.Cleanup(func() {
+		if opened, closed := f.opened.Load(), f.closed.Load(); opened != closed {
+			t.Errorf("%d stores were opened, %d closed", opened, closed)
+		}
+		faulties.Delete(f.name)
+	})
+	return f
+}
+
+// option is the line of the global option that uses these stores.
+func (f *faults) option() string { return "store test_faulty `" + f.name + "`" }
+
+func (f *faults) open() (sessionstate.Store, error) {
+	if f.opens.Load() {
+		return nil, errFaulty
+	}
+	f.opened.Add(1)
+	s := &faultyStore{faults: f, memory: memorystore.New()}
+	s.memory.Resize(1000)
+	return s, nil
+}
+
+// faultyStore is no Resident: there is a cache before it, as before a disk.
+type faultyStore struct {
+	*faults
+	memory *memorystore.Store
+	shut   atomic.Bool
+}
+
+func (s *faultyStore) call(ctx context.Context, key string, fails *atomic.Bool) error {
+	if s.shut.Load() {
+		s.t.Error("a store was used after it was closed")
+	}
+	if only := s.only.Load(); only != nil && !strings.Contains(key, *only) {
+		return nil
+	}
+	if s.stalls.Load() {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	if fails.Load() {
+		return errFaulty
+	}
+	return nil
+}
+
+func (s *faultyStore) Get(ctx context.Context, key string) (*sessionstate.Session, error) {
+	if err := s.call(ctx, key, &s.reads); err != nil {
+		return nil, err
+	}
+	return s.memory.Get(ctx, key)
+}
+
+func (s *faultyStore) CompareAndSwap(ctx context.Context, key string, old uint64, next *sessionstate.Session, durable bool) (bool, error) {
+	if err := s.call(ctx, key, &s.writes); err != nil {
+		return false, err
+	}
+	if s.losses.Add(-1) >= 0 {
+		return false, nil
+	}
+	s.written.Add(1)
+	return s.memory.CompareAndSwap(ctx, key, old, next, durable)
+}
+
+func (s *faultyStore) Delete(ctx context.Context, key string) error {
+	if err := s.call(ctx, key, &s.writes); err != nil {
+		return err
+	}
+	return s.memory.Delete(ctx, key)
+}
+
+func (s *faultyStore) Scan(ctx context.Context, fn func(string, *sessionstate.Session) error) error {
+	if err := s.call(ctx, "", &s.reads); err != nil {
+		return err
+	}
+	return s.memory.Scan(ctx, fn)
+}
+
+func (s *faultyStore) Close() error {
+	if s.shut.Swap(true) {
+		s.t.Error("a store was closed twice")
+	}
+	s.closed.Add(1)
+	return nil
+}

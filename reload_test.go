@@ -1,0 +1,272 @@
+package ruddersession_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// current asks which session of wk1 is current.
+func (p *proxy) current(t *testing.T, anonymousID string) string {
+	t.Helper()
+	got := p.send(t, request{method: http.MethodGet, path: "/v1/session?anonymousId=" + anonymousID, writeKey: "wk1"})
+	var answer struct{ SessionID json.Number }
+	if err := json.Unmarshal([]byte(got.body), &answer); err != nil || got.status != http.StatusOK {
+		t.Fatalf("session: %d %q", got.status, got.body)
+	}
+	return answer.SessionID.String()
+}
+
+func (p *proxy) mustLoad(t *testing.T, s setup) {
+	t.Helper()
+	if err := p.load(t, s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// capacity is the global option with this line more.
+func capacity(n int, more string) string {
+	return fmt.Sprintf("rudder_session {\n\tcapacity %d\n%s\n}", n, more)
+}
+
+func TestSessionsSurviveReloads(t *testing.T) {
+	p := run(t, setup{})
+	p.start(t, "a1", id1)
+	p.post(t, "/v1/track", event("a1", "m1"))
+	p.expect(t, "1234567890!")
+	for _, s := range []setup{
+		{}, {session: "automatic proxy"}, {session: "automatic off\nwrite_keys wk1"}, {global: capacity(5, "")},
+		{global: "rudder_session {\n\tretention 10d\n}"}, {site: "handle {\n" + directives + "\n}"}, {},
+	} {
+		p.mustLoad(t, s)
+		p.post(t, "/v1/track", event("a1", "m1"))
+		p.post(t, "/v1/track", event("a1", "m2"))
+		p.expect(t, "1234567890!", "1234567890")
+	}
+	// What no configuration uses any more is forgotten.
+	p.mustLoad(t, setup{site: "reverse_proxy $UPSTREAM"})
+	serving.wait(0)
+	p.mustLoad(t, setup{})
+	p.post(t, "/v1/track", event("a1", "m3"))
+	p.expect(t, "")
+}
+
+func TestCapacityChanges(t *testing.T) {
+	p := run(t, setup{global: capacity(3, "")})
+	for i := range 3 {
+		p.start(t, fmt.Sprint("a", i), id1)
+	}
+	p.post(t, "/v1/track", event("a0", "m1")) // a1 is now the one not used for longest
+	p.mustLoad(t, setup{global: capacity(2, "")})
+	if got := [3]string{p.current(t, "a1"), p.current(t, "a2"), p.current(t, "a0")}; got != [3]string{"", "1234567890", "1234567890"} {
+		t.Errorf("kept %q", got)
+	}
+	p.start(t, "a3", id1)
+	if got := [3]string{p.current(t, "a2"), p.current(t, "a0"), p.current(t, "a3")}; got != [3]string{"", "1234567890", "1234567890"} {
+		t.Errorf("kept %q", got)
+	}
+	p.mustLoad(t, setup{global: capacity(4, "")})
+	p.start(t, "a4", id1)
+	p.start(t, "a5", id1)
+	for _, anonymousID := range []string{"a0", "a3", "a4", "a5"} {
+		if p.current(t, anonymousID) == "" {
+			t.Errorf("%s was forgotten", anonymousID)
+		}
+	}
+}
+
+// TestFailingReload: a configuration that does not start leaves the table, and
+// its capacity, as they were.
+func TestFailingReload(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for name, more := range map[string]string{
+		"port in use":      "http://:" + fmt.Sprint(taken.Addr().(*net.TCPAddr).Port) + " {\n\trespond ok\n}",
+		"does not provide": "http://:$PORT2 {\n\t@x path_regexp (\n\trespond @x ok\n}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, other := newFaults(t), newFaults(t)
+			for _, option := range []string{"", f.option()} {
+				p := run(t, setup{global: capacity(3, option)})
+				for i := range 3 {
+					p.start(t, fmt.Sprint("a", i), id1)
+				}
+				// Caddy starts and cleans up apps in any order.
+				for range 20 {
+					if p.load(t, setup{global: capacity(1, option), session: "automatic off", more: more}) == nil {
+						t.Fatal("it was loaded")
+					}
+					if p.load(t, setup{global: capacity(1, other.option()), more: more}) == nil {
+						t.Fatal("it was loaded")
+					}
+				}
+				if opened, closed := other.opened.Load(), other.closed.Load(); opened != closed {
+					t.Errorf("%d stores were opened, %d closed", opened, closed)
+				}
+				for i := range 3 {
+					p.post(t, "/v1/track", event(fmt.Sprint("a", i), "m1"))
+				}
+				p.expect(t, "1234567890!", "1234567890!", "1234567890!")
+				p.start(t, "a3", id1)
+				if option == "" && p.current(t, "a0") != "" {
+					t.Error("the capacity is larger than it was")
+				}
+				p.mustLoad(t, setup{global: capacity(3, option)})
+				p.post(t, "/v1/track", event("a3", "m2"))
+				p.expect(t, "1234567890!")
+			}
+		})
+	}
+}
+
+// TestReloadUnderRequests reloads while requests are at different points of
+// their way: the old store serves them, and is closed after the last.
+func TestReloadUnderRequests(t *testing.T) {
+	for _, next := range []string{"same", "memory", "none"} {
+		t.Run(next, func(t *testing.T) {
+			f := newFaults(t)
+			s := setup{global: capacity(10, f.option())}
+			p := run(t, s)
+			p.start(t, "a1", id1)
+			serving.reset()
+
+			// One waits at the data plane, which then refuses it.
+			arrived, answer := make(chan struct{}), make(chan struct{})
+			p.plane.replyWith(func(a *arrival) (int, string) {
+				if strings.Contains(string(a.Body), "m1") {
+					close(arrived)
+					<-answer
+					return http.StatusBadRequest, "refused\n"
+				}
+				return http.StatusOK, "ok"
+			})
+			received := p.now
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				got, err := p.try(request{path: "/v1/track", writeKey: "wk1", body: event("a1", "m1"), received: received})
+				if err != nil || got.status != http.StatusBadRequest {
+					t.Errorf("%d %v", got.status, err)
+				}
+			}()
+			<-arrived
+			// Another has not sent its body.
+			body := event("a1", "m2")
+			c := p.dial(t)
+			io.WriteString(c, head("/v1/track", fmt.Sprintf("Content-Length: %d\r\n", len(body))))
+			serving.waitBegun(2)
+
+			switch next {
+			case "memory":
+				s = setup{}
+			case "none":
+				s = setup{site: "reverse_proxy $UPSTREAM"}
+			}
+			p.mustLoad(t, s)
+			if f.closed.Load() > 0 {
+				t.Error("the store was closed under a request")
+			}
+			close(answer)
+			<-done
+			io.WriteString(c, body)
+			response := make([]byte, len("HTTP/1.1 200"))
+			if _, err := io.ReadFull(c, response); err != nil || string(response) != "HTTP/1.1 200" {
+				t.Errorf("answer %q %v", response, err)
+			}
+			serving.wait(2)
+			if next != "same" && f.closed.Load() == 0 {
+				t.Error("the store was not closed")
+			}
+			if next == "same" {
+				// m1 was refused, so m2 has the start mark.
+				p.expect(t, "1234567890!", "1234567890!")
+			}
+		})
+	}
+}
+
+// TestReloadStorm reloads again and again while clients send events of a
+// session: every event that is answered has been in it.
+func TestReloadStorm(t *testing.T) {
+	const reloads, clients = 60, 12
+	for _, store := range []string{"memory", "test_faulty"} {
+		t.Run(store, func(t *testing.T) {
+			option := ""
+			if store != "memory" {
+				option = newFaults(t).option()
+			}
+			p := run(t, setup{global: capacity(100, option)})
+			p.client.Transport.(*http.Transport).MaxIdleConnsPerHost = clients
+			for c := range clients {
+				p.start(t, fmt.Sprint("a", c), int64(id1+c))
+			}
+			serving.reset()
+			received := p.now
+			var stop atomic.Bool
+			var answered, lost atomic.Int32
+			var group sync.WaitGroup
+			for c := range clients {
+				group.Go(func() {
+					anonymousID := fmt.Sprint("a", c)
+					for i := 0; !stop.Load(); i++ {
+						// A connection may be lost where one listener takes over
+						// from another: the SDK sends the event again.
+						for {
+							got, err := p.try(request{path: "/v1/track", writeKey: "wk1", body: event(anonymousID, fmt.Sprint("m", i)), received: received})
+							if err == nil && (got.status != http.StatusOK || got.body != "ok") {
+								t.Errorf("answered %d %q", got.status, got.body)
+							}
+							if err == nil {
+								answered.Add(1)
+								break
+							}
+							if lost.Add(1); stop.Load() {
+								return
+							}
+						}
+					}
+				})
+			}
+			for i := range reloads {
+				serving.waitBegun(i * clients)
+				s := setup{global: capacity(100+i%2, option), session: []string{"", "automatic off", "automatic proxy"}[i%3]}
+				if err := p.load(t, s); err != nil {
+					t.Error(err)
+					break
+				}
+			}
+			stop.Store(true)
+			group.Wait()
+			marks := map[string]string{}
+			arrived := map[string]bool{}
+			for _, m := range messages(t, p.plane.take()...) {
+				var c int
+				fmt.Sscanf(m.AnonymousID, "a%d", &c)
+				id, marked := strings.CutSuffix(m.session(), "!")
+				if id != fmt.Sprint(id1+c) {
+					t.Errorf("%s %s has session %q", m.AnonymousID, m.MessageID, m.session())
+				}
+				arrived[m.AnonymousID+" "+m.MessageID] = true
+				if other, ok := marks[m.AnonymousID]; marked && ok && other != m.MessageID {
+					t.Errorf("%s has start marks on %s and %s", m.AnonymousID, other, m.MessageID)
+				}
+				if marked {
+					marks[m.AnonymousID] = m.MessageID
+				}
+			}
+			if len(arrived) != int(answered.Load()) || len(marks) != clients {
+				t.Errorf("%d events answered, %d arrived, %d start marks", answered.Load(), len(arrived), len(marks))
+			}
+			t.Logf("%d events answered, %d connections lost", answered.Load(), lost.Load())
+		})
+	}
+}
