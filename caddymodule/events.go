@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"context"
-	"errors"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -50,8 +49,7 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, next caddy
 		return next.ServeHTTP(w, r)
 	}
 	recorder := caddyhttp.NewResponseRecorder(w, nil, nil)
-	err = next.ServeHTTP(recorder, r)
-	if refused(recorder.Status(), err) {
+	if err = next.ServeHTTP(recorder, r); err == nil && refused(recorder.Status()) && r.Context().Err() == nil {
 		h.release(r, table, result.Marks)
 	}
 	return err
@@ -61,14 +59,17 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, next caddy
 // forwarded.
 func (h *Handler) rejects() bool { return h.reject && !h.Shadow }
 
-// refused reports whether the data plane has refused the events for good, so
-// that no SDK sends them again.
-func refused(status int, err error) bool {
-	var handlerErr caddyhttp.HandlerError
-	if errors.As(err, &handlerErr) {
-		status = handlerErr.StatusCode
+// statusClientGone is what Caddy itself answers where a client did not wait.
+const statusClientGone = 499
+
+// refused reports whether a data plane that answers so has refused the events
+// for good, and no SDK sends them again.
+func refused(status int) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusTooManyRequests, statusClientGone:
+		return false
 	}
-	return status >= 400 && status < 500 && status != http.StatusRequestTimeout && status != http.StatusTooManyRequests
+	return status >= 400 && status < 500
 }
 
 // release frees the start marks of events that were refused for good.
