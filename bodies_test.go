@@ -2,6 +2,7 @@ package ruddersession_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -149,6 +150,31 @@ func TestAbort(t *testing.T) {
 		p.post(t, "/v1/track", event("a1", "m2"))
 		p.expect(t, "1234567890!")
 	})
+}
+
+// TestClientGone: a client that does not wait for the answer will send the event
+// again. The data plane has not refused it: the start mark stays where it is.
+func TestClientGone(t *testing.T) {
+	p := run(t, setup{})
+	p.start(t, "a1", id1)
+	serving.reset()
+	ctx, cancel := context.WithCancel(t.Context())
+	answer := make(chan struct{})
+	p.plane.replyWith(func(*arrival) (int, string) {
+		cancel()
+		<-answer
+		return http.StatusOK, "ok"
+	})
+	r, _ := http.NewRequestWithContext(ctx, http.MethodPost, p.url("/v1/track"), strings.NewReader(event("a1", "m1")))
+	r.SetBasicAuth("wk1", "")
+	if got, err := exchange(p.client, r); err == nil {
+		t.Errorf("answered %v", got)
+	}
+	serving.wait(1)
+	close(answer)
+	p.post(t, "/v1/track", event("a1", "m2"))
+	p.post(t, "/v1/track", event("a1", "m1"))
+	p.expect(t, "1234567890!", "1234567890", "1234567890!")
 }
 
 type brokenReader struct{}

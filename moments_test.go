@@ -76,6 +76,32 @@ func TestOneMoment(t *testing.T) {
 	}
 }
 
+// TestBatchSentAgain: a retry has another sentAt and arrives later. Its events
+// and its control calls are what they were.
+func TestBatchSentAgain(t *testing.T) {
+	p := run(t, setup{})
+	p.start(t, "a1", id1)
+	made := p.now.Add(time.Minute)
+	for _, late := range []time.Duration{0, 5 * time.Second, 3 * time.Hour} {
+		at := func(ago time.Duration) string { return fill(`"originalTimestamp":"$now"`, made.Add(-ago)) }
+		body := `{"batch":[
+			{"type":"page","anonymousId":"a1","messageId":"m1",` + at(300*time.Millisecond) + `},
+			{"type":"startSession","anonymousId":"a1","messageId":"c1","sessionId":2345678901,` + at(200*time.Millisecond) + `},
+			{"type":"page","anonymousId":"a1","messageId":"m2",` + at(200*time.Millisecond) + `},
+			{"type":"endSession","anonymousId":"a1","messageId":"c2",` + at(100*time.Millisecond) + `},
+			{"type":"page","anonymousId":"a1","messageId":"m3","context":{"sessionId":1},` + at(0) + `}
+		],` + fill(`"sentAt":"$now"}`, made.Add(late))
+		p.at(t, made.Add(late), "/v1/batch", body)
+		p.expect(t, "1234567890!", "2345678901!", "")
+		if late == 0 {
+			// The user goes on before the retry.
+			p.at(t, made.Add(time.Second), "/v1/startSession", `{"anonymousId":"a1","sessionId":3456789012}`)
+		}
+		p.at(t, made.Add(late).Add(2*time.Second), "/v1/page", `{"anonymousId":"a1","messageId":"m4"}`)
+		p.expect(t, "3456789012!")
+	}
+}
+
 // TestAutomaticSessions has the moments at which the proxy's own sessions begin.
 func TestAutomaticSessions(t *testing.T) {
 	const timeout, cutoff = 30 * time.Minute, time.Hour
