@@ -9,8 +9,10 @@ import (
 // it. It is safe for concurrent use.
 type Table struct {
 	store Store
-	// cache is nil where the store is resident.
+	// cache is nil where the store is resident. What is cached of a key is
+	// changed only by who holds its lock.
 	cache    *Cache
+	locks    keyLocks
 	deadline time.Duration
 }
 
@@ -20,8 +22,8 @@ type Table struct {
 const attempts = 100
 
 // NewTable makes a table over a store. capacity bounds the cache, or the store
-// itself if it is [Resident], to so many sessions. deadline bounds each call of
-// a store that is not resident; 0 does not.
+// itself if it is [Resident], to so many sessions. deadline bounds how long one
+// call of the table waits for a store that is not resident; 0 does not.
 func NewTable(store Store, capacity int, deadline time.Duration) *Table {
 	t := &Table{store: store, deadline: deadline}
 	if r, ok := store.(Resident); ok {
@@ -54,65 +56,77 @@ func (t *Table) Len() int {
 // changed and decisions mean nothing. The key may be a part of a longer string:
 // what is kept of it is copied.
 func (t *Table) Apply(ctx context.Context, key string, now int64, p *Policy, events []Event, decisions []Decision) error {
-	for range attempts {
-		s, err := t.get(ctx, key)
-		if err != nil {
-			return err
-		}
-		next, change := Transition(s, now, p, events, decisions)
-		if change == Unchanged {
-			return nil
-		}
-		ok, err := t.swap(ctx, key, s, next, change == Controlled)
-		if ok || err != nil {
-			return err
+	if t.cache != nil {
+		if s := t.cache.Get(key); s != nil {
+			if _, change := Transition(s, now, p, events, decisions); change == Unchanged {
+				return nil
+			}
 		}
 	}
-	return ErrContended
+	return t.update(ctx, key, func(s *Session) (*Session, Change) {
+		return Transition(s, now, p, events, decisions)
+	})
 }
 
 // Release frees the start mark of session id of a key if message m carries it.
 func (t *Table) Release(ctx context.Context, key string, m MessageID, id int64) error {
+	return t.update(ctx, key, func(s *Session) (*Session, Change) {
+		if next := Release(s, m, id); next != s {
+			return next, Changed
+		}
+		return s, Unchanged
+	})
+}
+
+// Current returns the id of a key's session at time now, or 0 if there is none.
+func (t *Table) Current(ctx context.Context, key string, now int64, p *Policy) (id int64, err error) {
+	err = t.update(ctx, key, func(s *Session) (*Session, Change) {
+		id = Current(s, now, p)
+		return s, Unchanged
+	})
+	return id, err
+}
+
+// update asks change what becomes of a key's session until that could be
+// written, or nothing is to be.
+func (t *Table) update(ctx context.Context, key string, change func(*Session) (*Session, Change)) error {
+	if t.cache != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = t.bounded(ctx)
+		defer cancel()
+		if err := t.locks.lock(ctx, key); err != nil {
+			return err
+		}
+		defer t.locks.unlock(key)
+	}
 	for range attempts {
 		s, err := t.get(ctx, key)
 		if err != nil {
 			return err
 		}
-		next := Release(s, m, id)
-		if next == s {
+		next, changed := change(s)
+		if changed == Unchanged {
 			return nil
 		}
-		ok, err := t.swap(ctx, key, s, next, false)
+		ok, err := t.swap(ctx, key, s, next, changed == Controlled)
 		if ok || err != nil {
 			return err
 		}
 	}
 	return ErrContended
-}
-
-// Current returns the id of a key's session at time now, or 0 if there is none.
-func (t *Table) Current(ctx context.Context, key string, now int64, p *Policy) (int64, error) {
-	s, err := t.get(ctx, key)
-	if err != nil {
-		return 0, err
-	}
-	return Current(s, now, p), nil
 }
 
 // Close closes the store.
 func (t *Table) Close() error { return t.store.Close() }
 
 func (t *Table) get(ctx context.Context, key string) (*Session, error) {
-	if t.cache == nil {
-		return t.store.Get(ctx, key)
+	if t.cache != nil {
+		if s := t.cache.Get(key); s != nil {
+			return s, nil
+		}
 	}
-	if s := t.cache.Get(key); s != nil {
-		return s, nil
-	}
-	ctx, cancel := t.bounded(ctx)
-	defer cancel()
 	s, err := t.store.Get(ctx, key)
-	if err == nil && s != nil {
+	if t.cache != nil && s != nil && err == nil {
 		t.cache.Put(key, s)
 	}
 	return s, err
@@ -123,13 +137,9 @@ func (t *Table) swap(ctx context.Context, key string, s, next *Session, durable 
 	if s != nil {
 		old = s.Version
 	}
-	if t.cache == nil {
-		return t.store.CompareAndSwap(ctx, key, old, next, durable)
-	}
-	ctx, cancel := t.bounded(ctx)
-	defer cancel()
 	ok, err := t.store.CompareAndSwap(ctx, key, old, next, durable)
 	switch {
+	case t.cache == nil:
 	case ok:
 		t.cache.Put(key, next)
 	default:
