@@ -14,7 +14,7 @@ import (
 // stores. A configuration that is loaded finds the table of the one before it.
 var tables = caddy.NewUsagePool()
 
-// storeDeadline bounds every call of a store.
+// storeDeadline bounds how long a request waits for a store, each time it asks.
 const storeDeadline = time.Second
 
 // table is a session table, opened when it is first needed.

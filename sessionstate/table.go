@@ -56,13 +56,6 @@ func (t *Table) Len() int {
 // changed and decisions mean nothing. The key may be a part of a longer string:
 // what is kept of it is copied.
 func (t *Table) Apply(ctx context.Context, key string, now int64, p *Policy, events []Event, decisions []Decision) error {
-	if t.cache != nil {
-		if s := t.cache.Get(key); s != nil {
-			if _, change := Transition(s, now, p, events, decisions); change == Unchanged {
-				return nil
-			}
-		}
-	}
 	return t.update(ctx, key, func(s *Session) (*Session, Change) {
 		return Transition(s, now, p, events, decisions)
 	})
@@ -88,9 +81,15 @@ func (t *Table) Current(ctx context.Context, key string, now int64, p *Policy) (
 }
 
 // update asks change what becomes of a key's session until that could be
-// written, or nothing is to be.
+// written, or nothing is to be. Where nothing is to be for what is cached, it
+// waits for nobody.
 func (t *Table) update(ctx context.Context, key string, change func(*Session) (*Session, Change)) error {
 	if t.cache != nil {
+		if s := t.cache.Get(key); s != nil {
+			if _, changed := change(s); changed == Unchanged {
+				return nil
+			}
+		}
 		var cancel context.CancelFunc
 		ctx, cancel = t.bounded(ctx)
 		defer cancel()
