@@ -61,23 +61,25 @@ func (m *handlerMetrics) count(o *enrich.Outcome, failed bool) {
 		result = "unavailable"
 		o = &enrich.Outcome{Starts: o.Starts, Ends: o.Ends, Resets: o.Resets}
 	}
-	for _, c := range []struct {
-		counter *prometheus.CounterVec
-		labels  []string
-		n       int
-	}{
-		{m.events, []string{"stamped"}, o.Stamped},
-		{m.events, []string{"cleared"}, o.Cleared},
-		{m.events, []string{"untouched"}, o.Untouched},
-		{m.controls, []string{"startSession", result}, o.Starts},
-		{m.controls, []string{"endSession", result}, o.Ends},
-		{m.controls, []string{"resetSession", result}, o.Resets},
-	} {
-		if c.n > 0 {
-			c.counter.WithLabelValues(c.labels...).Add(float64(c.n))
-		}
-	}
+	m.addEvents("stamped", o.Stamped)
+	m.addEvents("cleared", o.Cleared)
+	m.addEvents("untouched", o.Untouched)
+	m.addControls("startSession", result, o.Starts)
+	m.addControls("endSession", result, o.Ends)
+	m.addControls("resetSession", result, o.Resets)
 	m.invalidIDs.Add(float64(o.InvalidIDs))
+}
+
+func (m *handlerMetrics) addEvents(outcome string, n int) {
+	if n > 0 {
+		m.events.WithLabelValues(outcome).Add(float64(n))
+	}
+}
+
+func (m *handlerMetrics) addControls(call, result string, n int) {
+	if n > 0 {
+		m.controls.WithLabelValues(call, result).Add(float64(n))
+	}
 }
 
 func (m *handlerMetrics) control(e enrich.Endpoint, err error) {
