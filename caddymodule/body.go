@@ -100,9 +100,11 @@ func (b *body) gunzip(max int) {
 	b.buffer = buffers.Get().(*bytes.Buffer)
 	b.buffer.Reset()
 	n, err := io.Copy(b.buffer, io.LimitReader(unzipper, int64(max)+1))
-	if err == nil && n <= int64(max) {
-		b.decoded = b.buffer.Bytes()
+	if err != nil || n > int64(max) {
+		b.close()
+		return
 	}
+	b.decoded = b.buffer.Bytes()
 }
 
 // close gives the decoded bytes back.

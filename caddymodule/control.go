@@ -40,9 +40,8 @@ func (h *Handler) serveControl(w http.ResponseWriter, r *http.Request, t target,
 	if body.decoded == nil {
 		return problem(w, r, http.StatusBadRequest, "the body is too large, or in an unknown or broken encoding")
 	}
-	table, err := h.app.enter()
+	table, err := h.enter()
 	if err != nil {
-		h.logger.Error("opening the session store", zap.Error(err))
 		return unavailable(w, r)
 	}
 	defer h.app.lease.leave()
@@ -59,9 +58,8 @@ func (h *Handler) serveCurrent(w http.ResponseWriter, r *http.Request, request *
 	if key == "" {
 		return problem(w, r, http.StatusBadRequest, enrich.ErrNoID.Error())
 	}
-	table, err := h.app.enter()
+	table, err := h.enter()
 	if err != nil {
-		h.logger.Error("opening the session store", zap.Error(err))
 		return unavailable(w, r)
 	}
 	defer h.app.lease.leave()

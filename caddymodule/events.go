@@ -21,10 +21,9 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, next caddy
 	if body.decoded == nil {
 		return next.ServeHTTP(w, r)
 	}
-	table, err := h.app.enter()
+	table, err := h.enter()
 	if err != nil {
 		body.close()
-		h.logger.Error("opening the session store", zap.Error(err))
 		if h.rejects() {
 			return unavailable(w, r)
 		}
@@ -55,6 +54,16 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, next caddy
 	return err
 }
 
+// enter returns the session table. The caller must call h.app.lease.leave when it
+// is done with it, if there was no error.
+func (h *Handler) enter() (*sessionstate.Table, error) {
+	table, err := h.app.enter()
+	if err != nil {
+		h.logger.Error("opening the session store", zap.Error(err))
+	}
+	return table, err
+}
+
 // rejects reports whether an event whose session cannot be had is not to be
 // forwarded.
 func (h *Handler) rejects() bool { return h.reject && !h.Shadow }
@@ -76,8 +85,8 @@ func refused(status int) bool {
 func (h *Handler) release(r *http.Request, table *sessionstate.Table, marks []enrich.Mark) {
 	// The client may be gone: what it left must be set right all the same.
 	ctx := context.WithoutCancel(r.Context())
-	for _, m := range marks {
-		if err := table.Release(ctx, m.Key, m.Message, m.SessionID); err != nil {
+	for i := range marks {
+		if err := marks[i].Release(ctx, table); err != nil {
 			metrics.storeErrors.Inc()
 			h.logger.Error("releasing a start mark", zap.Error(err))
 		}

@@ -194,7 +194,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if !known {
 		return next.ServeHTTP(w, r)
 	}
-	writeKey, found := h.writeKey(r, target)
+	writeKey, found := findWriteKey(r, target)
 	if target.control() {
 		return h.serveControl(w, r, target, writeKey, found)
 	}

@@ -56,11 +56,11 @@ var posts = map[string]enrich.Endpoint{
 	"/v1/resetSession": enrich.ResetSession,
 }
 
-// writeKey finds the write key where the data plane looks for it: in the query
+// findWriteKey finds the write key where the data plane looks for it: in the query
 // at the beacon endpoint, else in the first Authorization header's Basic user
 // name. Control endpoints take either, because a page that is being left cannot
 // set headers.
-func (h *Handler) writeKey(r *http.Request, t target) (key string, found bool) {
+func findWriteKey(r *http.Request, t target) (key string, found bool) {
 	if !t.beacon {
 		key, _, found = r.BasicAuth()
 		if key != "" || !t.control() {

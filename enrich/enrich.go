@@ -42,6 +42,11 @@ type Mark struct {
 	SessionID int64
 }
 
+// Release frees the mark for the session's next event.
+func (m *Mark) Release(ctx context.Context, table *sessionstate.Table) error {
+	return table.Release(ctx, m.Key, m.Message, m.SessionID)
+}
+
 // Result is a request's body after its messages were decided about.
 type Result struct {
 	// Body is what to forward instead of the body given; nil to forward that as
@@ -131,7 +136,11 @@ func (w *work) enrich(ctx context.Context, table *sessionstate.Table, r *Request
 	result.Marks = w.marks(keys)
 	if n := grown(w.edits); n > 0 && n+len(w.payload.body) > r.MaxBody-reserve(r.Endpoint) {
 		// The data plane would refuse what it would have taken unchanged.
-		release(ctx, table, result.Marks)
+		for i := range result.Marks {
+			// One that cannot be released stays with an event that does not carry
+			// it; where the store does not answer there is no better.
+			_ = result.Marks[i].Release(ctx, table)
+		}
 		result.Marks = nil
 		result.Untouched += result.Stamped + result.Cleared
 		result.Stamped, result.Cleared = 0, 0
@@ -294,12 +303,4 @@ func (w *work) marks(keys string) (marks []Mark) {
 		}
 	}
 	return marks
-}
-
-func release(ctx context.Context, table *sessionstate.Table, marks []Mark) {
-	for _, m := range marks {
-		// One that cannot be released stays with an event that does not carry
-		// it; where the store does not answer there is no better.
-		_ = table.Release(ctx, m.Key, m.Message, m.SessionID)
-	}
 }

@@ -153,12 +153,9 @@ func scanLiteral(b []byte, i int, literal string) int {
 	return -1
 }
 
-// scanScalar walks over a value that is neither object nor array.
+// scanScalar walks over a value that is no object, array or string.
 func scanScalar(b []byte, i int) int {
 	switch b[i] {
-	case '"':
-		end, _ := scanString(b, i)
-		return end
 	case 't':
 		return scanLiteral(b, i, "true")
 	case 'f':
