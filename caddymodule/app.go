@@ -17,12 +17,15 @@ func init() {
 // App keeps the sessions that the `rudder_session` handlers of all sites share.
 // It needs no configuration.
 type App struct {
-	// Where sessions are kept. Default: `memory`.
+	// Where sessions are kept: `file`, through restarts; `redis`, for several
+	// Caddys, where it is in the build; `memory`, for as long as the process
+	// lives. Default: `file`.
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=rudder_session.stores inline_key=module"`
 
 	// How many sessions are kept in memory at most. Those not used for longest
-	// make room: with the memory store they are forgotten. A session takes a
-	// few hundred bytes. Default: 1000000.
+	// make room: with the memory store they are forgotten, with others they are
+	// read again when they are needed. A session takes a few hundred bytes.
+	// Default: 1000000.
 	Capacity Value `json:"capacity,omitempty"`
 
 	// How long a user is remembered without an event, such as `400d`. Manual
@@ -30,11 +33,10 @@ type App struct {
 	// than any user stays away. Default: `400d`.
 	Retention Value `json:"retention,omitempty"`
 
-	store     StoreModule
-	capacity  int
-	retention int64
-	lease     *lease
-	logger    *zap.Logger
+	store    StoreModule
+	settings sessionstate.Settings
+	lease    *lease
+	logger   *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -46,7 +48,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 }
 
 const (
-	defaultStore     = "memory"
+	defaultStore     = "file"
 	defaultCapacity  = 1_000_000
 	defaultRetention = 400 * 24 * 60 * 60 * 1000 // milliseconds
 )
@@ -62,7 +64,11 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	if a.StoreRaw != nil {
 		store, err = ctx.LoadModule(a, "StoreRaw")
 	} else {
-		store, err = ctx.LoadModuleByID("rudder_session.stores."+defaultStore, nil)
+		id := "rudder_session.stores." + defaultStore
+		if _, err := caddy.GetModule(id); err != nil {
+			return fmt.Errorf("store: the default, %q, is not in this build of Caddy: name another", defaultStore)
+		}
+		store, err = ctx.LoadModuleByID(id, nil)
 	}
 	if err != nil {
 		return fmt.Errorf("store: %v", err)
@@ -71,19 +77,23 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	if a.store, ok = store.(StoreModule); !ok {
 		return fmt.Errorf("store: %T is no session store", store)
 	}
+	a.settings.FlushInterval = defaultFlushInterval
+	if lazy, ok := store.(WritesBehind); ok {
+		a.settings.FlushInterval = lazy.DelayWrites()
+	}
 	a.lease, err = newLease(a.store.Identity(), a.logger)
 	return err
 }
 
 func (a *App) readOptions() (err error) {
-	if a.capacity, err = read("capacity", a.Capacity, parseCapacity, defaultCapacity); err != nil {
+	if a.settings.Capacity, err = Read("capacity", a.Capacity, parseCapacity, defaultCapacity); err != nil {
 		return err
 	}
-	a.retention, err = read("retention", a.Retention, parseDuration, defaultRetention)
+	a.settings.Retention, err = Read("retention", a.Retention, ParseDuration, defaultRetention)
 	return err
 }
 
-// Start opens the store, and makes it as large as this configuration wants it.
+// Start opens the store, and gives it what this configuration wants.
 func (a *App) Start() error {
 	t, err := a.lease.enter()
 	if err != nil {
@@ -95,7 +105,7 @@ func (a *App) Start() error {
 	return err
 }
 
-// Stop lets the table shrink to what the configurations that still run want.
+// Stop leaves the table what the configurations that still run want.
 func (a *App) Stop() error {
 	a.drop()
 	return nil

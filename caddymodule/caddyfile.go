@@ -57,11 +57,11 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return err
 			}
 		case "capacity":
-			if err := option(d, name, &a.Capacity, parseCapacity); err != nil {
+			if err := Option(d, name, &a.Capacity, parseCapacity); err != nil {
 				return err
 			}
 		case "retention":
-			if err := option(d, name, &a.Retention, parseDuration); err != nil {
+			if err := Option(d, name, &a.Retention, ParseDuration); err != nil {
 				return err
 			}
 		default:
@@ -134,21 +134,21 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, name string) (known bool, err error) {
 	switch name {
 	case "identify_reset":
-		return true, option(d, name, &h.IdentifyReset, parseIdentifyReset)
+		return true, Option(d, name, &h.IdentifyReset, parseIdentifyReset)
 	case "max_body":
-		return true, option(d, name, &h.MaxBody, parseMaxBody)
+		return true, Option(d, name, &h.MaxBody, parseMaxBody)
 	case "on_store_error":
-		return true, option(d, name, &h.OnStoreError, parseOnStoreError)
+		return true, Option(d, name, &h.OnStoreError, parseOnStoreError)
 	case "prefix":
-		return true, option(d, name, &h.Prefix, parsePrefix)
+		return true, Option(d, name, &h.Prefix, parsePrefix)
 	case "control_events":
-		err := list(d, name, &h.ControlEvents)
+		err := List(d, name, &h.ControlEvents)
 		if err == nil && len(h.ControlEvents) != 3 {
 			err = d.Errf("%s: three names are needed, to start, end and reset, not %d", name, len(h.ControlEvents))
 		}
 		return true, err
 	case "write_keys":
-		return true, list(d, name, &h.WriteKeys)
+		return true, List(d, name, &h.WriteKeys)
 	case "source":
 		return true, h.unmarshalSource(d)
 	case "shadow":
@@ -210,17 +210,18 @@ func (s *Source) unmarshalOption(d *caddyfile.Dispenser, name string) (known boo
 			return true, nil
 		}
 		d.Prev()
-		return true, option(d, "timeout", &s.Timeout, parseDuration)
+		return true, Option(d, "timeout", &s.Timeout, ParseDuration)
 	case "timeout":
-		return true, option(d, name, &s.Timeout, parseDuration)
+		return true, Option(d, name, &s.Timeout, ParseDuration)
 	case "cutoff":
-		return true, option(d, name, &s.Cutoff, parseCutoff)
+		return true, Option(d, name, &s.Cutoff, parseCutoff)
 	}
 	return false, nil
 }
 
-// option reads an option with one value.
-func option[T any](d *caddyfile.Dispenser, name string, to *Value, parse func(string) (T, error)) error {
+// Option reads an option with one value from a Caddyfile. What has no
+// placeholders is parsed too, so that errors have the line.
+func Option[T any](d *caddyfile.Dispenser, name string, to *Value, parse func(string) (T, error)) error {
 	if err := first(d, name, to, parse); err != nil {
 		return err
 	}
@@ -249,8 +250,8 @@ func first[T any](d *caddyfile.Dispenser, name string, to *Value, parse func(str
 	return nil
 }
 
-// list reads an option with one or more values, all different.
-func list(d *caddyfile.Dispenser, name string, to *[]string) error {
+// List reads an option with one or more values, all different.
+func List(d *caddyfile.Dispenser, name string, to *[]string) error {
 	if *to != nil {
 		return d.Errf("%s: stands twice", name)
 	}

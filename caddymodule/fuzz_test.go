@@ -10,6 +10,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/rudder-session/rudder-session/sessionstate"
 )
 
 var (
@@ -45,7 +47,7 @@ func FuzzCaddyfile(f *testing.F) {
 		h := new(Handler)
 		if accepts(t, h, tokens) {
 			roundTrip(t, h, new(Handler))
-			h.app = &App{retention: 1}
+			h.app = &App{settings: sessionstate.Settings{Retention: 1}}
 			named(t, h.readOptions(), text)
 		}
 		a := new(App)

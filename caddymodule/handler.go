@@ -129,8 +129,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 }
 
 func (h *Handler) readOptions() (err error) {
-	base := sessionstate.Policy{Timeout: defaultTimeout, Retention: h.app.retention}
-	if base.IdentifyReset, err = read("identify_reset", h.IdentifyReset, parseIdentifyReset, 0); err != nil {
+	base := sessionstate.Policy{Timeout: defaultTimeout, Retention: h.app.settings.Retention}
+	if base.IdentifyReset, err = Read("identify_reset", h.IdentifyReset, parseIdentifyReset, 0); err != nil {
 		return err
 	}
 	own := Source{h.Automatic, h.Timeout, h.Cutoff}
@@ -139,7 +139,7 @@ func (h *Handler) readOptions() (err error) {
 	}
 	h.policies = map[string]*sessionstate.Policy{}
 	for key, source := range h.Sources {
-		writeKey, err := resolveAll("source", []string{key})
+		writeKey, err := ReadAll("source", []string{key})
 		if err != nil {
 			return err
 		}
@@ -155,7 +155,7 @@ func (h *Handler) readOptions() (err error) {
 	if h.names, err = parseNames(h.ControlEvents); err != nil {
 		return err
 	}
-	writeKeys, err := resolveAll("write_keys", h.WriteKeys)
+	writeKeys, err := ReadAll("write_keys", h.WriteKeys)
 	if err != nil {
 		return err
 	}
@@ -163,24 +163,24 @@ func (h *Handler) readOptions() (err error) {
 	for _, key := range writeKeys {
 		h.writeKeys[key] = struct{}{}
 	}
-	if h.maxBody, err = read("max_body", h.MaxBody, parseMaxBody, defaultMaxBody); err != nil {
+	if h.maxBody, err = Read("max_body", h.MaxBody, parseMaxBody, defaultMaxBody); err != nil {
 		return err
 	}
-	if h.reject, err = read("on_store_error", h.OnStoreError, parseOnStoreError, false); err != nil {
+	if h.reject, err = Read("on_store_error", h.OnStoreError, parseOnStoreError, false); err != nil {
 		return err
 	}
-	h.prefix, err = read("prefix", h.Prefix, parsePrefix, "")
+	h.prefix, err = Read("prefix", h.Prefix, parsePrefix, "")
 	return err
 }
 
 func (s Source) policy(p sessionstate.Policy) (_ sessionstate.Policy, err error) {
-	if p.Automatic, err = read("automatic", s.Automatic, parseAutomatic, p.Automatic); err != nil {
+	if p.Automatic, err = Read("automatic", s.Automatic, parseAutomatic, p.Automatic); err != nil {
 		return p, err
 	}
-	if p.Timeout, err = read("timeout", s.Timeout, parseDuration, p.Timeout); err != nil {
+	if p.Timeout, err = Read("timeout", s.Timeout, ParseDuration, p.Timeout); err != nil {
 		return p, err
 	}
-	p.Cutoff, err = read("cutoff", s.Cutoff, parseCutoff, p.Cutoff)
+	p.Cutoff, err = Read("cutoff", s.Cutoff, parseCutoff, p.Cutoff)
 	return p, err
 }
 

@@ -5,6 +5,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
+
+	"github.com/rudder-session/rudder-session/sessionstate"
 )
 
 // lease is a configuration's share in a table. Caddy cleans a configuration up
@@ -27,7 +29,7 @@ func newLease(identity string, logger *zap.Logger) (*lease, error) {
 
 func (l *lease) take() error {
 	v, _, err := tables.LoadOrNew(l.identity, func() (caddy.Destructor, error) {
-		return &table{capacities: map[*App]int{}}, nil
+		return &table{wanted: map[*App]sessionstate.Settings{}}, nil
 	})
 	if err != nil {
 		return err

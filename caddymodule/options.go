@@ -50,9 +50,9 @@ func (v Value) resolve() (string, error) {
 	return caddy.NewReplacer().ReplaceOrErr(string(v), true, true)
 }
 
-// read resolves an option and parses it; an option that is not set has its
-// default.
-func read[T any](name string, v Value, parse func(string) (T, error), byDefault T) (T, error) {
+// Read resolves an option and parses it; an option that is not set has its
+// default. Errors begin with the option's name.
+func Read[T any](name string, v Value, parse func(string) (T, error), byDefault T) (T, error) {
 	if v == "" {
 		return byDefault, nil
 	}
@@ -67,8 +67,8 @@ func read[T any](name string, v Value, parse func(string) (T, error), byDefault 
 	return parsed, nil
 }
 
-// oneOf makes a parser of an option that is one of a few words.
-func oneOf[T any](words []string, values []T) func(string) (T, error) {
+// OneOf makes a parser of an option that is one of a few words.
+func OneOf[T any](words []string, values []T) func(string) (T, error) {
 	return func(text string) (T, error) {
 		for i, word := range words {
 			if text == word {
@@ -81,17 +81,17 @@ func oneOf[T any](words []string, values []T) func(string) (T, error) {
 }
 
 var (
-	parseAutomatic = oneOf([]string{"sdk", "proxy", "off"}, []sessionstate.AutomaticPolicy{
+	parseAutomatic = OneOf([]string{"sdk", "proxy", "off"}, []sessionstate.AutomaticPolicy{
 		sessionstate.AutomaticSDK, sessionstate.AutomaticProxy, sessionstate.AutomaticOff,
 	})
-	parseIdentifyReset = oneOf([]string{"web", "always", "never"}, []sessionstate.IdentifyReset{
+	parseIdentifyReset = OneOf([]string{"web", "always", "never"}, []sessionstate.IdentifyReset{
 		sessionstate.IdentifyResetWeb, sessionstate.IdentifyResetAlways, sessionstate.IdentifyResetNever,
 	})
-	parseOnStoreError = oneOf([]string{"pass", "reject"}, []bool{false, true})
+	parseOnStoreError = OneOf([]string{"pass", "reject"}, []bool{false, true})
 )
 
-// parseDuration reads a duration of a millisecond or more, in milliseconds.
-func parseDuration(text string) (int64, error) {
+// ParseDuration reads a duration of a millisecond or more, in milliseconds.
+func ParseDuration(text string) (int64, error) {
 	d, err := caddy.ParseDuration(text)
 	if err != nil {
 		return 0, fmt.Errorf("%q is no duration: %v", text, err)
@@ -107,7 +107,7 @@ func parseCutoff(text string) (int64, error) {
 	if text == "off" {
 		return 0, nil
 	}
-	return parseDuration(text)
+	return ParseDuration(text)
 }
 
 func parseCapacity(text string) (int, error) {
@@ -152,16 +152,16 @@ func parseNames(names []string) (n enrich.Names, err error) {
 	if len(names) != 3 {
 		return n, fmt.Errorf("control_events: three names are needed, to start, end and reset, not %d", len(names))
 	}
-	names, err = resolveAll("control_events", names)
+	names, err = ReadAll("control_events", names)
 	if err != nil {
 		return n, err
 	}
 	return enrich.Names{Start: names[0], End: names[1], Reset: names[2]}, nil
 }
 
-// resolveAll replaces placeholders in the values of an option, none of which
+// ReadAll replaces placeholders in the values of an option, none of which
 // may be empty or stand twice.
-func resolveAll(name string, values []string) ([]string, error) {
+func ReadAll(name string, values []string) ([]string, error) {
 	resolved := make([]string, 0, len(values))
 	seen := map[string]bool{}
 	for _, v := range values {

@@ -1,6 +1,8 @@
 package caddymodule
 
 import (
+	"time"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
@@ -22,6 +24,14 @@ type StoreModule interface {
 	// validation. The store may outlive the module, and is closed when no
 	// configuration uses it any more.
 	Open(logger *zap.Logger) (sessionstate.Store, error)
+}
+
+// WritesBehind is a StoreModule that says how long changes may wait that need
+// not survive a crash. Where modules of one identity differ, the shortest holds.
+type WritesBehind interface {
+	StoreModule
+
+	DelayWrites() time.Duration
 }
 
 func init() {

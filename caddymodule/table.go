@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
 	"github.com/rudder-session/rudder-session/sessionstate"
 )
@@ -17,15 +18,19 @@ var tables = caddy.NewUsagePool()
 // storeDeadline bounds how long a request waits for a store, each time it asks.
 const storeDeadline = time.Second
 
+// defaultFlushInterval is how long changes wait that need not survive a crash.
+const defaultFlushInterval = 100 * time.Millisecond
+
 // table is a session table, opened when it is first needed.
 type table struct {
 	opened atomic.Pointer[sessionstate.Table]
 
 	mu sync.Mutex
-	// capacities has what each live configuration wants. The largest holds: a
-	// configuration that fails to start cannot shrink what runs, and one that
-	// succeeds shrinks it when the one before it stops.
-	capacities map[*App]int
+	// wanted has what each live configuration wants. The largest table that
+	// forgets last and writes soonest serves all: a configuration that fails to
+	// start cannot take from what runs, and what one that succeeds does not want
+	// goes when the one before it stops.
+	wanted map[*App]sessionstate.Settings
 }
 
 // open returns the session table, opening it if need be.
@@ -42,39 +47,67 @@ func (t *table) open(app *App) (*sessionstate.Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	opened := sessionstate.NewTable(store, t.capacity(app.capacity), storeDeadline)
+	opened := sessionstate.NewTable(store, sessionstate.Options{
+		Settings: t.settings(app.settings),
+		Deadline: storeDeadline,
+		Report:   reportWrites(app.logger),
+	})
 	t.opened.Store(opened)
 	return opened, nil
 }
 
-func (t *table) capacity(atLeast int) int {
-	for _, n := range t.capacities {
-		atLeast = max(atLeast, n)
+// settings returns what all want, and at least this.
+func (t *table) settings(s sessionstate.Settings) sessionstate.Settings {
+	for _, want := range t.wanted {
+		s.Capacity = max(s.Capacity, want.Capacity)
+		s.Retention = max(s.Retention, want.Retention)
+		s.FlushInterval = min(s.FlushInterval, want.FlushInterval)
 	}
-	return atLeast
+	return s
 }
 
-// hold makes the table as large as the app wants it, for as long as the app
-// holds it so.
+// reportWrites logs when delayed writes begin to fail, and when they go well
+// again.
+func reportWrites(logger *zap.Logger) func(error) {
+	failing := false
+	return func(err error) {
+		switch {
+		case err != nil && !failing:
+			logger.Error("writing sessions; it is tried again until it succeeds", zap.Error(err))
+		case err == nil && failing:
+			logger.Info("sessions are written again")
+		}
+		if failing = err != nil; failing {
+			metrics.storeErrors.Inc()
+		}
+	}
+}
+
+// hold gives the table what the app wants, for as long as the app holds it so.
 func (t *table) hold(app *App) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.capacities[app] = app.capacity
-	t.resize()
+	t.wanted[app] = app.settings
+	t.configure()
 }
 
 func (t *table) drop(app *App) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if _, held := t.capacities[app]; held {
-		delete(t.capacities, app)
-		t.resize()
+	if _, held := t.wanted[app]; held {
+		delete(t.wanted, app)
+		t.configure()
 	}
 }
 
-func (t *table) resize() {
-	if opened := t.opened.Load(); opened != nil && len(t.capacities) > 0 {
-		opened.Resize(t.capacity(0))
+func (t *table) configure() {
+	opened := t.opened.Load()
+	if opened == nil {
+		return
+	}
+	for _, any := range t.wanted {
+		opened.Configure(t.settings(any))
+		return
 	}
 }
 

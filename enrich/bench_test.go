@@ -37,7 +37,7 @@ const benchNow = 1795424331871 + 1000
 
 func benchTable(tb testing.TB, users int) (*sessionstate.Table, *Request) {
 	tb.Helper()
-	table := sessionstate.NewTable(memorystore.New(), 1_000_000, 0)
+	table := sessionstate.NewTable(memorystore.New(), sessionstate.Options{Settings: sessionstate.Settings{Capacity: 1_000_000}})
 	r := &Request{
 		WriteKey: "2abCdEfGhIjKlMnOpQrStUvWxYz", Received: benchNow, MaxBody: 4096000,
 		Names:  Names{"startSession", "endSession", "resetSession"},

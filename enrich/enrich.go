@@ -9,6 +9,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/rudder-session/rudder-session/sessionstate"
 )
@@ -79,6 +80,7 @@ type work struct {
 	text      []byte
 	groups    map[string]int32
 	order     []int32
+	runs      []run
 	events    []sessionstate.Event
 	decisions []sessionstate.Decision
 	edits     []edit
@@ -170,6 +172,8 @@ func (w *work) decide(ctx context.Context, table *sessionstate.Table, r *Request
 	w.events = grow(w.events, n)
 	w.decisions = grow(w.decisions, n)
 	w.group(keys)
+	w.runs = w.runs[:0]
+	waiting := 0
 	for from := 0; from < n; {
 		key := w.subjects[w.order[from]].key
 		to := from
@@ -177,18 +181,65 @@ func (w *work) decide(ctx context.Context, table *sessionstate.Table, r *Request
 			w.events[to] = w.subjects[w.order[to]].event
 		}
 		w.timeControls(from, to)
-		err := table.Apply(ctx, keys[key.start:key.end], r.Received, r.Policy, w.events[from:to], w.decisions[from:to])
-		if err != nil {
-			o.fail(err, w.events[from:to])
-			clear(w.decisions[from:to])
+		run := run{from: from, to: to, key: keys[key.start:key.end]}
+		run.done = table.ApplyNow(run.key, r.Received, r.Policy, w.events[from:to], w.decisions[from:to])
+		if !run.done {
+			waiting++
 		}
-		for ; from < to; from++ {
-			s := &w.subjects[w.order[from]]
-			s.decision = w.decisions[from]
+		w.runs = append(w.runs, run)
+		from = to
+	}
+	if waiting > 0 {
+		w.wait(ctx, table, r, waiting)
+	}
+	for i := range w.runs {
+		run := &w.runs[i]
+		if run.err != nil {
+			o.fail(run.err, w.events[run.from:run.to])
+			clear(w.decisions[run.from:run.to])
+		}
+		for i := run.from; i < run.to; i++ {
+			s := &w.subjects[w.order[i]]
+			s.decision = w.decisions[i]
 			o.count(s)
 		}
 	}
+	clear(w.runs)
 	return keys
+}
+
+// run is the messages of one key: w.order[from:to].
+type run struct {
+	from, to int
+	key      string
+	done     bool
+	err      error
+}
+
+// atOnce is for how many keys of a request a store is waited for at the same
+// time.
+const atOnce = 16
+
+// wait asks the table about the keys for which it has to ask its store.
+func (w *work) wait(ctx context.Context, table *sessionstate.Table, r *Request, waiting int) {
+	var next atomic.Int64
+	work := func() {
+		for {
+			i := int(next.Add(1)) - 1
+			if i >= len(w.runs) {
+				return
+			}
+			if run := &w.runs[i]; !run.done {
+				run.err = table.Apply(ctx, run.key, r.Received, r.Policy, w.events[run.from:run.to], w.decisions[run.from:run.to])
+			}
+		}
+	}
+	var others sync.WaitGroup
+	for range min(waiting, atOnce) - 1 {
+		others.Go(work)
+	}
+	work()
+	others.Wait()
 }
 
 func (o *Outcome) fail(err error, events []sessionstate.Event) {

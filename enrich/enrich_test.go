@@ -63,7 +63,7 @@ func TestSplice(t *testing.T) {
 }
 
 func spliceTable(t *testing.T) (*sessionstate.Table, *Request) {
-	table := sessionstate.NewTable(memorystore.New(), 100, 0)
+	table := sessionstate.NewTable(memorystore.New(), sessionstate.Options{Settings: sessionstate.Settings{Capacity: 100}})
 	r := &Request{WriteKey: "wk", Received: fuzzNow, MaxBody: 4096000, Policy: &sessionstate.Policy{}}
 	for _, step := range []struct {
 		endpoint Endpoint
@@ -164,7 +164,7 @@ func (s brokenStore) Get(ctx context.Context, key string) (*sessionstate.Session
 // stay as they are, and a control call that failed is told.
 func TestStoreErrors(t *testing.T) {
 	store := brokenStore{memorystore.New(), "bad"}
-	table := sessionstate.NewTable(store, 100, 0)
+	table := sessionstate.NewTable(store, sessionstate.Options{Settings: sessionstate.Settings{Capacity: 100}})
 	r := &Request{WriteKey: "wk", Received: fuzzNow, MaxBody: 4096000, Policy: &sessionstate.Policy{}, Endpoint: StartSession}
 	if _, err := Control(context.Background(), table, r, []byte(`{"anonymousId":"good","sessionId":1234567890}`)); err != nil {
 		t.Fatal(err)

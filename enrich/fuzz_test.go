@@ -37,7 +37,7 @@ func fuzzRequest(t *testing.T, endpoint, options byte) (r *Request, fast, slow *
 	}
 	tables := []*sessionstate.Table{}
 	for range 2 {
-		table := sessionstate.NewTable(memorystore.New(), 1000, 0)
+		table := sessionstate.NewTable(memorystore.New(), sessionstate.Options{Settings: sessionstate.Settings{Capacity: 1000}})
 		for _, call := range []struct {
 			endpoint Endpoint
 			body     string

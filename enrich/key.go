@@ -18,20 +18,27 @@ const (
 	byLongUserID      = 'U'
 )
 
-// maxID is the length, in bytes, from which ids are hashed.
+// maxID is the length, in bytes, from which ids and write keys are hashed.
 const maxID = 256
 
 // appendKey appends the session key of a write key and an id that is already
 // normalised: its kind, the length of the write key, the write key, the id. No
-// two different inputs have the same key.
+// two different inputs have the same key. The length of a write key that is
+// hashed is given as one that no other has.
 func appendKey(dst []byte, kind byte, writeKey string, id []byte) []byte {
 	if len(id) > maxID {
 		sum := sha256.Sum256(id)
 		kind, id = kind-'a'+'A', sum[:]
 	}
 	dst = append(dst, kind)
-	dst = binary.AppendUvarint(dst, uint64(len(writeKey)))
-	dst = append(dst, writeKey...)
+	if len(writeKey) > maxID {
+		sum := sha256.Sum256([]byte(writeKey))
+		dst = binary.AppendUvarint(dst, maxID+1)
+		dst = append(dst, sum[:]...)
+	} else {
+		dst = binary.AppendUvarint(dst, uint64(len(writeKey)))
+		dst = append(dst, writeKey...)
+	}
 	return append(dst, id...)
 }
 

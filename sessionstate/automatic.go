@@ -32,7 +32,7 @@ func (l *timeline) withoutSession(p *Policy, e *Event, i int) Decision {
 func (l *timeline) join(p *Policy, e *Event, i int) int {
 	if i >= 0 && l.segments[i].Mode == Automatic && p.joins(&l.segments[i], e.Time) {
 		if e.Time > l.segments[i].Last && !e.Visitor {
-			l.edit(i).Last = e.Time
+			l.touch(i).Last = e.Time
 		}
 		return i
 	}

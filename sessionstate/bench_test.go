@@ -105,10 +105,10 @@ func BenchmarkKnown(b *testing.B) {
 	for _, c := range []struct {
 		name  string
 		store Store
-	}{{"table", memorystore.New()}, {"table-over-remote", newRemote()}} {
+	}{{"table", memorystore.New()}, {"table-over-remote", newShared()}} {
 		b.Run("impl="+c.name, func(b *testing.B) {
 			// Room to spare: shards are not filled evenly.
-			table := NewTable(c.store, million*5/4, 0)
+			table := newTable(b, c.store, million*5/4, 0)
 			for _, key := range keys {
 				ask(b, table, key, startAt(base, 1))
 				ask(b, table, key, trackAt(base, 2))
@@ -144,7 +144,7 @@ func BenchmarkNew(b *testing.B) {
 		})
 	})
 	b.Run("impl=table", func(b *testing.B) {
-		table := NewTable(memorystore.New(), million/2, 0)
+		table := newTable(b, memorystore.New(), million/2, 0)
 		spread(b, keys, func() func(string) {
 			events, decisions := []Event{trackAt(base, 1)}, make([]Decision, 1)
 			return func(key string) {

@@ -21,9 +21,11 @@ type Cache struct {
 type shard struct {
 	mu  sync.Mutex
 	lru *simplelru.LRU[string, *Session]
+	// size is how many sessions fit.
+	size int
 	// moved says that the sessions are in other shards now.
 	moved bool
-	_     [64 - 24]byte // a cache line each, or shards would slow each other down
+	_     [64 - 32]byte // a cache line each, or shards would slow each other down
 }
 
 // A table smaller than this is one shard, and so exactly least-recently-used. A
@@ -48,11 +50,15 @@ func (c *Cache) newShards(capacity int) *[]*shard {
 	}
 	shards := make([]*shard, n)
 	for i := range shards {
-		// NewLRU fails for sizes below one only.
-		lru, _ := simplelru.NewLRU[string, *Session](max(capacity/n, 1), nil)
-		shards[i] = &shard{lru: lru}
+		shards[i] = &shard{size: max(capacity/n, 1)}
+		shards[i].clear()
 	}
 	return &shards
+}
+
+func (s *shard) clear() {
+	// NewLRU fails for sizes below one only.
+	s.lru, _ = simplelru.NewLRU[string, *Session](s.size, nil)
 }
 
 // lock returns the locked shard of a key.
@@ -90,13 +96,11 @@ func (c *Cache) Swap(key string, old uint64, next *Session) bool {
 	return true
 }
 
-// Put caches a session unless a newer version of it is there already.
+// Put caches a session in the place of whatever is cached of its key.
 func (c *Cache) Put(key string, next *Session) {
 	s := c.lock(key)
 	defer s.mu.Unlock()
-	if v, known := s.lru.Get(key); !known || v.Version < next.Version {
-		c.add(s, key, known, next)
-	}
+	c.add(s, key, s.lru.Contains(key), next)
 }
 
 func (c *Cache) add(s *shard, key string, known bool, next *Session) {
@@ -114,6 +118,17 @@ func (c *Cache) Remove(key string) {
 	s := c.lock(key)
 	s.lru.Remove(key)
 	s.mu.Unlock()
+}
+
+// Clear forgets all keys.
+func (c *Cache) Clear() {
+	c.resize.Lock()
+	defer c.resize.Unlock()
+	for _, s := range *c.shards.Load() {
+		s.mu.Lock()
+		s.clear() // not Purge, which goes from entry to entry
+		s.mu.Unlock()
+	}
 }
 
 // Len returns how many sessions are cached.
@@ -165,7 +180,8 @@ func (c *Cache) Resize(capacity int) {
 	if len(*next) == len(old) {
 		for _, s := range old {
 			s.mu.Lock()
-			c.evicted.Add(uint64(s.lru.Resize(max(capacity/len(old), 1))))
+			s.size = max(capacity/len(old), 1)
+			c.evicted.Add(uint64(s.lru.Resize(s.size)))
 			s.mu.Unlock()
 		}
 		return

@@ -2,57 +2,105 @@ package sessionstate
 
 import (
 	"context"
+	"hash/maphash"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // keyLocks has a lock for each key that is being read from a store or written
 // to it. Who holds it is alone in changing what is cached of the key: a slow
 // reader cannot put an old session into the place of a newer one.
 type keyLocks struct {
-	mu   sync.Mutex
-	held map[string]*keyLock
+	seed   maphash.Seed
+	shards [64]struct {
+		mu   sync.Mutex
+		held map[string]*keyLock
+	}
 }
 
 type keyLock struct {
 	turn  chan struct{} // holds one element while the key is locked
-	users int           // who holds it and who waits, guarded by keyLocks.mu
+	users int           // who holds it and who waits, guarded by the shard's mutex
+	// stale says that the session was changed by others since the key was
+	// locked: what was read or written under the lock is not to be cached.
+	stale atomic.Bool
+}
+
+func (l *keyLocks) init() {
+	l.seed = maphash.MakeSeed()
+	for i := range l.shards {
+		l.shards[i].held = map[string]*keyLock{}
+	}
+}
+
+func (l *keyLocks) shard(key string) (*sync.Mutex, map[string]*keyLock) {
+	s := &l.shards[maphash.String(l.seed, key)%uint64(len(l.shards))]
+	return &s.mu, s.held
+}
+
+// idle calls fn, which must not wait for anything, while nobody can lock the
+// key, and returns what it does; false if somebody has the key locked.
+func (l *keyLocks) idle(key string, fn func() bool) bool {
+	mu, held := l.shard(key)
+	mu.Lock()
+	defer mu.Unlock()
+	return held[key] == nil && fn()
 }
 
 // lock waits for a key until the context ends, whose error it then returns.
-func (l *keyLocks) lock(ctx context.Context, key string) error {
-	l.mu.Lock()
-	k := l.held[key]
+func (l *keyLocks) lock(ctx context.Context, key string) (*keyLock, error) {
+	mu, held := l.shard(key)
+	mu.Lock()
+	k := held[key]
 	if k == nil {
-		if l.held == nil {
-			l.held = map[string]*keyLock{}
-		}
 		k = &keyLock{turn: make(chan struct{}, 1)}
-		l.held[strings.Clone(key)] = k
+		held[strings.Clone(key)] = k
 	}
 	k.users++
-	l.mu.Unlock()
+	mu.Unlock()
 	select {
 	case k.turn <- struct{}{}:
-		return nil
+		k.stale.Store(false)
+		return k, nil
 	case <-ctx.Done():
 		l.leave(key, k)
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
 }
 
-func (l *keyLocks) unlock(key string) {
-	l.mu.Lock()
-	k := l.held[key]
-	l.mu.Unlock()
+func (l *keyLocks) unlock(key string, k *keyLock) {
 	<-k.turn
 	l.leave(key, k)
 }
 
 func (l *keyLocks) leave(key string, k *keyLock) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	mu, held := l.shard(key)
+	mu.Lock()
+	defer mu.Unlock()
 	if k.users--; k.users == 0 {
-		delete(l.held, key)
+		delete(held, key)
+	}
+}
+
+// spoil marks a key as changed by others.
+func (l *keyLocks) spoil(key string) {
+	mu, held := l.shard(key)
+	mu.Lock()
+	defer mu.Unlock()
+	if k := held[key]; k != nil {
+		k.stale.Store(true)
+	}
+}
+
+// spoilAll marks every key as changed by others.
+func (l *keyLocks) spoilAll() {
+	for i := range l.shards {
+		s := &l.shards[i]
+		s.mu.Lock()
+		for _, k := range s.held {
+			k.stale.Store(true)
+		}
+		s.mu.Unlock()
 	}
 }

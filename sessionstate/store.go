@@ -15,22 +15,35 @@ type Store interface {
 	// Get returns the session of a key, or nil if there is none.
 	Get(ctx context.Context, key string) (*Session, error)
 
-	// CompareAndSwap writes next if the key's session still has version old (0:
-	// no session), and reports whether it did. A false is no error: somebody
-	// else's change came first. With durable set the session must survive a
-	// crash once CompareAndSwap has returned; without, it may be lost for as
-	// long as the store says.
-	CompareAndSwap(ctx context.Context, key string, old uint64, next *Session, durable bool) (bool, error)
+	// CompareAndSwap carries out changes of different keys, each by itself: it
+	// writes Next if the key's session still has version Old, and says in Done
+	// and Err what came of it. What is done survives a crash of the process.
+	CompareAndSwap(ctx context.Context, changes []Swap)
 
 	// Delete forgets a key. To delete an unknown key is no error.
 	Delete(ctx context.Context, key string) error
 
 	// Scan calls fn for every session, in no order, until fn returns an error,
-	// which it returns. Sessions changed meanwhile may be seen in either state.
+	// which it returns. Sessions changed meanwhile may be seen in either state,
+	// and one may be seen twice.
 	Scan(ctx context.Context, fn func(key string, s *Session) error) error
 
 	// Close releases what the store holds. No method is called after it.
 	Close() error
+}
+
+// Swap is a change of one session.
+type Swap struct {
+	Key string
+	// Old is the version that the session must have; 0: there must be none.
+	Old uint64
+	// Next is the new session; its version is above Old.
+	Next *Session
+
+	// Done says that Next was written. If it is false and Err is nil somebody
+	// else's change came first.
+	Done bool
+	Err  error
 }
 
 // Resident is a Store that is as fast as a cache: a [Table] keeps none in front
@@ -44,6 +57,28 @@ type Resident interface {
 
 	// Len returns how many sessions are kept.
 	Len() int
+}
+
+// Shared is a Store in which other processes change sessions too. Without it a
+// [Table] takes its store for its own, and may write later what need not
+// survive a crash.
+type Shared interface {
+	Store
+
+	// Watch is called once, before all else. The store then calls changed with
+	// each key that somebody else may have changed, and lost when it may have
+	// missed some. Neither call blocks. If it returns false, no change is told,
+	// and nothing that is read may be kept.
+	Watch(changed func(key string), lost func()) bool
+}
+
+// Forgetful is a Store that forgets by itself sessions that were not seen for
+// the retention, as [Policy.Expired] tells it. Until it is told, it keeps all.
+type Forgetful interface {
+	Store
+
+	// Retain sets the retention, in milliseconds.
+	Retain(retention int64)
 }
 
 // ErrContended is returned by [Table.Apply] when a session was changed by

@@ -4,103 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"math"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-	"unsafe"
 
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/memorystore"
-	"github.com/rudder-session/rudder-session/sessionstate/storetest"
 )
-
-// remote is a store that is not resident, as one on a disk or in another
-// process is. Its hooks, where set, are asked before each call.
-type remote struct {
-	mu       sync.Mutex
-	sessions map[string]*Session
-	gets     int
-	swaps    int
-	durable  int
-	closed   bool
-
-	onGet  func(ctx context.Context) error
-	onSwap func(ctx context.Context) error
-	// unheard: swaps are done and fail nevertheless, as when an answer is lost.
-	unheard error
-	// refuse: swaps are lost to somebody else.
-	refuse bool
-}
-
-func newRemote() *remote { return &remote{sessions: map[string]*Session{}} }
-
-func (r *remote) Get(ctx context.Context, key string) (*Session, error) {
-	if r.onGet != nil {
-		if err := r.onGet(ctx); err != nil {
-			return nil, err
-		}
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.gets++
-	return r.sessions[key], nil
-}
-
-func (r *remote) CompareAndSwap(ctx context.Context, key string, old uint64, next *Session, durable bool) (bool, error) {
-	if r.onSwap != nil {
-		if err := r.onSwap(ctx); err != nil {
-			return false, err
-		}
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.swaps++
-	if durable {
-		r.durable++
-	}
-	version := uint64(0)
-	if s := r.sessions[key]; s != nil {
-		version = s.Version
-	}
-	if version != old || r.refuse {
-		return false, nil
-	}
-	r.sessions[key] = next
-	return r.unheard == nil, r.unheard
-}
-
-func (r *remote) Delete(_ context.Context, key string) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.sessions, key)
-	return nil
-}
-
-func (r *remote) Scan(_ context.Context, fn func(string, *Session) error) error {
-	r.mu.Lock()
-	sessions := maps.Clone(r.sessions)
-	r.mu.Unlock()
-	for key, s := range sessions {
-		if err := fn(key, s); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (r *remote) Close() error {
-	r.closed = true
-	return nil
-}
-
-func TestRemoteIsAStore(t *testing.T) {
-	storetest.Run(t, func(*testing.T) Store { return newRemote() })
-}
 
 var policy = Policy{Timeout: 30 * 60_000, Retention: 400 * 24 * 3600_000}
 
@@ -117,16 +28,21 @@ func ask(t testing.TB, table *Table, key string, e Event) Decision {
 func startAt(at int64, m MessageID) Event { return Event{Kind: Start, Time: at, Message: m} }
 func trackAt(at int64, m MessageID) Event { return Event{Time: at, Message: m} }
 
-// eachTable runs a test over a resident store and one that is not.
+// eachTable runs a test over each kind of store.
 func eachTable(t *testing.T, test func(t *testing.T, table *Table)) {
-	t.Run("memory", func(t *testing.T) { test(t, NewTable(memorystore.New(), 1000, 0)) })
-	t.Run("remote", func(t *testing.T) { test(t, NewTable(newRemote(), 1000, 0)) })
-	t.Run("remote, not cached", func(t *testing.T) {
-		// The cache holds one session, another key's.
-		table := NewTable(newRemote(), 1, 0)
-		ask(t, table, "other", startAt(base, 1))
-		test(t, table)
-	})
+	t.Run("memory", func(t *testing.T) { test(t, newTable(t, memorystore.New(), 1000, 0)) })
+	for name, store := range map[string]func() Store{
+		"own": func() Store { return newRemote() }, "shared": func() Store { return newShared() },
+	} {
+		t.Run(name, func(t *testing.T) { test(t, newTable(t, store(), 1000, 0)) })
+		t.Run(name+", not cached", func(t *testing.T) {
+			// The cache holds one session, another key's.
+			table := newTable(t, store(), 1, 0)
+			ask(t, table, "other", startAt(base, 1))
+			test(t, table)
+		})
+	}
+	t.Run("strict", func(t *testing.T) { test(t, newTable(t, strict{newRemote()}, 1000, 0)) })
 }
 
 // together runs f in n goroutines that begin at once.
@@ -168,8 +84,8 @@ func TestOneOfManyClaimsTheMark(t *testing.T) {
 // Two tables over one store are two processes.
 func TestOneOfManyClaimsTheMarkInTwoProcesses(t *testing.T) {
 	for range 20 {
-		store := newRemote()
-		tables := []*Table{NewTable(store, 1000, 0), NewTable(store, 1000, 0)}
+		store := newShared()
+		tables := []*Table{newTable(t, store, 1000, 0), newTable(t, store.again(), 1000, 0)}
 		for _, table := range tables {
 			ask(t, table, "key", startAt(base, 1))
 		}
@@ -231,8 +147,8 @@ func TestReleaseInTheTable(t *testing.T) {
 var errDown = errors.New("store is down")
 
 func TestErrorsChangeNothing(t *testing.T) {
-	store := newRemote()
-	table := NewTable(store, 1000, 0)
+	store := newShared()
+	table := newTable(t, store, 1000, 0)
 	ask(t, table, "known", startAt(base, 1))
 	before := store.sessions["known"]
 	down := func(context.Context) error { return errDown }
@@ -281,8 +197,8 @@ func TestErrorsChangeNothing(t *testing.T) {
 
 // A swap whose answer is lost may have been done: the table is to read again.
 func TestSwapOfUnknownOutcome(t *testing.T) {
-	store := newRemote()
-	table := NewTable(store, 1000, 0)
+	store := newShared()
+	table := newTable(t, store, 1000, 0)
 	store.unheard = errDown
 	call := startAt(base, 1)
 	err := table.Apply(t.Context(), "key", base, &policy, []Event{call}, make([]Decision, 1))
@@ -306,8 +222,8 @@ func TestSwapOfUnknownOutcome(t *testing.T) {
 
 // A deadly slow store is given up at the deadline; known sessions never wait.
 func TestDeadline(t *testing.T) {
-	store := newRemote()
-	table := NewTable(store, 1000, time.Millisecond)
+	store := newShared()
+	table := newTable(t, store, 1000, time.Millisecond)
 	wait := func(ctx context.Context) error {
 		<-ctx.Done()
 		return ctx.Err()
@@ -324,7 +240,7 @@ func TestDeadline(t *testing.T) {
 		t.Errorf("swap: %v", err)
 	}
 	store.onSwap = nil
-	table = NewTable(store, 1000, time.Hour)
+	table = newTable(t, store, 1000, time.Hour)
 	for _, e := range []Event{startAt(base, 1), trackAt(base, 2)} {
 		if err := ask("key", e); err != nil {
 			t.Fatal(err)
@@ -338,7 +254,7 @@ func TestDeadline(t *testing.T) {
 
 func TestEachCallHasItsOwnDeadline(t *testing.T) {
 	for deadline, want := range map[time.Duration]bool{0: false, time.Hour: true} {
-		store := newRemote()
+		store := newShared()
 		calls := 0
 		store.onGet = func(ctx context.Context) error {
 			calls++
@@ -348,7 +264,7 @@ func TestEachCallHasItsOwnDeadline(t *testing.T) {
 			return nil
 		}
 		store.onSwap = store.onGet
-		ask(t, NewTable(store, 1000, deadline), "key", startAt(base, 1))
+		ask(t, newTable(t, store, 1000, deadline), "key", startAt(base, 1))
 		if calls != 2 {
 			t.Errorf("%d calls", calls)
 		}
@@ -356,19 +272,19 @@ func TestEachCallHasItsOwnDeadline(t *testing.T) {
 }
 
 func TestCancelledRequest(t *testing.T) {
-	store := newRemote()
+	store := newShared()
 	store.onSwap = func(ctx context.Context) error { return ctx.Err() }
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	err := NewTable(store, 1000, time.Hour).Apply(ctx, "key", base, &policy, []Event{startAt(base, 1)}, make([]Decision, 1))
+	err := newTable(t, store, 1000, time.Hour).Apply(ctx, "key", base, &policy, []Event{startAt(base, 1)}, make([]Decision, 1))
 	if !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }
 
 func TestContended(t *testing.T) {
-	store := newRemote()
-	table := NewTable(store, 1000, 0)
+	store := newShared()
+	table := newTable(t, store, 1000, 0)
 	ask(t, table, "key", startAt(base, 1))
 	ask(t, table, "key", trackAt(base, 2))
 	store.refuse = true
@@ -385,12 +301,12 @@ func TestContended(t *testing.T) {
 }
 
 func TestKnownSessionsAreNotAskedFor(t *testing.T) {
-	store := newRemote()
-	table := NewTable(store, 1000, 0)
+	store := newShared()
+	table := newTable(t, store, 1000, 0)
 	ask(t, table, "key", startAt(base, 1))
 	ask(t, table, "key", trackAt(base, 2))
-	if store.gets != 1 || store.swaps != 2 || store.durable != 1 {
-		t.Errorf("%d gets, %d swaps, %d durable", store.gets, store.swaps, store.durable)
+	if store.gets != 1 || store.swaps != 2 {
+		t.Errorf("%d gets, %d swaps", store.gets, store.swaps)
 	}
 	for i := range MessageID(50) {
 		ask(t, table, "key", trackAt(base+1, 10+i))
@@ -399,7 +315,7 @@ func TestKnownSessionsAreNotAskedFor(t *testing.T) {
 		t.Errorf("%d gets, %d swaps", store.gets, store.swaps)
 	}
 	// One that another process wrote is read once.
-	table = NewTable(store, 1000, 0)
+	table = newTable(t, store.again(), 1000, 0)
 	for i := range MessageID(50) {
 		ask(t, table, "key", trackAt(base+1, 10+i))
 	}
@@ -408,9 +324,14 @@ func TestKnownSessionsAreNotAskedFor(t *testing.T) {
 	}
 }
 
+// silent is a shared store whose messages about changes are lost.
+type silent struct{ *shared }
+
+func (silent) Watch(func(string), func()) bool { return true }
+
 func TestAnotherProcessIsNoticedAtAChange(t *testing.T) {
-	store := newRemote()
-	here, there := NewTable(store, 1000, 0), NewTable(store, 1000, 0)
+	store := newShared()
+	here, there := newTable(t, store, 1000, 0), newTable(t, silent{store.again()}, 1000, 0)
 	ask(t, here, "key", startAt(base, 1))
 	ask(t, there, "key", Event{Kind: End, Time: base + 10, Message: 2})
 	if d := ask(t, here, "key", trackAt(base+20, 3)); d.Action != Clear {
@@ -419,16 +340,16 @@ func TestAnotherProcessIsNoticedAtAChange(t *testing.T) {
 }
 
 func TestCloseClosesTheStore(t *testing.T) {
-	store := newRemote()
-	if err := NewTable(store, 1, 0).Close(); err != nil || !store.closed {
+	store := newShared()
+	if err := NewTable(store, Options{Settings: Settings{Capacity: 1}}).Close(); err != nil || !store.closed {
 		t.Error(err, store.closed)
 	}
 }
 
 func TestTableIsBounded(t *testing.T) {
-	for name, store := range map[string]Store{"memory": memorystore.New(), "remote": newRemote()} {
+	for name, store := range map[string]Store{"memory": memorystore.New(), "own": newRemote(), "shared": newShared()} {
 		t.Run(name, func(t *testing.T) {
-			table := NewTable(store, 10, 0)
+			table := newTable(t, store, 10, 0)
 			start := func(from, to int) {
 				for i := from; i < to; i++ {
 					ask(t, table, fmt.Sprint("key ", i), startAt(base, 1))
@@ -445,263 +366,12 @@ func TestTableIsBounded(t *testing.T) {
 			check(5)
 			start(0, 50)
 			check(10)
-			table.Resize(3)
+			table.Configure(Settings{Capacity: 3, FlushInterval: time.Hour})
 			check(3)
-			table.Resize(100)
+			table.Configure(Settings{Capacity: 100, FlushInterval: time.Hour})
 			check(3)
 			start(50, 250)
 			check(100)
 		})
-	}
-}
-
-// The cache itself.
-
-func version(n uint64) *Session { return &Session{Version: n} }
-
-func fill(c *Cache, from, to int) {
-	for i := from; i < to; i++ {
-		c.Swap(fmt.Sprint("key ", i), 0, version(1))
-	}
-}
-
-// has reports which of the keys are in a cache, without using them.
-func has(c *Cache, from, to int) (n int) {
-	in := map[string]bool{}
-	_ = c.Each(func(key string, _ *Session) error {
-		in[key] = true
-		return nil
-	})
-	for i := from; i < to; i++ {
-		if in[fmt.Sprint("key ", i)] {
-			n++
-		}
-	}
-	return n
-}
-
-func TestCacheKeepsTheMostRecentlyUsed(t *testing.T) {
-	c := NewCache(100)
-	fill(c, 0, 100)
-	for i := range 10 {
-		c.Get(fmt.Sprint("key ", i)) // read
-	}
-	for i := 10; i < 20; i++ {
-		c.Swap(fmt.Sprint("key ", i), 1, version(2)) // written
-	}
-	fill(c, 100, 130)
-	if has(c, 0, 20) != 20 || has(c, 20, 50) != 0 || has(c, 50, 130) != 80 {
-		t.Error("others than the least recently used were evicted")
-	}
-	if c.Len() != 100 || c.Evicted() != 30 {
-		t.Errorf("%d kept, %d evicted", c.Len(), c.Evicted())
-	}
-	c.Resize(40)
-	if has(c, 10, 20) != 10 || has(c, 100, 130) != 30 || c.Len() != 40 || c.Evicted() != 90 {
-		t.Errorf("%d kept, %d evicted", c.Len(), c.Evicted())
-	}
-	c.Resize(200)
-	fill(c, 130, 290)
-	if has(c, 10, 20) != 10 || has(c, 100, 290) != 190 {
-		t.Errorf("%d kept", c.Len())
-	}
-	c.Resize(0)
-	if c.Len() != 1 || has(c, 289, 290) != 1 {
-		t.Errorf("%d kept", c.Len())
-	}
-}
-
-func TestCacheAcrossTheShardThreshold(t *testing.T) {
-	c := NewCache(100)
-	fill(c, 0, 100)
-	for _, capacity := range []int{100_000, 1 << 20, 1000, 1<<16 - 1, 1 << 16, 100} {
-		c.Resize(capacity)
-		if has(c, 0, 100) != 100 || c.Len() != 100 || c.Evicted() != 0 {
-			t.Fatalf("capacity %d: %d kept, %d evicted", capacity, c.Len(), c.Evicted())
-		}
-		for i := range 100 {
-			key := fmt.Sprint("key ", i)
-			if s := c.Get(key); s == nil || !c.Swap(key, s.Version, version(s.Version+1)) {
-				t.Fatalf("capacity %d: %s is %+v", capacity, key, s)
-			}
-		}
-	}
-	// The order of use goes along.
-	c = NewCache(100)
-	fill(c, 0, 100)
-	c.Get("key 0")
-	c.Resize(100_000)
-	c.Get("key 1")
-	c.Resize(101)
-	c.Get("key 2")
-	c.Resize(10)
-	if has(c, 2, 3) != 1 || c.Len() != 10 || c.Evicted() != 90 {
-		t.Errorf("%d kept, %d evicted", c.Len(), c.Evicted())
-	}
-}
-
-func TestShardedCacheIsBounded(t *testing.T) {
-	const capacity = 1 << 16
-	c := NewCache(2 * capacity)
-	fill(c, 0, 3*capacity)
-	c.Resize(capacity)
-	if c.Len() > capacity || c.Len() < capacity*9/10 || c.Len()+int(c.Evicted()) != 3*capacity {
-		t.Errorf("%d kept, %d evicted", c.Len(), c.Evicted())
-	}
-	// Old ones go, new ones stay; between the two it is up to the shards.
-	if has(c, 0, capacity) != 0 || has(c, 3*capacity-capacity/2, 3*capacity) != capacity/2 {
-		t.Errorf("%d of the oldest, %d of the newest", has(c, 0, capacity), has(c, 3*capacity-capacity/2, 3*capacity))
-	}
-	c.Resize(100)
-	if c.Len() != 100 {
-		t.Errorf("%d kept", c.Len())
-	}
-}
-
-func TestCacheCompares(t *testing.T) {
-	c := NewCache(10)
-	if c.Swap("key", 1, version(2)) || !c.Swap("key", 0, version(1)) || c.Swap("key", 0, version(2)) ||
-		c.Swap("key", 2, version(3)) || !c.Swap("key", 1, version(5)) {
-		t.Error("swapped the wrong one")
-	}
-	c.Put("key", version(4))
-	if got := c.Get("key"); got.Version != 5 {
-		t.Errorf("an older version took the place: %d", got.Version)
-	}
-	c.Put("key", version(6))
-	c.Put("other", version(1))
-	if c.Get("key").Version != 6 || c.Get("other").Version != 1 {
-		t.Error("a newer version was not put")
-	}
-	c.Remove("key")
-	c.Remove("nobody")
-	if c.Get("key") != nil || c.Len() != 1 {
-		t.Error("not removed")
-	}
-}
-
-func TestCacheEachStops(t *testing.T) {
-	c := NewCache(10)
-	fill(c, 0, 10)
-	calls := 0
-	if err := c.Each(func(string, *Session) error { calls++; return errDown }); err != errDown || calls != 1 {
-		t.Errorf("%v after %d calls", err, calls)
-	}
-}
-
-// What is kept of a key must not keep the request alive that it came with.
-func TestCacheCopiesKeys(t *testing.T) {
-	request := strings.Repeat("x", 1000) + "key" + strings.Repeat("x", 1000)
-	key := request[1000:1003]
-	c := NewCache(10)
-	c.Swap(key, 0, version(1))
-	c.Swap(key, 1, version(2))
-	c.Put(key, version(3))
-	_ = c.Each(func(kept string, _ *Session) error {
-		if kept != "key" || unsafe.StringData(kept) == unsafe.StringData(key) {
-			t.Errorf("%q is a part of the request", kept)
-		}
-		return nil
-	})
-}
-
-// While a cache is resized under them, writers lose nothing: what each has
-// written is what it finds, as long as there is room.
-func TestCacheResizedUnderWriters(t *testing.T) {
-	const writers, rounds = 4, 2000
-	c := NewCache(1000)
-	var stop atomic.Bool
-	var others sync.WaitGroup
-	others.Go(func() {
-		for capacities := []int{100_000, 1000, 5000, 1 << 17, 500}; !stop.Load(); {
-			for _, capacity := range capacities {
-				c.Resize(capacity)
-			}
-		}
-	})
-	others.Go(func() {
-		for !stop.Load() {
-			if n := c.Len(); n > 2*writers {
-				t.Errorf("%d sessions", n)
-			}
-			_ = c.Each(func(string, *Session) error { return nil })
-		}
-	})
-	together(writers, func(i int) {
-		own := fmt.Sprint("writer ", i)
-		for n := range uint64(rounds) {
-			if !c.Swap(own, n, version(n+1)) {
-				t.Errorf("%s: %d is gone", own, n)
-				return
-			}
-			if s := c.Get(own); s == nil || s.Version != n+1 {
-				t.Errorf("%s: %+v after %d", own, s, n+1)
-				return
-			}
-			// One that all of them change.
-			for {
-				s, old := c.Get("shared"), uint64(0)
-				if s != nil {
-					old = s.Version
-				}
-				if c.Swap("shared", old, version(old+1)) {
-					break
-				}
-			}
-		}
-	})
-	stop.Store(true)
-	others.Wait()
-	if s := c.Get("shared"); s == nil || s.Version != writers*rounds {
-		t.Errorf("%d changes are %+v", writers*rounds, s)
-	}
-	if c.Evicted() != 0 {
-		t.Errorf("%d evicted", c.Evicted())
-	}
-}
-
-// With too little room sessions vanish, and nothing else goes wrong.
-func TestCacheShrunkUnderWriters(t *testing.T) {
-	c := NewCache(100_000)
-	var stop atomic.Bool
-	var resizer sync.WaitGroup
-	resizer.Go(func() {
-		for !stop.Load() {
-			for _, capacity := range []int{1, 100_000, 50} {
-				c.Resize(capacity)
-			}
-		}
-	})
-	together(4, func(i int) {
-		for n := range 3000 {
-			key := fmt.Sprint("key ", (n*7+i)%200)
-			old := uint64(0)
-			if s := c.Get(key); s != nil {
-				old = s.Version
-			}
-			c.Swap(key, old, version(old+1))
-			if n%10 == 0 {
-				c.Remove(key)
-			}
-		}
-	})
-	stop.Store(true)
-	resizer.Wait()
-	c.Resize(50)
-	keys := map[string]bool{}
-	_ = c.Each(func(key string, s *Session) error {
-		keys[key] = s != nil
-		return nil
-	})
-	if len(keys) != c.Len() || c.Len() > 50 || slices.Contains(slices.Collect(maps.Values(keys)), false) {
-		t.Errorf("%d sessions under %d keys", c.Len(), len(keys))
-	}
-}
-
-func TestVersionsDoNotWrap(t *testing.T) {
-	c := NewCache(1)
-	c.Swap("key", 0, version(math.MaxUint64-1))
-	if !c.Swap("key", math.MaxUint64-1, version(math.MaxUint64)) {
-		t.Error("not swapped")
 	}
 }

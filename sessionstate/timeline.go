@@ -6,7 +6,7 @@ type timeline struct {
 	segments  []Segment
 	truncated bool
 	owned     bool
-	changed   bool
+	change    Change
 }
 
 // at returns the index of the segment that is current at time t, or -1 before
@@ -22,12 +22,18 @@ func (l *timeline) at(t int64) int {
 
 // edit returns segment i to be changed.
 func (l *timeline) edit(i int) *Segment {
-	l.own(0)
+	l.own(0, Changed)
 	return &l.segments[i]
 }
 
-func (l *timeline) own(extra int) {
-	l.changed = true
+// touch returns segment i for its Last to be moved.
+func (l *timeline) touch(i int) *Segment {
+	l.own(0, Touched)
+	return &l.segments[i]
+}
+
+func (l *timeline) own(extra int, change Change) {
+	l.change = max(l.change, change)
 	if !l.owned {
 		l.segments = append(make([]Segment, 0, len(l.segments)+extra), l.segments...)
 		l.owned = true
@@ -41,11 +47,13 @@ func (l *timeline) own(extra int) {
 func (l *timeline) insert(i int, s Segment) int {
 	full := len(l.segments) == MaxSegments
 	if i < 0 && (full || l.truncated) {
-		l.changed = l.changed || !l.truncated
+		if !l.truncated {
+			l.change = max(l.change, Changed)
+		}
 		l.truncated = true
 		return -1
 	}
-	l.own(1)
+	l.own(1, Changed)
 	var again Segment
 	if i >= 0 {
 		again = l.segments[i].cutAt(s.From)
@@ -98,7 +106,7 @@ func (l *timeline) supersede(p *Policy, e *Event, i int) {
 		next++
 	}
 	if next > i+1 {
-		l.own(0)
+		l.own(0, Changed)
 		l.segments = append(l.segments[:i+1], l.segments[next:]...)
 	}
 }

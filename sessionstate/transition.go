@@ -6,6 +6,9 @@ type Change uint8
 const (
 	// Unchanged: nothing is to be written.
 	Unchanged Change = iota
+	// Touched: the session lasts longer than was known, and nothing else. It is
+	// to be written, but nobody else has to know at once.
+	Touched
 	// Changed: the session is to be written.
 	Changed
 	// Controlled: a control call changed the session; it must be durable before
@@ -26,7 +29,7 @@ func Transition(s *Session, now int64, p *Policy, events []Event, decisions []De
 	if s != nil && !p.Expired(s, now) {
 		line.segments, line.truncated = s.Segments, s.Truncated
 	}
-	change := Unchanged
+	controlled := false
 	for i := range events {
 		e := &events[i]
 		if !e.Kind.Control() {
@@ -34,18 +37,17 @@ func Transition(s *Session, now int64, p *Policy, events []Event, decisions []De
 			continue
 		}
 		var applied bool
-		if decisions[i], applied = line.control(p, e); applied {
-			change = Controlled
-		}
+		decisions[i], applied = line.control(p, e)
+		controlled = controlled || applied
 	}
-	if !line.changed {
+	if line.change == Unchanged {
 		if s == nil || now-s.Seen <= p.seenGrain() || len(line.segments) == 0 {
 			return s, Unchanged
 		}
 		seen := *s
 		seen.Seen = now
 		seen.Version = nextVersion(s, now)
-		return &seen, Changed
+		return &seen, Touched
 	}
 	next := &Session{
 		Version:   nextVersion(s, now),
@@ -56,7 +58,10 @@ func Transition(s *Session, now int64, p *Policy, events []Event, decisions []De
 	if s != nil {
 		next.Seen = max(now, s.Seen)
 	}
-	return next, max(change, Changed)
+	if controlled {
+		return next, Controlled
+	}
+	return next, line.change
 }
 
 // nextVersion is above the last one, and for a new key above all that an older,
@@ -83,7 +88,7 @@ func Release(s *Session, m MessageID, id int64) *Session {
 			line.edit(i).Mark = 0
 		}
 	}
-	if !line.changed {
+	if line.change == Unchanged {
 		return s
 	}
 	next := *s

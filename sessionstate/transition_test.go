@@ -1093,7 +1093,7 @@ func TestRetention(t *testing.T) {
 		k.unchanged(k.track(k.now), stamped(1111111111))
 		k.now = t0 + grain + 1
 		k.is(k.track(k.now), stamped(1111111111))
-		if k.change != Changed || k.s.Seen != k.now {
+		if k.change != Touched || k.s.Seen != k.now {
 			t.Errorf("change %d, seen %+d ms", k.change, k.s.Seen-t0)
 		}
 

@@ -23,8 +23,11 @@ func (s *Store) Get(_ context.Context, key string) (*sessionstate.Session, error
 }
 
 // CompareAndSwap never fails. It is as durable as the process.
-func (s *Store) CompareAndSwap(_ context.Context, key string, old uint64, next *sessionstate.Session, _ bool) (bool, error) {
-	return s.Swap(key, old, next), nil
+func (s *Store) CompareAndSwap(_ context.Context, changes []sessionstate.Swap) {
+	for i := range changes {
+		c := &changes[i]
+		c.Done = s.Swap(c.Key, c.Old, c.Next)
+	}
 }
 
 // Delete never fails.

@@ -27,8 +27,9 @@ func TestKeepsTheMostRecentlyUsed(t *testing.T) {
 	s.Resize(2)
 	v := &sessionstate.Session{Version: 1, Segments: []sessionstate.Segment{{}}}
 	for _, key := range []string{"one", "two", "three"} {
-		if ok, err := s.CompareAndSwap(t.Context(), key, 0, v, true); !ok || err != nil {
-			t.Fatal(ok, err)
+		change := []sessionstate.Swap{{Key: key, Next: v}}
+		if s.CompareAndSwap(t.Context(), change); !change[0].Done {
+			t.Fatal(change[0].Err)
 		}
 		// Read before each of the others is written.
 		if got, err := s.Get(t.Context(), "one"); got != v || err != nil {

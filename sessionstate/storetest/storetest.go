@@ -29,6 +29,7 @@ func Run(t *testing.T, open func(t *testing.T) sessionstate.Store) {
 		{"Keys", keys},
 		{"Swap", swap},
 		{"Stale", stale},
+		{"SwapMany", swapMany},
 		{"FirstWins", firstWins},
 		{"NoUpdateIsLost", noUpdateIsLost},
 		{"Delete", deleted},
@@ -53,6 +54,12 @@ func Run(t *testing.T, open func(t *testing.T) sessionstate.Store) {
 // in any goroutine.
 type store struct{ sessionstate.Store }
 
+func (s store) compareAndSwap(ctx context.Context, key string, old uint64, next *sessionstate.Session) (bool, error) {
+	change := []sessionstate.Swap{{Key: key, Old: old, Next: next}}
+	s.CompareAndSwap(ctx, change)
+	return change[0].Done, change[0].Err
+}
+
 func (s store) get(t *testing.T, key string) *sessionstate.Session {
 	t.Helper()
 	v, err := s.Get(t.Context(), key)
@@ -64,7 +71,7 @@ func (s store) get(t *testing.T, key string) *sessionstate.Session {
 
 func (s store) swap(t *testing.T, key string, old uint64, next *sessionstate.Session, want bool) {
 	t.Helper()
-	ok, err := s.CompareAndSwap(t.Context(), key, old, next, old%2 == 0)
+	ok, err := s.compareAndSwap(t.Context(), key, old, next)
 	if err != nil {
 		t.Errorf("compare and swap %q: %v", key, err)
 	} else if ok != want {
@@ -83,11 +90,7 @@ func (s store) scan(t *testing.T) map[string]*sessionstate.Session {
 	t.Helper()
 	seen := map[string]*sessionstate.Session{}
 	err := s.Scan(t.Context(), func(key string, v *sessionstate.Session) error {
-		key = strings.Clone(key)
-		if _, twice := seen[key]; twice {
-			t.Errorf("scan saw %q twice", key)
-		}
-		seen[key] = v
+		seen[strings.Clone(key)] = v
 		return nil
 	})
 	if err != nil {
@@ -142,6 +145,8 @@ func roundTrip(t *testing.T, s store) {
 		{Version: 2, Segments: []sessionstate.Segment{{}}},
 		// Before 1970.
 		{Version: 3, Seen: -1, Segments: []sessionstate.Segment{{From: math.MinInt64, Last: -1, UserAt: -62_135_596_800_000}}},
+		// A session with nothing in it stands for none.
+		{Version: 5, Seen: 7},
 		{Version: 4, Seen: math.MaxInt64, Segments: []sessionstate.Segment{{Mode: sessionstate.Automatic}, {Origin: sessionstate.ByIdentify}}},
 	} {
 		key := fmt.Sprint("key ", i)
@@ -203,6 +208,41 @@ func stale(t *testing.T, s store) {
 	}
 }
 
+// Changes that are asked for together are carried out each by itself.
+func swapMany(t *testing.T, s store) {
+	s.CompareAndSwap(t.Context(), nil)
+	s.swap(t, "there", 0, session(t, 10), true)
+	s.swap(t, "changed", 0, session(t, 10), true)
+	changes := []sessionstate.Swap{
+		{Key: "there", Old: 10, Next: session(t, 11)},
+		{Key: "changed", Old: 9, Next: session(t, 12)},
+		{Key: "new", Next: session(t, 13)},
+		{Key: "gone", Old: 8, Next: session(t, 14)},
+	}
+	s.CompareAndSwap(t.Context(), changes)
+	for i, want := range []bool{true, false, true, false} {
+		if c := changes[i]; c.Done != want || c.Err != nil {
+			t.Errorf("%q: %v, %v", c.Key, c.Done, c.Err)
+		}
+	}
+	s.holds(t, "there", session(t, 11))
+	s.holds(t, "changed", session(t, 10))
+	s.holds(t, "new", session(t, 13))
+	s.holds(t, "gone", nil)
+
+	many := make([]sessionstate.Swap, 300)
+	for i := range many {
+		many[i] = sessionstate.Swap{Key: fmt.Sprint("many ", i), Next: session(t, uint64(i+1))}
+	}
+	s.CompareAndSwap(t.Context(), many)
+	for i := range many {
+		if !many[i].Done || many[i].Err != nil {
+			t.Fatalf("%q: %v, %v", many[i].Key, many[i].Done, many[i].Err)
+		}
+		s.holds(t, many[i].Key, session(t, uint64(i+1)))
+	}
+}
+
 // together runs f in several goroutines that begin at once.
 func together(n int, f func(i int)) {
 	var begin, done sync.WaitGroup
@@ -222,7 +262,7 @@ func firstWins(t *testing.T, s store) {
 	var winner atomic.Uint64
 	together(16, func(i int) {
 		v := session(t, uint64(100+i))
-		ok, err := s.CompareAndSwap(t.Context(), "key", 0, v, i%2 == 0)
+		ok, err := s.compareAndSwap(t.Context(), "key", 0, v)
 		if err != nil {
 			t.Errorf("compare and swap: %v", err)
 		}
@@ -255,7 +295,7 @@ func noUpdateIsLost(t *testing.T, s store) {
 				next.Version = old + 1
 				next.Segments[0].ID = v.Segments[0].ID + 1
 			}
-			ok, err := s.CompareAndSwap(t.Context(), key, old, next, n%4 == 0)
+			ok, err := s.compareAndSwap(t.Context(), key, old, next)
 			if err != nil {
 				t.Errorf("compare and swap: %v", err)
 				return
@@ -356,7 +396,7 @@ func cancelled(t *testing.T, s store) {
 		t.Errorf("scan: %v", err)
 	}
 	want := session(t, 10)
-	if ok, err := s.CompareAndSwap(ctx, "key", 10, session(t, 11), true); err != nil && ok {
+	if ok, err := s.compareAndSwap(ctx, "key", 10, session(t, 11)); err != nil && ok {
 		t.Errorf("compare and swap: %v and %v", ok, err)
 	} else if ok {
 		want = session(t, 11)
