@@ -6,4 +6,5 @@ package ruddersession
 
 import (
 	_ "github.com/rudder-session/rudder-session/caddymodule"
+	_ "github.com/rudder-session/rudder-session/caddymodule/stores/file"
 )

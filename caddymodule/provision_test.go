@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	_ "github.com/rudder-session/rudder-session/caddymodule/stores/file"
 )
 
 // wholeConfig is a configuration with one handler and the app, given as JSON.

@@ -1,0 +1,129 @@
+// Package file is the Caddy module rudder_session.stores.file, the default
+// store of rudder_session.
+package file
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap"
+
+	"github.com/rudder-session/rudder-session/caddymodule"
+	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/filestore"
+)
+
+func init() {
+	caddy.RegisterModule((*Store)(nil))
+}
+
+// Store keeps sessions in a file: through crashes, restarts and deploys. A
+// control call is on the disk before it is answered, all else soon after. One
+// Caddy has the file for itself; its sites share it.
+//
+// The file is no larger than the sessions in it need, about 200 bytes each; the
+// `capacity` of the app bounds memory alone.
+type Store struct {
+	// The file. Its directory is created where it does not exist. Default:
+	// `rudder_session/sessions.db` in Caddy's data directory.
+	Path caddymodule.Value `json:"path,omitempty"`
+
+	// How long changes may wait that no control call made, such as the start of
+	// an automatic session, to be written together. What a crash within that
+	// time loses. Default: `100ms`.
+	FlushInterval caddymodule.Value `json:"flush_interval,omitempty"`
+
+	path     string
+	interval time.Duration
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Store) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "rudder_session.stores.file",
+		New: func() caddy.Module { return new(Store) },
+	}
+}
+
+// UnmarshalCaddyfile sets up the store from Caddyfile tokens. Syntax:
+//
+//	store file [<path>] {
+//	    flush_interval <duration>
+//	}
+func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	if d.NextArg() {
+		if s.Path = caddymodule.Value(d.Val()); s.Path == "" {
+			return d.Err("store file: the path is empty")
+		}
+		if d.NextArg() {
+			return d.Errf("store file: unexpected %q", d.Val())
+		}
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		switch name := d.Val(); name {
+		case "flush_interval":
+			if err := caddymodule.Option(d, name, &s.FlushInterval, caddymodule.ParseDuration); err != nil {
+				return err
+			}
+		default:
+			return d.Errf("store file: unknown option %q", name)
+		}
+	}
+	return nil
+}
+
+// Provision reads the options. It does not touch the file.
+func (s *Store) Provision(caddy.Context) error {
+	interval, err := caddymodule.Read("flush_interval", s.FlushInterval, caddymodule.ParseDuration, 100)
+	if err != nil {
+		return err
+	}
+	s.interval = time.Duration(interval) * time.Millisecond
+	s.path, err = caddymodule.Read("path", s.Path, parsePath, filepath.Join(caddy.AppDataDir(), "rudder_session", "sessions.db"))
+	return err
+}
+
+func parsePath(text string) (string, error) {
+	if strings.HasSuffix(text, string(filepath.Separator)) {
+		return "", fmt.Errorf("%q names a directory, not a file", text)
+	}
+	return filepath.Abs(text)
+}
+
+// Identity is the file: sites that name one share it.
+func (s *Store) Identity() string { return "file " + s.path }
+
+// DelayWrites is the flush interval.
+func (s *Store) DelayWrites() time.Duration { return s.interval }
+
+// Open opens the file.
+func (s *Store) Open(logger *zap.Logger) (sessionstate.Store, error) {
+	store, err := filestore.Open(s.path, filestore.Log{
+		SetAside: func(path, as string, why error) {
+			logger.Error("the session file could not be read; it was set aside and sessions begin anew",
+				zap.String("file", path), zap.String("set_aside_as", as), zap.Error(why))
+		},
+		Sweep: func(err error) { logger.Error("forgetting old sessions", zap.Error(err)) },
+	})
+	if errors.Is(err, filestore.ErrLocked) {
+		return nil, fmt.Errorf("store file: %w; one file serves one Caddy", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store file: %w", err)
+	}
+	return store, nil
+}
+
+// Interface guards
+var (
+	_ caddymodule.StoreModule  = (*Store)(nil)
+	_ caddymodule.WritesBehind = (*Store)(nil)
+	_ caddy.Provisioner        = (*Store)(nil)
+	_ caddyfile.Unmarshaler    = (*Store)(nil)
+)

@@ -1,0 +1,222 @@
+// Package filestore keeps sessions in a file, a bbolt database: through crashes
+// and restarts of the process, which has the file for itself.
+package filestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/rudder-session/rudder-session/sessionstate"
+)
+
+// Errors of Open and of all methods name the file.
+var (
+	// ErrLocked: another process has the file open.
+	ErrLocked = errors.New("the file is in use by another process")
+	// ErrNewer: a later version of this program has written the file.
+	ErrNewer = errors.New("the file was written by a newer version of this program")
+	// ErrDamaged: what the file holds cannot be read.
+	ErrDamaged = errors.New("the file is damaged")
+)
+
+// Store is a [sessionstate.Store] in a file.
+type Store struct {
+	db   *bbolt.DB
+	path string
+	log  Log
+
+	jobs    chan *job
+	written chan struct{} // closed when the last job is done
+
+	retention atomic.Int64 // milliseconds, 0 for ever
+	retained  chan struct{}
+	stop      context.CancelFunc
+	sweeping  sync.WaitGroup
+}
+
+// Log is told what nobody asked for. Its functions may be nil.
+type Log struct {
+	// SetAside: what stood under the path was no readable session file. It has
+	// another name now, and an empty one is in its place.
+	SetAside func(path, as string, why error)
+	// Sweep: forgetting old sessions failed. It is tried again later.
+	Sweep func(error)
+}
+
+// Open opens a session file, and creates it if there is none, for nobody but
+// the user of the process to read. A file that is damaged, or is none of ours,
+// is given another name. Open fails with ErrLocked after a second.
+func Open(path string, log Log) (*Store, error) {
+	db, err := open(path, log)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	s := &Store{
+		db: db, path: path, log: log,
+		jobs: make(chan *job, maxJobs), written: make(chan struct{}),
+		retained: make(chan struct{}, 1), stop: stop,
+	}
+	go s.write()
+	s.sweeping.Go(func() { s.sweep(ctx) })
+	return s, nil
+}
+
+// Get returns the session of a key, or nil.
+func (s *Store) Get(_ context.Context, key string) (session *sessionstate.Session, err error) {
+	err = s.view(func(b *bbolt.Bucket) (err error) {
+		if v := b.Get([]byte(key)); v != nil {
+			session, err = sessionstate.DecodeSession(v)
+		}
+		return err
+	})
+	return session, err
+}
+
+// CompareAndSwap returns when the changes are on the disk. If the context ends
+// before they are, it may be that they are written later.
+func (s *Store) CompareAndSwap(ctx context.Context, changes []sessionstate.Swap) {
+	// The caller may be gone when the job is done.
+	work := append([]sessionstate.Swap(nil), changes...)
+	err := s.do(ctx, func(b *bbolt.Bucket) (wrote bool) {
+		for i := range work {
+			wrote = swap(b, &work[i]) || wrote
+		}
+		return wrote
+	})
+	if err == nil {
+		copy(changes, work)
+		return
+	}
+	for i := range changes {
+		changes[i].Done, changes[i].Err = false, err
+	}
+}
+
+func swap(b *bbolt.Bucket, c *sessionstate.Swap) (wrote bool) {
+	c.Done, c.Err = false, nil
+	var version uint64
+	if v := b.Get([]byte(c.Key)); v != nil {
+		if version, c.Err = sessionstate.SessionVersion(v); c.Err != nil {
+			return false
+		}
+	}
+	if version != c.Old {
+		return false
+	}
+	c.Err = b.Put([]byte(c.Key), sessionstate.AppendSession(nil, c.Next))
+	c.Done = c.Err == nil
+	return c.Done
+}
+
+// Delete returns when the key is gone from the disk.
+func (s *Store) Delete(ctx context.Context, key string) error {
+	var failed error
+	err := s.do(ctx, func(b *bbolt.Bucket) bool {
+		if b.Get([]byte(key)) == nil {
+			return false
+		}
+		failed = b.Delete([]byte(key))
+		return failed == nil
+	})
+	if err != nil {
+		return err
+	}
+	return failed
+}
+
+// scanned is how many sessions are read at a time: what is being read keeps the
+// file from using its space again, so it must not take long.
+const scanned = 1000
+
+// Scan calls fn in the order of the keys, while no lock is held.
+func (s *Store) Scan(ctx context.Context, fn func(string, *sessionstate.Session) error) error {
+	type entry struct {
+		key     string
+		session *sessionstate.Session
+	}
+	entries := make([]entry, 0, scanned)
+	for next := []byte(nil); ; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		entries = entries[:0]
+		more, err := s.chunk(next, func(k, v []byte) error {
+			session, err := sessionstate.DecodeSession(v)
+			entries = append(entries, entry{string(k), session})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if err := fn(e.key, e.session); err != nil {
+				return err
+			}
+		}
+		if next = more; next == nil {
+			return nil
+		}
+	}
+}
+
+// chunk calls fn for some sessions, from key next on, and returns where to go
+// on, or nil at the end.
+func (s *Store) chunk(next []byte, fn func(k, v []byte) error) (more []byte, err error) {
+	err = s.view(func(b *bbolt.Bucket) error {
+		c := b.Cursor()
+		n := 0
+		for k, v := c.Seek(next); k != nil; k, v = c.Next() {
+			if n++; n > scanned {
+				more = append([]byte(nil), k...)
+				return nil
+			}
+			if err := fn(k, v); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return more, err
+}
+
+// view calls fn with the sessions of a moment.
+func (s *Store) view(fn func(*bbolt.Bucket) error) error {
+	err := guard(func() error {
+		return s.db.View(func(tx *bbolt.Tx) error { return fn(tx.Bucket(sessions)) })
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.path, err)
+	}
+	return nil
+}
+
+// guard turns into an error what bbolt does where a file is not as it was
+// written: it panics, or reads where the file has ended.
+func guard(fn func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", ErrDamaged, r)
+		}
+	}()
+	return fn()
+}
+
+// Close ends what goes on, and closes the file.
+func (s *Store) Close() error {
+	s.stop()
+	s.sweeping.Wait()
+	close(s.jobs)
+	<-s.written
+	return s.db.Close()
+}
+
+// Interface guard
+var _ sessionstate.Forgetful = (*Store)(nil)

@@ -1,0 +1,204 @@
+package filestore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/rudder-session/rudder-session/sessionstate"
+)
+
+// The buckets of the file. The first holds what the file is, the second the
+// sessions by key.
+var (
+	meta      = []byte("rudder_session")
+	schemaKey = []byte("schema")
+	sessions  = []byte("sessions")
+)
+
+// schema is the version of what is in the buckets. A later one reads this one.
+const schema = 1
+
+const (
+	lockTimeout = time.Second
+	// A file of more than this, of which less than half is used, is written anew.
+	compactFrom = 32 << 20
+)
+
+var errForeign = errors.New("it is no session file")
+
+// open opens the file. Where it cannot be read it is set aside, once.
+func open(path string, log Log) (*bbolt.DB, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	db, err := openReadable(path)
+	if !errors.Is(err, ErrDamaged) && !errors.Is(err, errForeign) {
+		return db, err
+	}
+	as, failed := setAside(path)
+	if failed != nil {
+		return nil, fmt.Errorf("%w; setting it aside: %w", err, failed)
+	}
+	if log.SetAside != nil {
+		log.SetAside(path, as, err)
+	}
+	return openReadable(path)
+}
+
+// setAside gives a file another name in its directory.
+func setAside(path string) (as string, err error) {
+	name := path + ".unreadable-" + time.Now().UTC().Format("20060102T150405Z")
+	for n := 0; ; n++ {
+		as = name
+		if n > 0 {
+			as = fmt.Sprint(name, "-", n)
+		}
+		if _, err := os.Lstat(as); errors.Is(err, fs.ErrNotExist) {
+			return as, os.Rename(path, as)
+		}
+	}
+}
+
+// openReadable opens the file and reads all of it, so that no request finds out
+// that it cannot be read.
+func openReadable(path string) (*bbolt.DB, error) {
+	db, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if err = guard(func() error { return check(db) }); err == nil {
+		var compacted *bbolt.DB
+		if compacted, err = compact(db, path); err == nil {
+			return compacted, nil
+		}
+	}
+	// Where closing panics there is nothing that could still be done.
+	_ = guard(db.Close)
+	return nil, err
+}
+
+// openFile opens and locks the file that has this path when it is locked.
+func openFile(path string) (db *bbolt.DB, err error) {
+	for {
+		var file *os.File
+		err = guard(func() (err error) {
+			db, err = bbolt.Open(path, 0o600, &bbolt.Options{
+				Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType, NoStatistics: true,
+				OpenFile: func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
+					file, err = os.OpenFile(name, flag, mode)
+					return file, err
+				},
+			})
+			return err
+		})
+		switch {
+		case errors.Is(err, bolterrors.ErrTimeout):
+			return nil, ErrLocked
+		case errors.Is(err, ErrDamaged):
+			file.Close()
+			return nil, err
+		case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum):
+			return nil, fmt.Errorf("%w: %w", errForeign, err)
+		case err != nil:
+			return nil, err
+		}
+		// Another process may have put a file in its place while it was waited for.
+		opened, err := file.Stat()
+		if err != nil {
+			db.Close()
+			return nil, err
+		}
+		if there, err := os.Stat(path); err == nil && os.SameFile(opened, there) {
+			return db, nil
+		}
+		db.Close()
+	}
+}
+
+// check makes the buckets of a new file, and reads those of an old one.
+func check(db *bbolt.DB) error {
+	fresh := false
+	err := db.View(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(meta)
+		if b == nil {
+			if k, _ := tx.Cursor().First(); k != nil {
+				return errForeign
+			}
+			fresh = true
+			return nil
+		}
+		v := b.Get(schemaKey)
+		if len(v) != 4 || tx.Bucket(sessions) == nil {
+			return errForeign
+		}
+		if n := binary.BigEndian.Uint32(v); n != schema {
+			return fmt.Errorf("%w: its schema is %d, the newest known %d", ErrNewer, n, schema)
+		}
+		return tx.Bucket(sessions).ForEach(func(_, v []byte) error {
+			if _, err := sessionstate.SessionSeen(v); err != nil {
+				return fmt.Errorf("%w: %w", ErrDamaged, err)
+			}
+			return nil
+		})
+	})
+	if err != nil || !fresh {
+		return err
+	}
+	return db.Update(func(tx *bbolt.Tx) error {
+		b, err := tx.CreateBucket(meta)
+		if err != nil {
+			return err
+		}
+		if err := b.Put(schemaKey, binary.BigEndian.AppendUint32(nil, schema)); err != nil {
+			return err
+		}
+		_, err = tx.CreateBucket(sessions)
+		return err
+	})
+}
+
+// compact writes a file anew that is mostly empty: bbolt gives no space back.
+func compact(db *bbolt.DB, path string) (*bbolt.DB, error) {
+	var size, used int64
+	err := db.View(func(tx *bbolt.Tx) error {
+		if size = tx.Size(); size >= compactFrom {
+			stats := tx.Bucket(sessions).Stats()
+			used = int64(stats.BranchAlloc + stats.LeafAlloc)
+		}
+		return nil
+	})
+	if err != nil || size < compactFrom || used >= size/2 {
+		return db, err
+	}
+	name := path + ".compacting"
+	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	smaller, err := openFile(name)
+	if err != nil {
+		return nil, err
+	}
+	err = bbolt.Compact(smaller, db, 1<<20)
+	if closing := smaller.Close(); err == nil {
+		err = closing
+	}
+	if err == nil {
+		err = os.Rename(name, path)
+	}
+	if err != nil {
+		os.Remove(name)
+		return nil, err
+	}
+	if err := db.Close(); err != nil {
+		return nil, err
+	}
+	return openFile(path)
+}

@@ -1,0 +1,119 @@
+package filestore
+
+import (
+	"bytes"
+	"context"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/rudder-session/rudder-session/sessionstate"
+)
+
+const (
+	// How often old sessions are looked for: sixteen times in a retention, but
+	// at most and at least so often.
+	soonestSweep = time.Second
+	latestSweep  = time.Hour
+	// sweepPause is between two chunks: a million sessions take ten seconds.
+	sweepPause = 10 * time.Millisecond
+)
+
+// Retain sets the retention.
+func (s *Store) Retain(retention int64) {
+	if s.retention.Swap(retention) != retention {
+		select {
+		case s.retained <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// sweep forgets old sessions, now and then, until the context ends.
+func (s *Store) sweep(ctx context.Context) {
+	for {
+		pause := latestSweep
+		if retention := s.retention.Load(); retention > 0 {
+			pause = max(min(time.Duration(retention)*time.Millisecond/16, pause), soonestSweep)
+		}
+		switch sleep(ctx, pause, s.retained) {
+		case ended:
+			return
+		case woken:
+			continue
+		}
+		if _, err := s.Sweep(ctx, time.Now().UnixMilli()); err != nil && ctx.Err() == nil && s.log.Sweep != nil {
+			s.log.Sweep(err)
+		}
+	}
+}
+
+type wake int
+
+const (
+	elapsed wake = iota
+	woken
+	ended
+)
+
+func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) wake {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return elapsed
+	case <-wake:
+		return woken
+	case <-ctx.Done():
+		return ended
+	}
+}
+
+// Sweep forgets the sessions that by time now, in Unix milliseconds, were not
+// seen for the retention, a few at a time, and returns how many.
+func (s *Store) Sweep(ctx context.Context, now int64) (n int, err error) {
+	policy := &sessionstate.Policy{Retention: s.retention.Load()}
+	if policy.Retention == 0 {
+		return 0, nil
+	}
+	for next := []byte(nil); ; {
+		var old [][2][]byte // keys, and the values that are to be forgotten
+		next, err = s.chunk(next, func(k, v []byte) error {
+			seen, err := sessionstate.SessionSeen(v)
+			if err == nil && policy.Expired(&sessionstate.Session{Seen: seen}, now) {
+				old = append(old, [2][]byte{bytes.Clone(k), bytes.Clone(v)})
+			}
+			return nil
+		})
+		if err == nil && len(old) > 0 {
+			var gone int
+			gone, err = s.forget(ctx, old)
+			n += gone
+		}
+		if err != nil || next == nil {
+			return n, err
+		}
+		if sleep(ctx, sweepPause, nil) == ended {
+			return n, ctx.Err()
+		}
+	}
+}
+
+// forget deletes what has not changed since it was read.
+func (s *Store) forget(ctx context.Context, old [][2][]byte) (n int, err error) {
+	gone := make(chan int, 1)
+	err = s.do(ctx, func(b *bbolt.Bucket) bool {
+		n := 0
+		for _, o := range old {
+			if bytes.Equal(b.Get(o[0]), o[1]) && b.Delete(o[0]) == nil {
+				n++
+			}
+		}
+		gone <- n
+		return n > 0
+	})
+	if err != nil {
+		return 0, err
+	}
+	return <-gone, nil
+}
