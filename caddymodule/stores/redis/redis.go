@@ -1,0 +1,160 @@
+// Package redis is the Caddy module rudder_session.stores.redis. It is in a
+// build of Caddy only where this package is imported:
+//
+//	xcaddy build --with github.com/rudder-session/rudder-session \
+//	    --with github.com/rudder-session/rudder-session/caddymodule/stores/redis
+package redis
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/rudder-session/rudder-session/caddymodule"
+	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
+)
+
+func init() {
+	caddy.RegisterModule((*Store)(nil))
+}
+
+// Store keeps sessions in Redis from version 7 on, or Valkey, for any number of
+// Caddys: a single server, a Cluster, or one behind Sentinels. Each Caddy has
+// the sessions of its users in memory as well, and Redis tells it when another
+// one changes them.
+//
+// How safe sessions are from a crash of Redis is for its own configuration to
+// say: `appendonly yes` there, and no `maxmemory-policy` that evicts.
+type Store struct {
+	// The servers: `redis://host:port`, `rediss://` for TLS, with user, password
+	// and database number if need be, or `unix:///path`. Several are nodes of one
+	// Cluster or, with `sentinel`, the Sentinels.
+	URLs []string `json:"urls"`
+
+	// The name of the master that the Sentinels at the URLs watch. Default: none,
+	// the URLs are those of Redis itself.
+	Sentinel caddymodule.Value `json:"sentinel,omitempty"`
+
+	// User and password for the Sentinels. Default: none.
+	SentinelUsername caddymodule.Value `json:"sentinel_username,omitempty"`
+	SentinelPassword caddymodule.Value `json:"sentinel_password,omitempty"`
+
+	// User and password, if they are not in the URLs: better as placeholders,
+	// such as `{env.REDIS_PASSWORD}`. Default: those of the URLs.
+	Username caddymodule.Value `json:"username,omitempty"`
+	Password caddymodule.Value `json:"password,omitempty"`
+
+	// TLS for `rediss://`. Default: the system's certificate authorities.
+	TLS *TLS `json:"tls,omitempty"`
+
+	// What stands before each key. Caddys with one prefix share their sessions.
+	// Default: `rudder_session:`.
+	Prefix caddymodule.Value `json:"prefix,omitempty"`
+
+	// How long a request waits for Redis, each time it asks. Default: `500ms`.
+	Timeout caddymodule.Value `json:"timeout,omitempty"`
+
+	// When the others know what one Caddy was told: `eventual`, as soon as Redis
+	// has told them, within milliseconds; `strict`, before the control call is
+	// answered, for which every event waits for Redis. Default: `eventual`.
+	Consistency caddymodule.Value `json:"consistency,omitempty"`
+
+	options redisstore.Options
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Store) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "rudder_session.stores.redis",
+		New: func() caddy.Module { return new(Store) },
+	}
+}
+
+const (
+	defaultPrefix  = "rudder_session:"
+	defaultTimeout = 500 // milliseconds
+)
+
+var parseConsistency = caddymodule.OneOf([]string{"eventual", "strict"}, []bool{false, true})
+
+// Provision reads the options. It does not connect.
+func (s *Store) Provision(caddy.Context) (err error) {
+	o := &s.options
+	if len(s.URLs) == 0 {
+		return fmt.Errorf("urls: a URL is missing")
+	}
+	if o.URLs, err = caddymodule.ReadAll("urls", s.URLs); err != nil {
+		return err
+	}
+	for _, text := range []struct {
+		name  string
+		value caddymodule.Value
+		to    *string
+	}{
+		{"sentinel", s.Sentinel, &o.Sentinel},
+		{"sentinel_username", s.SentinelUsername, &o.SentinelUsername},
+		{"sentinel_password", s.SentinelPassword, &o.SentinelPassword},
+		{"username", s.Username, &o.Username},
+		{"password", s.Password, &o.Password},
+	} {
+		if *text.to, err = caddymodule.Read(text.name, text.value, parseText, ""); err != nil {
+			return err
+		}
+	}
+	if o.Prefix, err = caddymodule.Read("prefix", s.Prefix, parseText, defaultPrefix); err != nil {
+		return err
+	}
+	timeout, err := caddymodule.Read("timeout", s.Timeout, caddymodule.ParseDuration, defaultTimeout)
+	if err != nil {
+		return err
+	}
+	o.Timeout = time.Duration(timeout) * time.Millisecond
+	if o.Strict, err = caddymodule.Read("consistency", s.Consistency, parseConsistency, false); err != nil {
+		return err
+	}
+	if s.TLS != nil {
+		if o.TLS, err = s.TLS.config(); err != nil {
+			return fmt.Errorf("tls: %w", err)
+		}
+	}
+	if err := o.Check(); err != nil {
+		return fmt.Errorf("urls: %w", err)
+	}
+	return nil
+}
+
+func parseText(text string) (string, error) { return text, nil }
+
+// Identity is all that is configured: where it differs there is another
+// connection, to the same sessions if it is the same Redis.
+func (s *Store) Identity() string {
+	o := s.options
+	o.TLS = nil
+	return fmt.Sprintf("redis %x", sha256.Sum256(fmt.Appendf(nil, "%q %+v", o.URLs, []any{o, s.TLS.String()})))
+}
+
+// Open connects. A Redis that cannot be reached does not keep Caddy from
+// starting: what its absence means for events and control calls is the handler's
+// to say, until it is there.
+func (s *Store) Open(logger *zap.Logger) (sessionstate.Store, error) {
+	o := s.options
+	o.Log = redisstore.Log{
+		Down: func(err error) { logger.Error("redis does not answer; it is tried until it does", zap.Error(err)) },
+		Up:   func() { logger.Info("redis answers again") },
+	}
+	store, err := redisstore.Open(o)
+	if err != nil {
+		return nil, fmt.Errorf("store redis: %w", err)
+	}
+	return store, nil
+}
+
+// Interface guards
+var (
+	_ caddymodule.StoreModule = (*Store)(nil)
+	_ caddy.Provisioner       = (*Store)(nil)
+)

@@ -1,0 +1,166 @@
+package redisstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rudder-session/rudder-session/internal/redistest"
+	. "github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
+)
+
+const (
+	base = 1_700_000_000_000
+	day  = 24 * 3600_000
+)
+
+var policy = Policy{Timeout: 30 * 60_000, Retention: 400 * day}
+
+// ticks makes every message later than the one before it, and another one.
+var ticks atomic.Int64
+
+func message(kind Kind) Event {
+	n := ticks.Add(1)
+	return Event{Kind: kind, Time: base + n, Message: MessageID(n)}
+}
+
+// apply sends a message of a key.
+func apply(table *Table, key string, e Event) (Decision, error) {
+	var d [1]Decision
+	err := table.Apply(context.Background(), key, e.Time, &policy, []Event{e}, d[:])
+	return d[0], err
+}
+
+// send is apply where no error is expected.
+func send(t testing.TB, table *Table, key string, kind Kind) Decision {
+	t.Helper()
+	d, err := apply(table, key, message(kind))
+	if err != nil {
+		t.Errorf("message of kind %d: %v", kind, err)
+	}
+	return d
+}
+
+// tableOver makes a table that closes its store with the test.
+func tableOver(t testing.TB, store Store) *Table {
+	t.Helper()
+	table := NewTable(store, Options{Settings: Settings{Capacity: 100_000, FlushInterval: time.Millisecond}})
+	t.Cleanup(func() { table.Close() })
+	return table
+}
+
+// openTables makes tables over stores of their own, as so many processes have.
+func openTables(t testing.TB, n int, o redisstore.Options) (tables []*Table) {
+	t.Helper()
+	if o.Prefix == "" {
+		o.Prefix = freshPrefix()
+	}
+	for range n {
+		tables = append(tables, tableOver(t, open(t, o)))
+	}
+	return tables
+}
+
+// awaitID waits until an event at a table is in a session; 0: in none.
+func awaitID(t testing.TB, table *Table, key string, id int64) {
+	t.Helper()
+	redistest.Await(t, fmt.Sprintf("events are of session %d", id), func() bool {
+		return send(t, table, key, Other).SessionID == id
+	})
+}
+
+var statLine = regexp.MustCompile(`cmdstat_(\w+):calls=(\d+)`)
+
+// roundTrips is how often sessions were read or written so far.
+func roundTrips(s *redistest.Server) (n int) {
+	for _, line := range statLine.FindAllStringSubmatch(s.Do("INFO", "commandstats"), -1) {
+		switch line[1] {
+		case "get", "eval", "evalsha":
+			calls, _ := strconv.Atoi(line[2])
+			n += calls
+		}
+	}
+	return n
+}
+
+// free fails the test if f makes the server read or write a session.
+func free(t testing.TB, s *redistest.Server, what string, f func()) {
+	t.Helper()
+	before := roundTrips(s)
+	f()
+	if n := roundTrips(s) - before; n != 0 {
+		t.Errorf("%s: the server was asked %d times", what, n)
+	}
+}
+
+// states counts what a link tells of its server.
+type states struct {
+	mu       sync.Mutex
+	down, up int
+	last     error
+}
+
+func (s *states) log() redisstore.Log {
+	return redisstore.Log{
+		Down: func(err error) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.down++
+			s.last = err
+		},
+		Up: func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.up++
+		},
+	}
+}
+
+func (s *states) get() (down, up int, last error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.down, s.up, s.last
+}
+
+// awaitUp waits until calls reach the server again.
+func (s *states) awaitUp(t testing.TB) {
+	t.Helper()
+	redistest.Await(t, "the server is found to be up", func() bool {
+		down, up, _ := s.get()
+		return down == up
+	})
+}
+
+// together runs f in n goroutines that begin at once.
+func together(n int, f func(i int)) {
+	var begin, done sync.WaitGroup
+	begin.Add(1)
+	for i := range n {
+		done.Go(func() {
+			begin.Wait()
+			f(i)
+		})
+	}
+	begin.Done()
+	done.Wait()
+}
+
+// session is a small one.
+func session(version uint64, id int64) *Session {
+	return &Session{Version: version, Seen: base, Segments: []Segment{{From: base, ID: id, Mode: Manual}}}
+}
+
+func swapOne(s *redisstore.Store, key string, old uint64, next *Session) (bool, error) {
+	change := []Swap{{Key: key, Old: old, Next: next}}
+	s.CompareAndSwap(context.Background(), change)
+	return change[0].Done, change[0].Err
+}
+
+func isDown(err error) bool { return errors.Is(err, redisstore.ErrDown) }

@@ -1,0 +1,146 @@
+package redisstore
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+// Options are how to reach the servers and what to ask of them.
+type Options struct {
+	// URLs of the servers: redis://user:password@host:port/db, rediss:// for TLS,
+	// unix:///path. Several are nodes of one Cluster or, with Sentinel, the
+	// Sentinels. They differ in host and port alone.
+	URLs []string
+	// Sentinel is the name of the master that the Sentinels watch.
+	Sentinel string
+	// Username and Password are used in the place of those in the URLs, if they
+	// are not empty; those for the Sentinels, if they ask for them.
+	Username, Password                 string
+	SentinelUsername, SentinelPassword string
+	// TLS is used for rediss://. It may be nil.
+	TLS *tls.Config
+	// Prefix stands before each key.
+	Prefix string
+	// Timeout bounds how long a call waits.
+	Timeout time.Duration
+	// Strict has nothing kept that is read: what one process was told holds in
+	// all others at once, for the price of a round trip for each message.
+	Strict bool
+	Log    Log
+}
+
+const (
+	dialTimeout = time.Second
+	// A connection is asked for a sign of life each second, and is lost if none
+	// came in two: so long what others change may go unnoticed.
+	pingInterval, pingTimeout = time.Second, 2 * time.Second
+	// sentinelRefresh is how often Sentinels are asked for the master, should
+	// their message about a new one be missed.
+	sentinelRefresh = 5 * time.Second
+)
+
+// client returns what connects to the servers.
+func (o Options) client(invalidated func([]rueidis.RedisMessage)) (func() (rueidis.Client, error), error) {
+	c, err := o.parse()
+	if err != nil {
+		return nil, err
+	}
+	c.Dialer = net.Dialer{Timeout: dialTimeout, KeepAlive: pingInterval}
+	c.ConnWriteTimeout = pingTimeout
+	// A retry in the library would not know of our deadlines.
+	c.DisableRetry = true
+	// One connection: what others change is told on each of them.
+	c.PipelineMultiplex = -1
+	c.ClientName = "rudder_session"
+	if o.Strict {
+		c.DisableCache = true
+	} else {
+		// Redis tells when a key that was read here is changed on another
+		// connection.
+		c.ClientTrackingOptions = []string{"OPTOUT", "NOLOOP"}
+		c.OnInvalidations = invalidated
+	}
+	return func() (rueidis.Client, error) { return rueidis.NewClient(c) }, nil
+}
+
+// Check reports what is wrong with the options.
+func (o Options) Check() error {
+	_, err := o.parse()
+	return err
+}
+
+func (o Options) parse() (c rueidis.ClientOption, err error) {
+	if len(o.URLs) == 0 {
+		return c, errors.New("a URL is missing")
+	}
+	if o.Prefix == "" {
+		return c, errors.New("the prefix is empty")
+	}
+	for i, text := range o.URLs {
+		next, err := parseURL(text)
+		if err != nil {
+			return c, err
+		}
+		if i == 0 {
+			c = next
+			continue
+		}
+		if (next.TLSConfig == nil) != (c.TLSConfig == nil) || next.Username != c.Username ||
+			next.Password != c.Password || next.SelectDB != c.SelectDB || next.DialCtxFn != nil || c.DialCtxFn != nil {
+			return c, errors.New("the URLs differ in more than host and port")
+		}
+		if slices.Contains(c.InitAddress, next.InitAddress[0]) {
+			return c, fmt.Errorf("%s stands twice", next.InitAddress[0])
+		}
+		c.InitAddress = append(c.InitAddress, next.InitAddress...)
+	}
+	if o.Username != "" {
+		c.Username = o.Username
+	}
+	if o.Password != "" {
+		c.Password = o.Password
+	}
+	if c.TLSConfig != nil {
+		c.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		if o.TLS != nil {
+			c.TLSConfig = o.TLS
+		}
+	} else if o.TLS != nil {
+		return c, errors.New("TLS options without a rediss:// URL")
+	}
+	if o.Sentinel != "" {
+		c.Sentinel = rueidis.SentinelOption{
+			MasterSet: o.Sentinel, Username: o.SentinelUsername, Password: o.SentinelPassword,
+			TLSConfig: c.TLSConfig, Dialer: net.Dialer{Timeout: dialTimeout, KeepAlive: pingInterval},
+			TopologyRefreshInterval: sentinelRefresh,
+		}
+	} else if o.SentinelUsername != "" || o.SentinelPassword != "" {
+		return c, errors.New("a user or password for Sentinels, but no Sentinel")
+	}
+	return c, nil
+}
+
+// parseURL names a URL in errors by its host alone: it may hold a password.
+func parseURL(text string) (c rueidis.ClientOption, err error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return c, errors.New("a URL is malformed")
+	}
+	if u.RawQuery != "" || u.Fragment != "" {
+		return c, fmt.Errorf("the URL of %s has more than user, host, port and database number", u.Host)
+	}
+	if u.Scheme != "unix" && u.Hostname() == "" {
+		return c, errors.New("a URL without a host; one is redis://host:port")
+	}
+	if c, err = rueidis.ParseURL(text); err != nil {
+		return c, err
+	}
+	return c, nil
+}

@@ -1,0 +1,182 @@
+// Package redisstore keeps sessions in Redis, or Valkey, for many processes that
+// share them.
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/rudder-session/rudder-session/sessionstate"
+)
+
+// Store is a [sessionstate.Store] in Redis. Sessions are strings in the form of
+// [sessionstate.AppendSession], under their keys behind a prefix.
+type Store struct {
+	link    *link
+	prefix  string
+	timeout time.Duration
+	strict  bool
+	watch   atomic.Pointer[watcher]
+	// expiry is how long Redis keeps a session, in milliseconds; 0 is for ever.
+	expiry atomic.Int64
+	clock  clock
+}
+
+type watcher struct {
+	changed func(key string)
+	lost    func()
+}
+
+// Open makes a store and connects it. A server that cannot be reached is no
+// error: it is tried again until it can be.
+func Open(o Options) (*Store, error) {
+	s := &Store{prefix: o.Prefix, timeout: o.Timeout, strict: o.Strict, clock: newClock()}
+	client, err := o.client(s.invalidated)
+	if err != nil {
+		return nil, err
+	}
+	s.link = newLink(client, o.Timeout, o.Log)
+	return s, nil
+}
+
+// Watch has the table told of each change that others make.
+func (s *Store) Watch(changed func(key string), lost func()) bool {
+	s.watch.Store(&watcher{changed, lost})
+	return !s.strict
+}
+
+// invalidated is called with the keys that others have changed, and with nil
+// where all may have been: all keys were deleted, or a connection was lost.
+func (s *Store) invalidated(keys []rueidis.RedisMessage) {
+	w := s.watch.Load()
+	switch {
+	case w == nil:
+	case keys == nil:
+		w.lost()
+	default:
+		for i := range keys {
+			if key, err := keys[i].ToString(); err == nil {
+				w.changed(strings.TrimPrefix(key, s.prefix))
+			}
+		}
+	}
+}
+
+// Retain has Redis forget sessions some time after they count as forgotten.
+func (s *Store) Retain(retention int64) {
+	expiry := int64(0)
+	if retention > 0 {
+		// Seen may be older than it should be by a sixteenth.
+		expiry = retention + retention/8 + 1
+	}
+	s.expiry.Store(expiry)
+}
+
+// Get returns the session of a key, or nil.
+func (s *Store) Get(ctx context.Context, key string) (*sessionstate.Session, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	b, err := s.get(ctx, key)
+	if b == nil || err != nil {
+		return nil, err
+	}
+	return sessionstate.DecodeSession(b)
+}
+
+func (s *Store) get(ctx context.Context, key string) (b []byte, err error) {
+	err = s.link.try(ctx, func(client rueidis.Client) (err error) {
+		b, err = client.Do(ctx, client.B().Get().Key(s.prefix+key).Build()).AsBytes()
+		if rueidis.IsRedisNil(err) {
+			b, err = nil, nil
+		}
+		return err
+	})
+	return b, err
+}
+
+// Delete forgets a key, in all processes.
+func (s *Store) Delete(ctx context.Context, key string) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	return s.link.try(ctx, func(client rueidis.Client) error {
+		return client.Do(ctx, client.B().Del().Key(s.prefix+key).Build()).Error()
+	})
+}
+
+// scanned is how many keys Redis is asked to look at at a time.
+const scanned = 500
+
+// Scan calls fn with the sessions of all masters.
+func (s *Store) Scan(ctx context.Context, fn func(string, *sessionstate.Session) error) error {
+	client, err := s.link.get()
+	if err != nil {
+		return err
+	}
+	for _, node := range client.Nodes() {
+		role, err := node.Do(ctx, node.B().Role().Build()).ToArray()
+		if err != nil {
+			return err
+		}
+		if len(role) == 0 {
+			return fmt.Errorf("ROLE: an empty answer")
+		}
+		if name, _ := role[0].ToString(); name != "master" {
+			continue
+		}
+		if err := s.scanNode(ctx, node, fn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) scanNode(ctx context.Context, node rueidis.Client, fn func(string, *sessionstate.Session) error) error {
+	pattern := globs.Replace(s.prefix) + "*"
+	for cursor := uint64(0); ; {
+		page, err := s.page(ctx, node, cursor, pattern)
+		if err != nil {
+			return err
+		}
+		for _, key := range page.Elements {
+			session, err := s.Get(ctx, strings.TrimPrefix(key, s.prefix))
+			if err != nil {
+				return err
+			}
+			if session == nil {
+				continue // deleted since
+			}
+			if err := fn(strings.TrimPrefix(key, s.prefix), session); err != nil {
+				return err
+			}
+		}
+		if cursor = page.Cursor; cursor == 0 {
+			return nil
+		}
+	}
+}
+
+func (s *Store) page(ctx context.Context, node rueidis.Client, cursor uint64, pattern string) (rueidis.ScanEntry, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	return node.Do(ctx, node.B().Scan().Cursor(cursor).Match(pattern).Count(scanned).Build()).AsScanEntry()
+}
+
+// globs escapes what has a meaning in a pattern.
+var globs = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`)
+
+// Close closes the connections.
+func (s *Store) Close() error {
+	s.link.close()
+	return nil
+}
+
+// Interface guards
+var (
+	_ sessionstate.Shared    = (*Store)(nil)
+	_ sessionstate.Forgetful = (*Store)(nil)
+)

@@ -1,0 +1,175 @@
+package redisstore_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/rudder-session/rudder-session/internal/redistest"
+	. "github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
+)
+
+// What one table is told holds in all others as soon as Redis told them.
+func TestOthersAreTold(t *testing.T) {
+	server := redistest.Start(t)
+	for _, n := range []int{2, 3} {
+		t.Run(fmt.Sprint(n, " tables"), func(t *testing.T) {
+			tables := openTables(t, n, redisstore.Options{URLs: []string{server.URL()}})
+			everywhere := func(id int64) {
+				t.Helper()
+				for _, table := range tables {
+					awaitID(t, table, "key", id)
+				}
+			}
+			for round := range 10 * n {
+				at, next := tables[round%n], tables[(round+1)%n]
+				started := send(t, at, "key", Start).SessionID
+				everywhere(started)
+				if reset := send(t, next, "key", Reset).SessionID; reset == started {
+					t.Errorf("resetSession answers the old session %d", reset)
+				} else {
+					everywhere(reset)
+				}
+				send(t, at, "key", End)
+				everywhere(0)
+			}
+		})
+	}
+}
+
+// A table need not ask for what it has itself written or read.
+func TestOwnChangesStay(t *testing.T) {
+	server := redistest.Start(t)
+	tables := openTables(t, 2, redisstore.Options{URLs: []string{server.URL()}})
+	a, b := tables[0], tables[1]
+	events := func() {
+		for range 10 {
+			send(t, a, "key", Other)
+		}
+	}
+	send(t, a, "key", Start)
+	send(t, a, "key", Other) // carries the start mark
+	free(t, server, "events of a session that was begun here", events)
+
+	send(t, b, "other", Start)
+	free(t, server, "events while others change other sessions", events)
+
+	send(t, b, "key", End)
+	redistest.Await(t, "the end is seen", func() bool { return send(t, a, "key", Other).Action == Clear })
+	free(t, server, "events of a session that was ended elsewhere", events)
+
+	send(t, a, "key", End)
+	free(t, server, "events after an end", events)
+}
+
+// That a key has no session is kept too, until it has one.
+func TestAbsenceIsKept(t *testing.T) {
+	server := redistest.Start(t)
+	tables := openTables(t, 2, redisstore.Options{URLs: []string{server.URL()}})
+	for i := range 20 {
+		key := fmt.Sprint("key ", i)
+		send(t, tables[1], key, Other)
+		free(t, server, "events of an unknown key", func() {
+			for range 10 {
+				send(t, tables[1], key, Other)
+			}
+		})
+		awaitID(t, tables[1], key, send(t, tables[0], key, Start).SessionID)
+	}
+}
+
+// What an administrator does, or time, is seen as well.
+func TestRemovalsAreTold(t *testing.T) {
+	server := redistest.Start(t)
+	const prefix = "removed:"
+	// On a database of its own, so that FLUSHDB is seen to be that one's.
+	table := openTables(t, 1, redisstore.Options{URLs: []string{server.URL() + "/3"}, Prefix: prefix})[0]
+	in3 := func(command ...string) {
+		args := append([]string{"EVAL", "redis.call('SELECT', 3); return redis.call(unpack(ARGV))", "0"}, command...)
+		server.Do(args...)
+	}
+	for name, remove := range map[string]func(){
+		"FLUSHALL":           func() { server.Do("FLUSHALL") },
+		"FLUSHALL ASYNC":     func() { server.Do("FLUSHALL", "ASYNC") },
+		"FLUSHDB":            func() { in3("FLUSHDB") },
+		"DEL":                func() { in3("DEL", prefix+"key") },
+		"UNLINK":             func() { in3("UNLINK", prefix+"key") },
+		"expiry":             func() { in3("PEXPIRE", prefix+"key", "1") },
+		"expiry in the past": func() { in3("PEXPIREAT", prefix+"key", "1") },
+		"RENAME":             func() { in3("RENAME", prefix+"key", "away") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			awaitID(t, table, "key", send(t, table, "key", Start).SessionID)
+			remove()
+			awaitID(t, table, "key", 0)
+			// And again, after it was found to be gone.
+			awaitID(t, table, "key", send(t, table, "key", Start).SessionID)
+			remove()
+			awaitID(t, table, "key", 0)
+		})
+	}
+}
+
+// Nothing is kept from before a connection was lost: others may have changed it
+// while nobody told.
+func TestLostConnectionEmptiesTheCache(t *testing.T) {
+	server := redistest.Start(t)
+	prefix := freshPrefix()
+	b := openTables(t, 1, redisstore.Options{URLs: []string{server.URL()}, Prefix: prefix})[0]
+	proxy := redistest.StartProxy(t, server)
+	a := openTables(t, 1, redisstore.Options{URLs: []string{proxy.URL()}, Prefix: prefix})[0]
+	for range 20 {
+		send(t, b, "key", Start)
+		send(t, a, "key", Other)
+		proxy.Refuse()
+		redistest.Await(t, "the cache is empty", func() bool { return a.Len() == 0 })
+		id := send(t, b, "key", Start).SessionID
+		proxy.Accept()
+		// A table that cannot ask answers with an error, not with what was.
+		redistest.Await(t, "the store is asked again", func() bool {
+			d, err := apply(a, "key", message(Other))
+			if err == nil && d.SessionID != id {
+				t.Fatalf("session %d after the connection was lost, not %d", d.SessionID, id)
+			}
+			return err == nil
+		})
+	}
+}
+
+// So it is where Redis ends the connection.
+func TestKilledConnectionEmptiesTheCache(t *testing.T) {
+	server := redistest.Start(t)
+	tables := openTables(t, 2, redisstore.Options{URLs: []string{server.URL()}})
+	a, b := tables[0], tables[1]
+	for range 20 {
+		send(t, b, "key", Start)
+		send(t, a, "key", Other)
+		for _, line := range strings.Split(server.Do("CLIENT", "LIST"), "\n") {
+			if strings.Contains(line, "name=rudder_session ") {
+				id, _, _ := strings.Cut(strings.TrimPrefix(line, "id="), " ")
+				server.Do("CLIENT", "KILL", "ID", id)
+			}
+		}
+		redistest.Await(t, "the caches are empty", func() bool { return a.Len() == 0 && b.Len() == 0 })
+		id := send(t, b, "key", Start).SessionID
+		if got := send(t, a, "key", Other).SessionID; got != id {
+			t.Fatalf("session %d after the connection was lost, not %d", got, id)
+		}
+	}
+}
+
+// Redis may forget who read a key, to save memory. It says so, whoever's command
+// made it.
+func TestForgottenReadersAreTold(t *testing.T) {
+	server := redistest.Start(t, "--tracking-table-max-keys", "20")
+	tables := openTables(t, 2, redisstore.Options{URLs: []string{server.URL()}})
+	const keys = 200
+	for i := range keys {
+		send(t, tables[0], fmt.Sprint("key ", i), Other)
+	}
+	for i := range keys {
+		key := fmt.Sprint("key ", i)
+		awaitID(t, tables[0], key, send(t, tables[1], key, Start).SessionID)
+	}
+}
