@@ -33,7 +33,7 @@ type dataPlane struct {
 	answer   func(*arrival) (status int, body string)
 }
 
-func newDataPlane(t *testing.T) *dataPlane {
+func newDataPlane(t testing.TB) *dataPlane {
 	p := &dataPlane{}
 	p.reply(http.StatusOK, "ok")
 	p.Server = httptest.NewServer(http.HandlerFunc(p.serve))

@@ -12,7 +12,7 @@ import (
 // they stand on, free of Caddy.
 func TestLowerRoomsKnowNothingOfCaddy(t *testing.T) {
 	packages := strings.Fields(goCommand(t, "list", "-deps", "./enrich", "./sessionstate/..."))
-	for _, want := range []string{"enrich", "sessionstate", "sessionstate/memorystore"} {
+	for _, want := range []string{"enrich", "sessionstate", "sessionstate/filestore", "sessionstate/redisstore"} {
 		if !slices.Contains(packages, "github.com/rudder-session/rudder-session/"+want) {
 			t.Errorf("%s is not in what was listed", want)
 		}
@@ -21,6 +21,31 @@ func TestLowerRoomsKnowNothingOfCaddy(t *testing.T) {
 		if strings.Contains(p, "caddyserver") {
 			t.Errorf("depends on %s", p)
 		}
+	}
+}
+
+// TestStoresAreLinkedWhereImported: a Caddy has a store's client library only
+// if it was built with that store.
+func TestStoresAreLinkedWhereImported(t *testing.T) {
+	const client = "github.com/redis/rueidis"
+	for _, c := range []struct {
+		args []string
+		want bool
+	}{
+		{[]string{"./cmd/caddy"}, false},
+		{[]string{"-tags", "redis", "./cmd/caddy"}, true},
+		{[]string{"./caddymodule/stores/file"}, false},
+		{[]string{"./caddymodule/stores/redis"}, true},
+	} {
+		packages := strings.Fields(goCommand(t, append([]string{"list", "-deps"}, c.args...)...))
+		if slices.Contains(packages, client) != c.want {
+			t.Errorf("go list -deps %s: %s is there: %v", strings.Join(c.args, " "), client, !c.want)
+		}
+	}
+	// bbolt is no concern of those who keep sessions elsewhere.
+	packages := strings.Fields(goCommand(t, "list", "-deps", "./caddymodule"))
+	if slices.Contains(packages, "github.com/rudder-session/rudder-session/sessionstate/filestore") {
+		t.Error("caddymodule links the file store")
 	}
 }
 
@@ -34,8 +59,11 @@ func TestRequirements(t *testing.T) {
 		"github.com/hashicorp/golang-lru/v2",
 		"github.com/klauspost/compress",
 		"github.com/prometheus/client_golang",
+		"github.com/redis/rueidis",
+		"go.etcd.io/bbolt",
 		"go.uber.org/zap",
 		// for tests
+		"github.com/anishathalye/porcupine",
 		"github.com/tidwall/gjson",
 		"github.com/tidwall/sjson",
 		"pgregory.net/rapid",

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rudder-session/rudder-session/internal/redistest"
 )
 
 // sessionCase is a worked example of the rules: requests in a row, to a handler
@@ -42,33 +44,55 @@ type caseStep struct {
 	}
 }
 
-// TestCases runs every case of testdata/cases.
+// TestCases runs every case of testdata/cases, on every store.
 func TestCases(t *testing.T) {
 	files, err := filepath.Glob("testdata/cases/*.json")
 	if err != nil || len(files) < 2 {
 		t.Fatalf("cases: %v %v", files, err)
 	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		decoder := json.NewDecoder(bytes.NewReader(text))
-		decoder.DisallowUnknownFields()
-		var cases []sessionCase
-		if err := decoder.Decode(&cases); err != nil {
-			t.Fatalf("%s: %v", file, err)
-		}
-		for _, c := range cases {
-			t.Run(filepath.Base(file)+"/"+c.Name, func(t *testing.T) {
-				p := run(t, setup{session: c.Config})
-				ids := placeholders{}
-				for i := range c.Steps {
-					if !p.runStep(t, &c.Steps[i], ids) {
-						t.Fatalf("step %d (rule %s)", i+1, c.Rule)
-					}
+	redis := redistest.Start(t)
+	for store, option := range map[string]func(n int) string{
+		"memory": func(int) string { return "store memory" },
+		"file":   func(int) string { return "store file" },
+		"redis":  func(n int) string { return fmt.Sprintf("store redis %s {\nprefix case-%d:\n}", redis.URL(), n) },
+		"redis strict": func(n int) string {
+			return fmt.Sprintf("store redis %s {\nprefix strict-%d:\nconsistency strict\n}", redis.URL(), n)
+		},
+	} {
+		t.Run(store, func(t *testing.T) {
+			n := 0
+			for _, file := range files {
+				for _, c := range readCases(t, file) {
+					n++
+					global := "rudder_session {\n" + option(n) + "\n}"
+					t.Run(filepath.Base(file)+"/"+c.Name, func(t *testing.T) { c.run(t, global) })
 				}
-			})
+			}
+		})
+	}
+}
+
+func readCases(t *testing.T, file string) (cases []sessionCase) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&cases); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	return cases
+}
+
+func (c *sessionCase) run(t *testing.T, global string) {
+	t.Helper()
+	p := run(t, setup{global: global, session: c.Config})
+	ids := placeholders{}
+	for i := range c.Steps {
+		if !p.runStep(t, &c.Steps[i], ids) {
+			t.Fatalf("step %d (rule %s)", i+1, c.Rule)
 		}
 	}
 }

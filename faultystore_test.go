@@ -24,8 +24,11 @@ func init() {
 
 // faultyModule is a store that fails as a test wants it to:
 //
-//	store test_faulty NAME
-type faultyModule struct{ Name string }
+//	store test_faulty NAME [shared]
+//
+// A shared one is written to for every change; one of the table's own, for what
+// is no control call, a little later.
+type faultyModule struct{ Name, Shared string }
 
 func (*faultyModule) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "rudder_session.stores.test_faulty", New: func() caddy.Module { return new(faultyModule) }}
@@ -36,6 +39,7 @@ func (m *faultyModule) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if !d.Args(&m.Name) {
 		return d.ArgErr()
 	}
+	d.Args(&m.Shared)
 	return nil
 }
 
@@ -43,12 +47,13 @@ func (m *faultyModule) Identity() string { return "faulty " + m.Name }
 
 func (m *faultyModule) Open(*zap.Logger) (sessionstate.Store, error) {
 	f, _ := faulties.Load(m.Name)
-	return f.(*faults).open()
+	return f.(*faults).open(m.Shared != "")
 }
 
 var (
 	_ caddymodule.StoreModule = (*faultyModule)(nil)
 	_ caddyfile.Unmarshaler   = (*faultyModule)(nil)
+	_ sessionstate.Shared     = sharedFaulty{}
 )
 
 // faulties has the faults of each test, by name.
@@ -84,17 +89,28 @@ func newFaults(t *testing.T) *faults {
 }
 
 // option is the line of the global option that uses these stores.
-func (f *faults) option() string { return "store test_faulty `" + f.name + "`" }
+func (f *faults) option() string { return "store test_faulty `" + f.name + "` shared" }
 
-func (f *faults) open() (sessionstate.Store, error) {
+// own is the line with which the table takes them for its own.
+func (f *faults) own() string { return "store test_faulty `" + f.name + "`" }
+
+func (f *faults) open(shared bool) (sessionstate.Store, error) {
 	if f.opens.Load() {
 		return nil, errFaulty
 	}
 	f.opened.Add(1)
 	s := &faultyStore{faults: f, memory: memorystore.New()}
 	s.memory.Resize(1000)
+	if shared {
+		return sharedFaulty{s}, nil
+	}
 	return s, nil
 }
+
+// sharedFaulty is a store that others change too, which they do not.
+type sharedFaulty struct{ *faultyStore }
+
+func (sharedFaulty) Watch(func(string), func()) bool { return true }
 
 // faultyStore is no Resident: there is a cache before it, as before a disk.
 type faultyStore struct {
@@ -127,15 +143,15 @@ func (s *faultyStore) Get(ctx context.Context, key string) (*sessionstate.Sessio
 	return s.memory.Get(ctx, key)
 }
 
-func (s *faultyStore) CompareAndSwap(ctx context.Context, key string, old uint64, next *sessionstate.Session, durable bool) (bool, error) {
-	if err := s.call(ctx, key, &s.writes); err != nil {
-		return false, err
+func (s *faultyStore) CompareAndSwap(ctx context.Context, changes []sessionstate.Swap) {
+	for i := range changes {
+		c := &changes[i]
+		if c.Err = s.call(ctx, c.Key, &s.writes); c.Err != nil || s.losses.Add(-1) >= 0 {
+			continue
+		}
+		s.written.Add(1)
+		s.memory.CompareAndSwap(ctx, changes[i:i+1])
 	}
-	if s.losses.Add(-1) >= 0 {
-		return false, nil
-	}
-	s.written.Add(1)
-	return s.memory.CompareAndSwap(ctx, key, old, next, durable)
 }
 
 func (s *faultyStore) Delete(ctx context.Context, key string) error {

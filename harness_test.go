@@ -22,6 +22,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/rudder-session/rudder-session"
+	_ "github.com/rudder-session/rudder-session/caddymodule/stores/redis"
 )
 
 func init() {
@@ -164,6 +165,7 @@ type proxy struct {
 func run(t *testing.T, s setup) *proxy {
 	t.Helper()
 	p := &proxy{plane: newDataPlane(t), storage: t.TempDir(), now: time.Now().Truncate(time.Millisecond)}
+	t.Setenv("XDG_DATA_HOME", p.storage) // where the default store has its file
 	transport := &http.Transport{DisableCompression: true}
 	p.client = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse
@@ -204,7 +206,7 @@ func (p *proxy) load(t *testing.T, s setup) error {
 	return caddy.Load(config, true)
 }
 
-func freePort(t *testing.T) int {
+func freePort(t testing.TB) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

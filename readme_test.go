@@ -25,6 +25,8 @@ import (
 
 	_ "github.com/rudder-session/rudder-session"
 	"github.com/rudder-session/rudder-session/caddymodule"
+	"github.com/rudder-session/rudder-session/caddymodule/stores/file"
+	"github.com/rudder-session/rudder-session/caddymodule/stores/redis"
 )
 
 const exampleAddress = "127.0.0.1:8080"
@@ -138,6 +140,7 @@ func runExample(t *testing.T) string {
 	address, echo := twoFreeAddresses(t)
 	_, port, _ := net.SplitHostPort(address)
 	_, echoPort, _ := net.SplitHostPort(echo)
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
 	t.Setenv("RUDDER_SESSION_SITE", "http://:"+port)
 	t.Setenv("RUDDER_SESSION_BIND", "127.0.0.1")
 	t.Setenv("RUDDER_SESSION_ECHO_PORT", echoPort)
@@ -259,6 +262,7 @@ func parseConfig(t *testing.T, config []byte) *caddy.Config {
 func TestExamplesInDocs(t *testing.T) {
 	t.Setenv("SESSION_TIMEOUT", "30m")
 	t.Setenv("APP_WRITE_KEY", "2abcAndroid")
+	t.Setenv("REDIS_PASSWORD", "secret")
 	n := 0
 	for _, file := range documents(t) {
 		for _, block := range fencedBlocks(t, file) {
@@ -319,33 +323,54 @@ func TestErrorsInDocs(t *testing.T) {
 }
 
 // TestOptionsInDocs compares the options in the syntax that is written above
-// the UnmarshalCaddyfile methods, and those of the JSON, with the headings of
-// docs/configuration.md.
+// the UnmarshalCaddyfile methods, and those of the JSON, with the documentation.
 func TestOptionsInDocs(t *testing.T) {
-	text := readText(t, "docs/configuration.md")
-	var described []string
-	for _, m := range regexp.MustCompile("(?m)^### `([a-z_]+)`$").FindAllStringSubmatch(text, -1) {
-		described = append(described, m[1])
-	}
-	options := syntaxOptions(t, "caddymodule/caddyfile.go")
-	if len(options) < 10 {
-		t.Fatalf("found only the options %v", options)
-	}
-	for _, o := range options {
-		if !slices.Contains(described, o) {
-			t.Errorf("docs/configuration.md has no heading for %s", o)
+	for _, c := range []struct {
+		document string
+		sources  []string
+		options  int // at least
+		modules  []any
+		// inTables are options of blocks that are described in a table.
+		inTables []string
+	}{
+		{"docs/configuration.md", []string{"caddymodule/caddyfile.go"}, 10,
+			[]any{caddymodule.Handler{}, caddymodule.App{}, caddymodule.Source{}}, nil},
+		{"docs/stores.md", []string{"caddymodule/stores/file/file.go", "caddymodule/stores/redis/caddyfile.go"}, 9,
+			[]any{file.Store{}, redis.Store{}, redis.TLS{}}, []string{"ca", "certificate", "key", "server_name", "insecure_skip_verify"}},
+	} {
+		text := readText(t, c.document)
+		var described []string
+		for _, m := range regexp.MustCompile("(?m)^### `([a-z_]+)`$").FindAllStringSubmatch(text, -1) {
+			described = append(described, m[1])
 		}
-	}
-	for _, d := range described {
-		if !slices.Contains(options, d) {
-			t.Errorf("docs/configuration.md describes %s, which is no option", d)
+		for _, option := range c.inTables {
+			if strings.Contains(text, "`"+option+"`") || strings.Contains(text, "`"+option+" <") {
+				described = append(described, option)
+			}
 		}
-	}
-	for _, module := range []any{caddymodule.Handler{}, caddymodule.App{}, caddymodule.Source{}} {
-		for _, field := range reflect.VisibleFields(reflect.TypeOf(module)) {
-			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-			if name != "" && !strings.Contains(text, `"`+name+`"`) {
-				t.Errorf("docs/configuration.md does not show %q in JSON", name)
+		var options []string
+		for _, source := range c.sources {
+			options = append(options, syntaxOptions(t, source)...)
+		}
+		if len(options) < c.options {
+			t.Fatalf("%s: found only the options %v", c.document, options)
+		}
+		for _, o := range options {
+			if !slices.Contains(described, o) {
+				t.Errorf("%s does not describe %s", c.document, o)
+			}
+		}
+		for _, d := range described {
+			if !slices.Contains(options, d) {
+				t.Errorf("%s describes %s, which is no option", c.document, d)
+			}
+		}
+		for _, module := range c.modules {
+			for _, field := range reflect.VisibleFields(reflect.TypeOf(module)) {
+				name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+				if name != "" && !strings.Contains(text, `"`+name+`"`) {
+					t.Errorf("%s does not show %q in JSON", c.document, name)
+				}
 			}
 		}
 	}

@@ -36,34 +36,49 @@ func capacity(n int, more string) string {
 }
 
 func TestSessionsSurviveReloads(t *testing.T) {
-	p := run(t, setup{})
+	for store, kept := range map[string]bool{"memory": false, "file": true} {
+		t.Run(store, func(t *testing.T) { testReloads(t, "store "+store, kept) })
+	}
+}
+
+// testReloads reloads with a store, and at last without the module: kept is
+// whether sessions are there again when it comes back.
+func testReloads(t *testing.T, store string, kept bool) {
+	p := run(t, setup{global: capacity(10, store)})
 	p.start(t, "a1", id1)
 	p.post(t, "/v1/track", event("a1", "m1"))
 	p.expect(t, "1234567890!")
 	for _, s := range []setup{
-		{}, {session: "automatic proxy"}, {session: "automatic off\nwrite_keys wk1"}, {global: capacity(5, "")},
-		{global: "rudder_session {\n\tretention 10d\n}"}, {site: "handle {\n" + directives + "\n}"}, {},
+		{}, {session: "automatic proxy"}, {session: "automatic off\nwrite_keys wk1"}, {global: capacity(5, store)},
+		{global: capacity(5, store+"\nretention 10d")}, {site: "handle {\n" + directives + "\n}"}, {},
 	} {
+		if s.global == "" {
+			s.global = capacity(10, store)
+		}
 		p.mustLoad(t, s)
 		p.post(t, "/v1/track", event("a1", "m1"))
 		p.post(t, "/v1/track", event("a1", "m2"))
 		p.expect(t, "1234567890!", "1234567890")
 	}
-	// What no configuration uses any more is forgotten.
+	// Memory that no configuration uses any more is given back.
 	p.mustLoad(t, setup{site: "reverse_proxy $UPSTREAM"})
 	serving.wait(0)
-	p.mustLoad(t, setup{})
+	p.mustLoad(t, setup{global: capacity(10, store)})
 	p.post(t, "/v1/track", event("a1", "m3"))
-	p.expect(t, "")
+	if kept {
+		p.expect(t, "1234567890")
+	} else {
+		p.expect(t, "")
+	}
 }
 
 func TestCapacityChanges(t *testing.T) {
-	p := run(t, setup{global: capacity(3, "")})
+	p := run(t, setup{global: capacity(3, "store memory")})
 	for i := range 3 {
 		p.start(t, fmt.Sprint("a", i), id1)
 	}
 	p.post(t, "/v1/track", event("a0", "m1")) // a1 is now the one not used for longest
-	p.mustLoad(t, setup{global: capacity(2, "")})
+	p.mustLoad(t, setup{global: capacity(2, "store memory")})
 	if got := [3]string{p.current(t, "a1"), p.current(t, "a2"), p.current(t, "a0")}; got != [3]string{"", "1234567890", "1234567890"} {
 		t.Errorf("kept %q", got)
 	}
@@ -71,7 +86,7 @@ func TestCapacityChanges(t *testing.T) {
 	if got := [3]string{p.current(t, "a2"), p.current(t, "a0"), p.current(t, "a3")}; got != [3]string{"", "1234567890", "1234567890"} {
 		t.Errorf("kept %q", got)
 	}
-	p.mustLoad(t, setup{global: capacity(4, "")})
+	p.mustLoad(t, setup{global: capacity(4, "store memory")})
 	p.start(t, "a4", id1)
 	p.start(t, "a5", id1)
 	for _, anonymousID := range []string{"a0", "a3", "a4", "a5"} {
@@ -95,7 +110,7 @@ func TestFailingReload(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, other := newFaults(t), newFaults(t)
-			for _, option := range []string{"", f.option()} {
+			for _, option := range []string{"store memory", f.option()} {
 				p := run(t, setup{global: capacity(3, option)})
 				for i := range 3 {
 					p.start(t, fmt.Sprint("a", i), id1)
@@ -117,7 +132,7 @@ func TestFailingReload(t *testing.T) {
 				}
 				p.expect(t, "1234567890!", "1234567890!", "1234567890!")
 				p.start(t, "a3", id1)
-				if option == "" && p.current(t, "a0") != "" {
+				if option == "store memory" && p.current(t, "a0") != "" {
 					t.Error("the capacity is larger than it was")
 				}
 				p.mustLoad(t, setup{global: capacity(3, option)})
@@ -131,7 +146,7 @@ func TestFailingReload(t *testing.T) {
 // TestReloadUnderRequests reloads while requests are at different points of
 // their way: the old store serves them, and is closed after the last.
 func TestReloadUnderRequests(t *testing.T) {
-	for _, next := range []string{"same", "memory", "none"} {
+	for _, next := range []string{"same", "another", "none"} {
 		t.Run(next, func(t *testing.T) {
 			f := newFaults(t)
 			s := setup{global: capacity(10, f.option())}
@@ -166,7 +181,7 @@ func TestReloadUnderRequests(t *testing.T) {
 			serving.waitBegun(2)
 
 			switch next {
-			case "memory":
+			case "another":
 				s = setup{}
 			case "none":
 				s = setup{site: "reverse_proxy $UPSTREAM"}
@@ -198,10 +213,10 @@ func TestReloadUnderRequests(t *testing.T) {
 // session: every event that is answered has been in it.
 func TestReloadStorm(t *testing.T) {
 	const reloads, clients = 60, 12
-	for _, store := range []string{"memory", "test_faulty"} {
+	for _, store := range []string{"memory", "file", "test_faulty"} {
 		t.Run(store, func(t *testing.T) {
-			option := ""
-			if store != "memory" {
+			option := "store " + store
+			if store == "test_faulty" {
 				option = newFaults(t).option()
 			}
 			p := run(t, setup{global: capacity(100, option)})

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+
+	"github.com/rudder-session/rudder-session/internal/redistest"
 )
 
 // TestStoreErrors has every way in which a store may fail a user without a
@@ -89,6 +91,29 @@ func TestWriteErrors(t *testing.T) {
 	p.post(t, "/v1/track", event("a1", "m2"))
 	p.post(t, "/v1/track", first)
 	p.expect(t, "1234567890!", "1234567890")
+}
+
+// TestDelayedWriteErrors: in a store of Caddy's own what no control call made is
+// written later, for as long as it takes.
+func TestDelayedWriteErrors(t *testing.T) {
+	f := newFaults(t)
+	own := setup{global: "rudder_session {\n" + f.own() + "\n}", session: "on_store_error reject"}
+	p := run(t, own)
+	p.start(t, "a1", id1)
+	f.writes.Store(true)
+	p.post(t, "/v1/track", event("a1", "m1"))
+	p.post(t, "/v1/track", event("a1", "m2"))
+	p.expect(t, "1234567890!", "1234567890")
+	for _, path := range []string{"/v1/startSession", "/v1/endSession", "/v1/resetSession"} {
+		checkProblem(t, path, p.post(t, path, `{"anonymousId":"a1"}`), http.StatusServiceUnavailable, "")
+	}
+	p.post(t, "/v1/track", event("a1", "m3"))
+	p.expect(t, "1234567890")
+	written := f.written.Load()
+	f.writes.Store(false)
+	redistest.Await(t, "the start mark is written", func() bool { return f.written.Load() > written })
+	p.post(t, "/v1/track", event("a1", "m1"))
+	p.expect(t, "1234567890!")
 }
 
 // TestDeadStoreAndKnownSession: an event that changes nothing needs no store.

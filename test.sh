@@ -12,16 +12,25 @@ if ! command -v go >/dev/null && [ -x /usr/local/go/bin/go ]; then
 fi
 command -v go >/dev/null || { echo "Go is needed: https://go.dev/dl/" >&2; exit 1; }
 
-# gcc is for the race detector, curl for the lines of the README.
+# gcc is for the race detector, curl for the lines of the README, Redis for the
+# store of that name.
 missing=()
 for tool in gcc curl; do
 	command -v "$tool" >/dev/null || missing+=("$tool")
 done
+# Debian's redis-tools has the server under another name, and starts no service.
+redis=/usr/bin/redis-check-rdb
+command -v redis-server >/dev/null || [ -x "$redis" ] || missing+=(redis-tools)
 if [ ${#missing[@]} -gt 0 ]; then
 	[ "${missing[*]/gcc/}" = "${missing[*]}" ] || missing+=(libc6-dev)
 	sudo=$([ "$(id -u)" -eq 0 ] || echo sudo)
 	$sudo apt-get update -qq
 	$sudo apt-get install -y -qq --no-install-recommends "${missing[@]}"
+fi
+if ! command -v redis-server >/dev/null; then
+	mkdir -p .test/bin
+	ln -sf "$redis" .test/bin/redis-server
+	PATH=$PWD/.test/bin:$PATH
 fi
 
 if [ $# -gt 0 ]; then

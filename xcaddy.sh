@@ -6,6 +6,10 @@
 #   ./xcaddy.sh run                    build, and run Caddyfile.example
 #   ./xcaddy.sh run --config FILE      build, and run another configuration
 #   ./xcaddy.sh list-modules           build, and any other command of Caddy
+#
+# STORES has the stores to build in besides the default one:
+#
+#   STORES=redis ./xcaddy.sh
 set -euo pipefail
 module=github.com/rudder-session/rudder-session
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -13,11 +17,16 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 if ! command -v go >/dev/null && [ -x /usr/local/go/bin/go ]; then
 	PATH=$PATH:/usr/local/go/bin
 fi
+stores=(${STORES-}) with=(--with "$module=$here")
+for store in "${stores[@]}"; do
+	[ -d "$here/caddymodule/stores/$store" ] || { echo "STORES: there is no store $store" >&2; exit 1; }
+	with+=(--with "$module/caddymodule/stores/$store")
+done
 if command -v xcaddy >/dev/null; then
 	version=$(cd "$here" && go list -m -f '{{.Version}}' github.com/caddyserver/caddy/v2)
-	xcaddy build "$version" --output "$here/caddy" --with "$module=$here"
+	xcaddy build "$version" --output "$here/caddy" "${with[@]}"
 else
-	(cd "$here" && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o caddy ./cmd/caddy)
+	(cd "$here" && CGO_ENABLED=0 go build -trimpath -tags "${stores[*]}" -ldflags '-s -w' -o caddy ./cmd/caddy)
 fi
 
 case "${1-}" in

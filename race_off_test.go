@@ -1,0 +1,5 @@
+//go:build !race
+
+package ruddersession_test
+
+var raceFlags []string
