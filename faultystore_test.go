@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -45,15 +46,21 @@ func (m *faultyModule) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 func (m *faultyModule) Identity() string { return "faulty " + m.Name }
 
-func (m *faultyModule) Open(*zap.Logger) (sessionstate.Store, error) {
+func (m *faultyModule) faults() *faults {
 	f, _ := faulties.Load(m.Name)
-	return f.(*faults).open(m.Shared != "")
+	return f.(*faults)
 }
 
+func (m *faultyModule) Open(*zap.Logger) (sessionstate.Store, error) {
+	return m.faults().open(m.Shared != "")
+}
+
+func (m *faultyModule) DelayWrites() time.Duration { return m.faults().interval }
+
 var (
-	_ caddymodule.StoreModule = (*faultyModule)(nil)
-	_ caddyfile.Unmarshaler   = (*faultyModule)(nil)
-	_ sessionstate.Shared     = sharedFaulty{}
+	_ caddymodule.WritesBehind = (*faultyModule)(nil)
+	_ caddyfile.Unmarshaler    = (*faultyModule)(nil)
+	_ sessionstate.Shared      = sharedFaulty{}
 )
 
 // faulties has the faults of each test, by name.
@@ -72,12 +79,50 @@ type faults struct {
 	reads, writes, opens, stalls atomic.Bool
 	losses                       atomic.Int32
 	// only bounds failures to keys that contain it.
-	only                    atomic.Pointer[string]
-	opened, closed, written atomic.Int32
+	only           atomic.Pointer[string]
+	opened, closed atomic.Int32
+	// interval is how long an own store's changes wait. It is set before use.
+	interval time.Duration
+	// memory is the disk of these stores: what one has written another reads.
+	memory *memorystore.Store
+
+	mu    sync.Mutex
+	wrote sync.Cond
+	// written counts the changes that were carried out, or came too late.
+	written int
+}
+
+// write counts one.
+func (f *faults) write() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.written++
+	f.wrote.Broadcast()
+}
+
+// writesDone returns how many writes there were.
+func (f *faults) writesDone() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.written
+}
+
+// waitWritten returns when there were so many.
+func (f *faults) waitWritten(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for f.written < n {
+		f.wrote.Wait()
+	}
 }
 
 func newFaults(t *testing.T) *faults {
-	f := &faults{t: t, name: fmt.Sprint(t.Name(), faultiesMade.Add(1))}
+	f := &faults{
+		t: t, name: fmt.Sprint(t.Name(), faultiesMade.Add(1)),
+		interval: time.Millisecond, memory: memorystore.New(),
+	}
+	f.wrote.L = &f.mu
+	f.memory.Resize(1000)
 	faulties.Store(f.name, f)
 	t.Cleanup(func() {
 		if opened, closed := f.opened.Load(), f.closed.Load(); opened != closed {
@@ -94,13 +139,25 @@ func (f *faults) option() string { return "store test_faulty `" + f.name + "` sh
 // own is the line with which the table takes them for its own.
 func (f *faults) own() string { return "store test_faulty `" + f.name + "`" }
 
+// eachKind runs a test with stores that are the table's own, and with such that
+// others change too. with makes a configuration that uses them.
+func eachKind(t *testing.T, test func(t *testing.T, f *faults, kind string, with func(session string) setup)) {
+	for kind, option := range map[string]func(*faults) string{"own": (*faults).own, "shared": (*faults).option} {
+		t.Run(kind, func(t *testing.T) {
+			f := newFaults(t)
+			test(t, f, kind, func(session string) setup {
+				return setup{global: "rudder_session {\n" + option(f) + "\n}", session: session}
+			})
+		})
+	}
+}
+
 func (f *faults) open(shared bool) (sessionstate.Store, error) {
 	if f.opens.Load() {
 		return nil, errFaulty
 	}
 	f.opened.Add(1)
-	s := &faultyStore{faults: f, memory: memorystore.New()}
-	s.memory.Resize(1000)
+	s := &faultyStore{faults: f}
 	if shared {
 		return sharedFaulty{s}, nil
 	}
@@ -115,8 +172,7 @@ func (sharedFaulty) Watch(func(string), func()) bool { return true }
 // faultyStore is no Resident: there is a cache before it, as before a disk.
 type faultyStore struct {
 	*faults
-	memory *memorystore.Store
-	shut   atomic.Bool
+	shut atomic.Bool
 }
 
 func (s *faultyStore) call(ctx context.Context, key string, fails *atomic.Bool) error {
@@ -149,8 +205,8 @@ func (s *faultyStore) CompareAndSwap(ctx context.Context, changes []sessionstate
 		if c.Err = s.call(ctx, c.Key, &s.writes); c.Err != nil || s.losses.Add(-1) >= 0 {
 			continue
 		}
-		s.written.Add(1)
 		s.memory.CompareAndSwap(ctx, changes[i:i+1])
+		s.write()
 	}
 }
 

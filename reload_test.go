@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // current asks which session of wk1 is current.
@@ -209,14 +210,41 @@ func TestReloadUnderRequests(t *testing.T) {
 	}
 }
 
+// TestReloadWritesWhatWaits: when a store is used no more, what was to be written
+// later is written, and a configuration that comes back to it finds it.
+func TestReloadWritesWhatWaits(t *testing.T) {
+	f := newFaults(t)
+	f.interval = time.Hour
+	own := setup{global: capacity(10, f.own())}
+	p := run(t, own)
+	p.start(t, "a1", id1)
+	p.post(t, "/v1/track", event("a1", "m1"))
+	p.mustLoad(t, own)
+	if n := f.writesDone(); n != 1 {
+		t.Errorf("%d writes", n)
+	}
+	p.mustLoad(t, setup{site: "reverse_proxy $UPSTREAM"})
+	serving.wait(0)
+	if n := f.writesDone(); n != 2 || f.closed.Load() != 1 {
+		t.Errorf("%d writes, %d stores closed", n, f.closed.Load())
+	}
+	p.mustLoad(t, own)
+	p.post(t, "/v1/track", event("a1", "m2"))
+	p.post(t, "/v1/track", event("a1", "m1"))
+	p.expect(t, "1234567890!", "1234567890", "1234567890!")
+}
+
 // TestReloadStorm reloads again and again while clients send events of a
 // session: every event that is answered has been in it.
 func TestReloadStorm(t *testing.T) {
 	const reloads, clients = 60, 12
-	for _, store := range []string{"memory", "file", "test_faulty"} {
+	for _, store := range []string{"memory", "file", "own", "shared"} {
 		t.Run(store, func(t *testing.T) {
 			option := "store " + store
-			if store == "test_faulty" {
+			switch store {
+			case "own":
+				option = newFaults(t).own()
+			case "shared":
 				option = newFaults(t).option()
 			}
 			p := run(t, setup{global: capacity(100, option)})

@@ -55,16 +55,19 @@ func NewTable(store Store, o Options) *Table {
 	t := &Table{store: store, deadline: o.Deadline}
 	t.locks.init()
 	t.resident, _ = store.(Resident)
-	keeps := t.resident == nil
-	if shared, ok := store.(Shared); ok {
-		t.shared = true
-		keeps = shared.Watch(t.changed, t.lost)
-	}
-	if keeps {
+	shared, isShared := store.(Shared)
+	t.shared = isShared
+	if t.resident == nil {
 		t.cache = NewCache(o.Capacity)
 		t.behind = &writeBehind{
-			store: store, shared: t.shared, lost: t.changed, report: o.Report, interval: o.FlushInterval,
+			store: store, shared: isShared, lost: t.changed, report: o.Report, interval: o.FlushInterval,
 		}
+	}
+	// From here on t.changed and t.lost may be called.
+	if isShared && !shared.Watch(t.changed, t.lost) {
+		t.cache, t.behind = nil, nil
+	}
+	if t.behind != nil {
 		t.behind.start()
 	}
 	t.Configure(o.Settings)
@@ -228,18 +231,21 @@ func (t *Table) get(ctx context.Context, key string, lock *keyLock, fresh bool) 
 	if t.cache == nil {
 		return t.store.Get(ctx, key)
 	}
-	if fresh {
+	if s := t.cache.Get(key); s != nil && !fresh {
+		return s.orNil(), nil
+	}
+	if t.shared {
 		if _, err := t.behind.hold(ctx, key, 0); err != nil {
 			return nil, err
 		}
-		t.behind.settle(key, true)
-	} else if s := t.cache.Get(key); s != nil {
-		return s.orNil(), nil
 	} else if s := t.behind.get(key); s != nil {
 		t.keep(key, lock, s)
 		return s, nil
 	}
 	s, err := t.store.Get(ctx, key)
+	if t.shared {
+		s = t.behind.over(key, s, err)
+	}
 	switch {
 	case err != nil:
 	case s == nil:
@@ -297,6 +303,9 @@ func (t *Table) swap(ctx context.Context, key string, lock *keyLock, s, next *Se
 		t.store.CompareAndSwap(ctx, change[:])
 		return change[0].Done, change[0].Err
 	}
+	if !t.shared && t.behind.full(key) {
+		return false, errTooManyDelayed
+	}
 	var err error
 	if change[0].Old, err = t.behind.hold(ctx, key, change[0].Old); err != nil {
 		return false, err
@@ -325,12 +334,17 @@ func (t *Table) swap(ctx context.Context, key string, lock *keyLock, s, next *Se
 // failed: it may have been written all the same, or be so yet, and whoever
 // asked for it is told that nothing has changed.
 func (t *Table) undo(key string, s, next *Session) {
-	if s == nil {
-		s = &Session{Version: next.Version + 1, Seen: next.Seen}
+	again := &Session{Seen: next.Seen}
+	if s != nil {
+		same := *s
+		again = &same
 	}
-	if t.behind.put(key, next.Version, s, 0) != nil {
+	again.Version = next.Version + 1
+	if t.behind.put(key, next.Version, again, 0) != nil {
 		t.cache.Remove(key)
+		return
 	}
+	t.cache.Put(key, again)
 }
 
 func (s *Session) version() uint64 {
@@ -361,7 +375,6 @@ func (t *Table) lost() {
 	t.cache.Clear()
 	t.locks.spoilAll()
 	t.cache.Clear()
-	t.behind.dropAll()
 }
 
 // Close writes what waits to be written, and closes the store.

@@ -42,6 +42,14 @@ func eachTable(t *testing.T, test func(t *testing.T, table *Table)) {
 			test(t, table)
 		})
 	}
+	t.Run("own, being written", func(t *testing.T) { test(t, open(t, newFated(t), flushing(time.Millisecond))) })
+	t.Run("own, being written, not cached", func(t *testing.T) {
+		o := flushing(time.Millisecond)
+		o.Capacity = 1
+		table := open(t, newFated(t), o)
+		ask(t, table, "other", startAt(base, 1))
+		test(t, table)
+	})
 	t.Run("strict", func(t *testing.T) { test(t, newTable(t, strict{newRemote()}, 1000, 0)) })
 }
 
@@ -61,7 +69,7 @@ func together(n int, f func(i int)) {
 
 func TestOneOfManyClaimsTheMark(t *testing.T) {
 	eachTable(t, func(t *testing.T, table *Table) {
-		for round := range int64(20) {
+		for round := range int64(150) {
 			key := fmt.Sprint("key ", round)
 			ask(t, table, key, startAt(base, 1))
 			var marks, stamps atomic.Int32

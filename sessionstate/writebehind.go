@@ -24,6 +24,7 @@ type writeBehind struct {
 	entries  map[string]*delayed
 	interval time.Duration
 	wake     chan struct{}
+	changed  chan struct{} // the interval is another
 	stop     chan struct{}
 	stopped  chan struct{}
 }
@@ -60,7 +61,7 @@ var errTooManyDelayed = errors.New("the store does not take writes: too many wai
 
 func (b *writeBehind) start() {
 	b.entries = map[string]*delayed{}
-	b.wake = make(chan struct{}, 1)
+	b.wake, b.changed = make(chan struct{}, 1), make(chan struct{}, 1)
 	b.stop, b.stopped = make(chan struct{}), make(chan struct{})
 	go b.run()
 }
@@ -148,20 +149,41 @@ func (b *writeBehind) drop(key string) {
 	}
 }
 
-func (b *writeBehind) dropAll() {
+// over ends hold: it returns what waits to be written over s, what the store
+// has, or s itself if nothing does, or others came first.
+func (b *writeBehind) over(key string, s *Session, err error) *Session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for key, e := range b.entries {
-		if e.flight == nil {
-			delete(b.entries, key)
-		}
+	e := b.entries[key]
+	if e == nil {
+		return s
 	}
+	e.held = false
+	if err == nil && s.version() == e.old {
+		return e.next
+	}
+	if err == nil {
+		delete(b.entries, key)
+	}
+	return s
+}
+
+// full reports whether nothing could be put for a key.
+func (b *writeBehind) full(key string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.entries[key] == nil && len(b.entries) >= maxDelayed
 }
 
 func (b *writeBehind) setInterval(d time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.interval = d
+	if b.interval = d; b.changed != nil {
+		select {
+		case b.changed <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // run writes what there is to write, an interval after it came.
@@ -184,6 +206,9 @@ func (b *writeBehind) run() {
 			timer := time.NewTimer(pause)
 			select {
 			case <-timer.C:
+			case <-b.changed:
+				timer.Stop()
+				continue
 			case <-b.stop:
 				timer.Stop()
 				return
@@ -201,7 +226,7 @@ func (b *writeBehind) run() {
 // flush writes all that is due at a moment, and reports whether more waits.
 func (b *writeBehind) flush(moment time.Time) (more bool, err error) {
 	wrote := false
-	for keys := b.due(moment); len(keys) > 0 && err == nil; {
+	for keys := b.due(moment); len(keys) > 0; {
 		chunk := keys[:min(len(keys), writeChunk)]
 		keys = keys[len(chunk):]
 		changes, flight := b.take(chunk)
@@ -260,6 +285,9 @@ func (b *writeBehind) land(ctx context.Context, c *Swap) error {
 	conflict := !c.Done && err == nil
 	if conflict && !b.shared {
 		old, err = b.stored(ctx, c.Key)
+		if err == nil && old == c.Next.Version {
+			c.Done = true
+		}
 	}
 	b.mu.Lock()
 	e := b.entries[c.Key]
@@ -288,7 +316,11 @@ func (b *writeBehind) rebase(ctx context.Context, key string) error {
 	defer b.mu.Unlock()
 	if e := b.entries[key]; e != nil {
 		e.held = false
-		if err == nil {
+		switch {
+		case err != nil:
+		case old == e.next.Version:
+			delete(b.entries, key)
+		default:
 			e.old = old
 		}
 	}
@@ -301,13 +333,17 @@ func (b *writeBehind) stored(ctx context.Context, key string) (uint64, error) {
 	return s.version(), err
 }
 
-// close writes what waits, and returns an error if that could not be done.
+// close writes what waits, and returns an error if that could not be done, not
+// in a second try either.
 func (b *writeBehind) close() error {
 	close(b.stop)
 	<-b.stopped
+	failed := false
 	for {
-		if more, err := b.flush(time.Now().Add(maxPatience)); err != nil || !more {
+		more, err := b.flush(time.Now().Add(maxPatience))
+		if !more || err != nil && failed {
 			return err
 		}
+		failed = err != nil
 	}
 }

@@ -1,0 +1,305 @@
+package sessionstate_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	. "github.com/rudder-session/rudder-session/sessionstate"
+)
+
+// A control call in a store of the table's own takes over what waits to be
+// written: one write, onto what the store has.
+func TestControlCallTakesOver(t *testing.T) {
+	for name, stored := range map[string]bool{"new key": false, "known key": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := newFated(t)
+				table := open(t, store, flushing(time.Second))
+				if stored {
+					send(t, table, "key", trackAt(base, 1))
+					pass(time.Second)
+				}
+				before := store.counts()
+				send(t, table, "key", trackAt(base+1, 2))
+				send(t, table, "key", trackAt(base+2, 3))
+				gets := store.since(before).gets
+				send(t, table, "key", endAt(base+3, 4))
+				want := counts{gets: gets, swaps: 1}
+				if got := store.since(before); got != want {
+					t.Errorf("asked %+v", got)
+				}
+				if s := store.held("key"); len(s.Segments) != 2 || s.Segments[1].Mode != Ended || s.Segments[0].Last != base+2 {
+					t.Errorf("the store has %+v", s)
+				}
+				pass(time.Hour)
+				if got := store.since(before); got != want {
+					t.Errorf("asked %+v", got)
+				}
+				// Later changes stand on it.
+				send(t, table, "key", startAt(base+4, 5))
+				send(t, table, "key", trackAt(base+5, 6))
+				pass(time.Second)
+				if got := store.since(before); got != (counts{gets: gets, swaps: 3}) {
+					t.Errorf("asked %+v", got)
+				}
+			})
+		})
+	}
+}
+
+// A control call waits while what was before it is being written, and goes on
+// from there. No other key waits for it, nor what changes nothing.
+func TestControlCallDuringAWrite(t *testing.T) {
+	for _, written := range []bool{true, false} {
+		t.Run(fmt.Sprint("written ", written), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := newFated(t)
+				table := open(t, store, flushing(time.Second))
+				answer := make(chan struct{})
+				store.set(hooks{
+					swapped: func([]Swap) { <-answer },
+					fate:    first(map[bool]fate{true: kept, false: failed}[written]),
+				})
+				send(t, table, "key", trackAt(base, 1))
+				pass(time.Second)
+				store.set(hooks{})
+				called := make(chan Decision, 1)
+				go func() { called <- send(t, table, "key", startAt(base+5, 2)) }()
+				synctest.Wait()
+				if n := len(store.all()); len(called) > 0 || store.counts().swaps != 1 {
+					t.Errorf("the call did not wait: %d sessions, %+v", n, store.counts())
+				}
+				send(t, table, "other", startAt(base, 1))
+				// An event of the key that changes nothing is one from before the call.
+				if d := send(t, table, "key", trackAt(base, 3)); d.SessionID != base || d.Start {
+					t.Errorf("%+v", d)
+				}
+				close(answer)
+				if d := <-called; d.SessionID != base+5 {
+					t.Errorf("%+v", d)
+				}
+				if s := store.held("key"); s.Segments[len(s.Segments)-1].ID != base+5 || s.Segments[0].ID != base {
+					t.Errorf("the store has %+v", s)
+				}
+				if d := send(t, table, "key", trackAt(base+6, 4)); d.SessionID != base+5 || !d.Start {
+					t.Errorf("%+v", d)
+				}
+				pass(time.Minute)
+				if n := store.counts().refused; n > 0 {
+					t.Errorf("%d writes came after others", n)
+				}
+				if s := store.held("key"); s.Segments[len(s.Segments)-1].Mark != 4 {
+					t.Errorf("the store has %+v", s)
+				}
+			})
+		})
+	}
+}
+
+// It does not wait for longer than its deadline, and has then changed nothing.
+func TestControlCallGivesUpWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newFated(t)
+		o := flushing(time.Second)
+		o.Deadline = time.Second
+		table := open(t, store, o)
+		answer := make(chan struct{})
+		store.set(hooks{onSwap: waitFor(answer)})
+		send(t, table, "key", trackAt(base, 1))
+		pass(time.Second)
+		if _, err := give(table, "key", &proxied, endAt(base+5, 2)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		if d := send(t, table, "key", trackAt(base+6, 3)); d.SessionID != base || d.Start {
+			t.Errorf("%+v", d)
+		}
+		close(answer)
+		pass(time.Minute)
+		if s := store.held("key"); len(s.Segments) != 1 || last(s) != 6 {
+			t.Errorf("the store has %+v", s)
+		}
+	})
+}
+
+// scene is a key before a control call fails, and what comes to it after that.
+type scene struct {
+	name string
+	// events came before; with flushed they are written.
+	events  []Event
+	flushed bool
+	call    Event
+}
+
+var scenes = []scene{
+	{name: "start of a new key", call: startAt(base+10, 10)},
+	{name: "start", events: []Event{trackAt(base, 1)}, flushed: true, call: startAt(base+10, 10)},
+	{name: "end", events: []Event{startAt(base, 1), trackAt(base+1, 2)}, flushed: true, call: endAt(base+10, 10)},
+	{name: "reset", events: []Event{startAt(base, 1), trackAt(base+1, 2)}, flushed: true, call: Event{Kind: Reset, Time: base + 10, Message: 10}},
+	{name: "end of what waits", events: []Event{trackAt(base, 1), trackAt(base+1, 2)}, call: endAt(base+10, 10)},
+	{name: "end of what is changed", events: []Event{startAt(base, 1), trackAt(base+1, 2)}, call: endAt(base+10, 10)},
+}
+
+// Who is told that a control call failed is told that nothing has changed: so it
+// is, whatever the store made of it, for all that comes later, in this process
+// or the next.
+func TestFailedControlCallChangesNothing(t *testing.T) {
+	for _, s := range scenes {
+		for name, f := range map[string]fate{"failed": failed, "unheard": unheard, "late": late} {
+			for _, then := range []string{"events", "flush", "close", "call", "event and call"} {
+				t.Run(fmt.Sprintf("%s/%s/%s", s.name, name, then), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) { s.play(t, f, then) })
+				})
+			}
+		}
+	}
+}
+
+// play plays the scene, beside one in which the call is never made.
+func (s *scene) play(t *testing.T, f fate, then string) {
+	store, twin := newFated(t), newFated(t)
+	table, other := delaying(store, flushing(time.Second)), delaying(twin, flushing(time.Second))
+	both := func(e Event) {
+		t.Helper()
+		if got, want := send(t, table, "key", e), send(t, other, "key", e); got != want {
+			t.Errorf("%s: got %+v, want %+v", brief(e), got, want)
+		}
+	}
+	for _, e := range s.events {
+		both(e)
+	}
+	if s.flushed {
+		pass(time.Second)
+	}
+	store.set(hooks{fate: first(f)})
+	if _, err := give(table, "key", &proxied, s.call); !errors.Is(err, errDown) {
+		t.Fatalf("the call did not fail: %v", err)
+	}
+	if got, want := current(t, table, "key", base+20), current(t, other, "key", base+20); got != want {
+		t.Errorf("current is %d, want %d", got, want)
+	}
+	switch then {
+	case "events":
+		both(trackAt(base+15, 11))
+		pass(5 * time.Second)
+	case "flush":
+		pass(5 * time.Second)
+	case "call":
+		both(startAt(base+15, 11))
+	case "event and call":
+		both(trackAt(base+14, 11))
+		both(endAt(base+15, 12))
+		both(startAt(base+16, 13))
+	}
+	if then != "close" {
+		both(trackAt(base+20, 14))
+	}
+	for _, table := range []*Table{table, other} {
+		if err := table.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	}
+	if !same(store.held("key"), twin.held("key")) {
+		t.Errorf("the store has %+v, want %+v", store.held("key"), twin.held("key"))
+	}
+	table, other = open(t, store.reopened(t), Options{}), open(t, twin.reopened(t), Options{})
+	both(trackAt(base+21, 15))
+	both(s.call) // sent again: it has not happened yet
+	both(trackAt(base+22, 16))
+}
+
+// same reports whether two sessions say the same, whatever their versions; one
+// with nothing in it stands for none.
+func same(a, b *Session) bool {
+	text := func(s *Session) string {
+		if s == nil || len(s.Segments) == 0 {
+			return "none"
+		}
+		return fmt.Sprint(s.Truncated, s.Segments)
+	}
+	return text(a) == text(b)
+}
+
+// A call that fails in a table which can hold no more changes has changed
+// nothing either.
+func TestFailedControlCallInAFullTable(t *testing.T) {
+	store := newFated(t)
+	table := delaying(store, Options{Settings: Settings{Capacity: 2 * MaxDelayed}})
+	send(t, table, "key", startAt(base, 1))
+	store.set(hooks{fate: always(unheard)})
+	for i := range MaxDelayed {
+		send(t, table, fmt.Sprint("key ", i), trackAt(base, 1))
+	}
+	if _, err := give(table, "key", &proxied, endAt(base+5, 2)); err == nil {
+		t.Fatal("the call did not fail")
+	}
+	store.set(hooks{})
+	if id := current(t, table, "key", base+10); id != base {
+		t.Errorf("current is %d", id)
+	}
+	if err := table.Close(); err != nil {
+		t.Error(err)
+	}
+	if id := current(t, open(t, store.reopened(t), Options{}), "key", base+10); id != base {
+		t.Errorf("current is %d in the next process", id)
+	}
+}
+
+// A store may forget what was not seen for long, of which a change waits, or
+// which is cached: what is newer is not lost with it.
+func TestStoreForgets(t *testing.T) {
+	forget := func(t *testing.T, store *fated) {
+		if err := store.Delete(t.Context(), "key"); err != nil {
+			t.Error(err)
+		}
+	}
+	for name, play := range map[string]func(t *testing.T, store *fated, table *Table){
+		"while a change waits": func(t *testing.T, store *fated, table *Table) {
+			send(t, table, "key", trackAt(base+1, 2))
+			forget(t, store)
+		},
+		"before a change": func(t *testing.T, store *fated, table *Table) {
+			forget(t, store)
+			send(t, table, "key", trackAt(base+1, 2))
+		},
+		"before a change and a call": func(t *testing.T, store *fated, table *Table) {
+			forget(t, store)
+			send(t, table, "key", trackAt(base+1, 2))
+			send(t, table, "key", endAt(base+2, 3))
+			send(t, table, "key", startAt(base+3, 4))
+		},
+		"before a call": func(t *testing.T, store *fated, table *Table) {
+			send(t, table, "key", trackAt(base+1, 2))
+			pass(time.Second)
+			forget(t, store)
+			send(t, table, "key", startAt(base+2, 3))
+		},
+		"while a change fails": func(t *testing.T, store *fated, table *Table) {
+			store.set(hooks{fate: always(unheard)})
+			send(t, table, "key", trackAt(base+1, 2))
+			pass(10 * time.Second)
+			forget(t, store)
+			store.set(hooks{})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := newFated(t)
+				table := open(t, store, flushing(time.Second))
+				send(t, table, "key", startAt(base, 1))
+				play(t, store, table)
+				pass(time.Minute)
+				seen := current(t, table, "key", base+5)
+				next := open(t, store.reopened(t), Options{})
+				if id := current(t, next, "key", base+5); id != seen || seen == 0 {
+					t.Errorf("current is %d, in the next process %d", seen, id)
+				}
+				send(t, table, "key", endAt(base+6, 5))
+				send(t, table, "key", trackAt(base+7, 6))
+			})
+		})
+	}
+}

@@ -1,0 +1,8 @@
+package sessionstate
+
+// For tests from outside the package.
+const (
+	MaxDelayed  = maxDelayed
+	WriteChunk  = writeChunk
+	MaxPatience = maxPatience
+)

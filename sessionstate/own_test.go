@@ -1,0 +1,222 @@
+package sessionstate_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	. "github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/memorystore"
+)
+
+// What can be answered without waiting for a store is, and nothing else.
+func TestApplyNow(t *testing.T) {
+	steps := []struct {
+		name string
+		e    Event
+		want []string // the kinds of stores
+	}{
+		{"unknown key", trackAt(base, 9), []string{"memory"}},
+		{"start", startAt(base, 1), []string{"memory"}},
+		{"mark", trackAt(base, 2), []string{"memory", "own"}},
+		{"known", trackAt(base, 3), []string{"memory", "own", "shared"}},
+		{"start again", startAt(base, 1), []string{"memory", "own"}},
+		{"end", endAt(base+1, 4), []string{"memory"}},
+	}
+	for kind, store := range map[string]Store{
+		"memory": memorystore.New(), "own": newFated(t),
+		"shared": &told{fated: newFated(t)}, "strict": &told{fated: newFated(t), strict: true},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			table := open(t, store, Options{})
+			for _, s := range steps {
+				var d [1]Decision
+				now := table.ApplyNow("key", base+1000, &policy, []Event{s.e}, d[:])
+				if now != slices.Contains(s.want, kind) {
+					t.Errorf("%s: %v", s.name, now)
+				}
+				if !now {
+					d[0] = ask(t, table, "key", s.e)
+				}
+				if want := base; s.name != "unknown key" && s.name != "end" && d[0].SessionID != want {
+					t.Errorf("%s: %+v", s.name, d[0])
+				}
+			}
+		})
+	}
+}
+
+// An event of an unknown key has to be looked up; of one that is known it needs
+// no store, whatever it changes.
+func TestEventsInADeadStoreOfTheirOwn(t *testing.T) {
+	store := newFated(t)
+	table := open(t, store, Options{})
+	ask(t, table, "known", startAt(base, 1))
+	before := store.held("known")
+	down := func(context.Context, string) error { return errDown }
+	store.set(hooks{onGet: down, fate: always(failed)})
+	for name, call := range map[string]func() error{
+		"event":   func() error { _, err := give(table, "unknown", &policy, trackAt(base, 5)); return err },
+		"call":    func() error { _, err := give(table, "unknown", &policy, startAt(base, 5)); return err },
+		"release": func() error { return table.Release(t.Context(), "unknown", 5, base) },
+		"current": func() error { _, err := table.Current(t.Context(), "unknown", base, &policy); return err },
+		"call of a known key": func() error {
+			_, err := give(table, "known", &policy, startAt(base+1, 6))
+			return err
+		},
+	} {
+		if err := call(); !errors.Is(err, errDown) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if d := ask(t, table, "known", trackAt(base+1, 2)); d.SessionID != base || !d.Start {
+		t.Errorf("%+v", d)
+	}
+	if err := table.Release(t.Context(), "known", 2, base); err != nil {
+		t.Error(err)
+	}
+	if d := ask(t, table, "known", trackAt(base+1, 3)); d.SessionID != base || !d.Start {
+		t.Errorf("%+v", d)
+	}
+	if len(store.all()) != 1 || store.held("known") != before {
+		t.Errorf("the store has %v", store.all())
+	}
+	store.set(hooks{})
+	if d := ask(t, table, "unknown", trackAt(base, 5)); d.Action != Keep {
+		t.Errorf("%+v", d)
+	}
+}
+
+// What is known of a store of the table's own is never asked for again.
+func TestOwnSessionsAreNotAskedFor(t *testing.T) {
+	store := newFated(t)
+	table := delaying(store, Options{})
+	ask(t, table, "key", startAt(base, 1))
+	for i := range MessageID(50) {
+		ask(t, table, "key", trackAt(base+1, 10+i))
+		ask(t, table, "nobody", trackAt(base+1, 10+i))
+		if id := current(t, table, "key", base+1); id != base {
+			t.Errorf("current is %d", id)
+		}
+	}
+	if got := store.counts(); got != (counts{gets: 2, swaps: 1}) {
+		t.Errorf("asked %+v", got)
+	}
+	ask(t, table, "key", startAt(base+2, 2))
+	if err := table.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := store.counts(); got != (counts{gets: 2, swaps: 2}) {
+		t.Errorf("asked %+v", got)
+	}
+}
+
+// A control call onto a store that always has something else gives up.
+func TestContendedOwnStore(t *testing.T) {
+	store := newFated(t)
+	table := open(t, store, Options{})
+	ask(t, table, "key", startAt(base, 1))
+	store.set(hooks{fate: always(refused)})
+	if _, err := give(table, "key", &policy, startAt(base, 3)); !errors.Is(err, ErrContended) {
+		t.Error(err)
+	}
+	store.set(hooks{})
+	if d := ask(t, table, "key", trackAt(base+1, 4)); d.SessionID != base {
+		t.Errorf("%+v", d)
+	}
+}
+
+// A request that has gone away changes nothing.
+func TestCancelledCallOfAnOwnStore(t *testing.T) {
+	store := newFated(t)
+	table := delaying(store, Options{Deadline: time.Hour})
+	ask(t, table, "key", startAt(base, 1))
+	ctx, cancel := context.WithCancel(t.Context())
+	store.set(hooks{
+		onSwap: func(ctx context.Context, _ []Swap) error { cancel(); return nil },
+		fate:   func(c *Swap) fate { return late },
+	})
+	err := table.Apply(ctx, "key", base+10, &policy, []Event{endAt(base+5, 2)}, make([]Decision, 1))
+	if err == nil {
+		t.Error("it was answered")
+	}
+	store.set(hooks{})
+	for _, when := range []string{"then", "in the next process"} {
+		if id := current(t, table, "key", base+10); id != base {
+			t.Errorf("current is %d %s", id, when)
+		}
+		if err := table.Close(); err != nil {
+			t.Error(err)
+		}
+		store = store.reopened(t)
+		table = delaying(store, Options{})
+	}
+	if err := table.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// forgetful notes what retention it is given.
+type forgetful struct {
+	*fated
+	retentions []int64
+}
+
+func (f *forgetful) Retain(ms int64) { f.retentions = append(f.retentions, ms) }
+
+func TestRetentionIsTold(t *testing.T) {
+	store := &forgetful{fated: newFated(t)}
+	table := open(t, store, Options{Settings: Settings{Retention: 5}})
+	table.Configure(Settings{Capacity: 1, Retention: 7, FlushInterval: long})
+	if got := fmt.Sprint(store.retentions); got != "[5 7]" {
+		t.Errorf("told %s", got)
+	}
+}
+
+// That somebody is seen again is written now and then, so that a store that
+// forgets does not forget them.
+func TestSeenIsWrittenNowAndThen(t *testing.T) {
+	for kind, wrap := range map[string]func(*fated) Store{
+		"own":    func(f *fated) Store { return f },
+		"shared": func(f *fated) Store { return &told{fated: f} },
+	} {
+		t.Run(kind, func(t *testing.T) {
+			store := newFated(t)
+			table := delaying(wrap(store), Options{})
+			p := Policy{Timeout: 30 * minutes, Retention: 1600}
+			at := func(now int64, m MessageID) {
+				t.Helper()
+				if err := table.Apply(t.Context(), "key", now, &p, []Event{trackAt(base, m)}, make([]Decision, 1)); err != nil {
+					t.Error(err)
+				}
+			}
+			ask(t, table, "key", startAt(base, 1)) // at base+1000
+			at(base+1000, 2)
+			before := store.counts()
+			at(base+1100, 3) // a sixteenth of the retention: not yet
+			if err := table.Close(); err != nil {
+				t.Error(err)
+			}
+			if seen := store.held("key").Seen - base; seen != 1000 {
+				t.Errorf("seen at %d", seen)
+			}
+			store = store.reopened(t)
+			table = delaying(wrap(store), Options{})
+			for i := range MessageID(100) {
+				at(base+1101+int64(i), 10+i)
+			}
+			if n := store.counts().swaps; n > 0 {
+				t.Errorf("%d writes", n)
+			}
+			if err := table.Close(); err != nil {
+				t.Error(err)
+			}
+			if seen := store.held("key").Seen - base; seen != 1101 || store.counts().swaps != 1 {
+				t.Errorf("seen at %d, %+v, %+v", seen, store.counts(), before)
+			}
+		})
+	}
+}

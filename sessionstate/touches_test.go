@@ -1,0 +1,176 @@
+package sessionstate_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	. "github.com/rudder-session/rudder-session/sessionstate"
+)
+
+// How long a session lasts is written an eighth of its timeout later, ten
+// seconds at most, and all of it at once; all else at once.
+func TestTouchesAreDelayed(t *testing.T) {
+	for timeout, want := range map[int64]time.Duration{8000: time.Second, 30 * minutes: MaxPatience} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPair(t, flushing(100*time.Millisecond))
+			policy := Policy{Automatic: AutomaticProxy, Timeout: timeout}
+			track := func(at int64) {
+				if _, err := give(p.a, "key", &policy, trackAt(base+at, MessageID(1+at))); err != nil {
+					t.Error(err)
+				}
+			}
+			track(0)
+			if p.store.held("key") == nil {
+				t.Error("its beginning was not written at once")
+			}
+			before := p.store.counts()
+			for i := range int64(50) {
+				track(1 + i)
+			}
+			pass(want - time.Millisecond)
+			if got := p.store.since(before); got.swaps > 0 {
+				t.Errorf("timeout %d: asked %+v", timeout, got)
+			}
+			pass(101 * time.Millisecond)
+			if got := p.store.since(before); got != (counts{swaps: 1}) || last(p.store.held("key")) != 50 {
+				t.Errorf("timeout %d: asked %+v, the store has %+v", timeout, got, p.store.held("key"))
+			}
+		})
+	}
+}
+
+// Two processes make a session last: who writes later finds that the other came
+// first, which is no failure, and goes on from there.
+func TestTouchesOfTwo(t *testing.T) {
+	for name, heard := range map[string]bool{"heard": true, "not heard": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := flushing(100 * time.Millisecond)
+				o.Report = func(err error) {
+					if err != nil {
+						t.Errorf("reported %v", err)
+					}
+				}
+				p := newPair(t, o)
+				send(t, p.a, "key", trackAt(base, 1))
+				send(t, p.b, "key", trackAt(base, 2))
+				at := int64(0)
+				for round := range MessageID(20) {
+					at += 10 * minutes
+					send(t, p.a, "key", trackAt(base+at, 10+2*round))
+					pass(time.Second)
+					at += 1000
+					send(t, p.b, "key", trackAt(base+at, 11+2*round))
+					pass(9*time.Second + 200*time.Millisecond)
+					if got := last(p.store.held("key")); got != at-1000 {
+						t.Errorf("the store has the state of %d at %d", got, at)
+					}
+					if heard {
+						p.there.changed("key")
+					}
+					pass(time.Minute)
+					if got := last(p.store.held("key")); got < at-1000 {
+						t.Errorf("the store has the state of %d at %d", got, at)
+					}
+					p.here.changed("key")
+				}
+				for _, table := range []*Table{p.a, p.b} {
+					if id := current(t, table, "key", base+at); id != base {
+						t.Errorf("current is %d", id)
+					}
+				}
+			})
+		})
+	}
+}
+
+// Who finds that others came first, when he writes what has waited, needs nobody
+// to tell him.
+func TestTouchFindsThatOthersCameFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, flushing(100*time.Millisecond))
+		send(t, p.a, "key", trackAt(base, 1))
+		send(t, p.b, "key", trackAt(base+1, 2))
+		send(t, p.a, "key", endAt(base+2, 3))
+		if d := send(t, p.b, "key", trackAt(base+3, 4)); d.SessionID != base {
+			t.Errorf("%+v", d)
+		}
+		pass(11 * time.Second)
+		if d := send(t, p.b, "key", trackAt(base+4, 5)); d.Action != Clear {
+			t.Errorf("%+v", d)
+		}
+		if s := p.store.held("key"); len(s.Segments) != 2 || s.Segments[1].Mode != Ended {
+			t.Errorf("the store has %+v", s)
+		}
+	})
+}
+
+// What waits to be written is not lost with a look at what the store has, with a
+// call that is made of it, nor with the connection over which it was read.
+func TestTouchesOutlive(t *testing.T) {
+	const half = 25 * minutes
+	for name, meanwhile := range map[string]func(t *testing.T, p *pair){
+		"current": func(t *testing.T, p *pair) {
+			if id := current(t, p.a, "key", base+half); id != base {
+				t.Errorf("current is %d", id)
+			}
+		},
+		"release": func(t *testing.T, p *pair) {
+			if err := p.a.Release(t.Context(), "key", 1, base); err != nil {
+				t.Error(err)
+			}
+		},
+		"reset": func(t *testing.T, p *pair) {
+			if d := send(t, p.a, "key", Event{Kind: Reset, Time: base + 2*half - 1, Message: 3}); d.SessionID == 0 {
+				t.Errorf("%+v", d)
+			}
+		},
+		"another key":     func(_ *testing.T, p *pair) { p.here.changed("another") },
+		"lost connection": func(_ *testing.T, p *pair) { p.here.lost() },
+		"close":           func(*testing.T, *pair) {},
+		"failed call": func(t *testing.T, p *pair) {
+			p.store.set(hooks{fate: always(failed)})
+			if _, err := give(p.a, "key", &proxied, endAt(base+half+1, 4)); err == nil {
+				t.Error("the call did not fail")
+			}
+			p.store.set(hooks{})
+		},
+		"failed look": func(t *testing.T, p *pair) {
+			p.store.set(hooks{onGet: func(context.Context, string) error { return errDown }})
+			if _, err := p.a.Current(t.Context(), "key", base+half, &proxied); err == nil {
+				t.Error("the call did not fail")
+			}
+			p.store.set(hooks{})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := newFated(t)
+			p := &pair{store: store, here: &told{fated: store}}
+			p.a = delaying(p.here, Options{})
+			send(t, p.a, "key", trackAt(base, 1))
+			send(t, p.a, "key", trackAt(base+half, 2))
+			meanwhile(t, p)
+			if name != "close" {
+				if d := send(t, p.a, "key", trackAt(base+2*half, 5)); d.Action != Stamp || name != "reset" && d.SessionID != base {
+					t.Errorf("%+v", d)
+				}
+			}
+			if err := p.a.Close(); err != nil {
+				t.Error(err)
+			}
+			want := int64(2 * half)
+			if name == "close" {
+				want = half
+			}
+			if got := last(store.held("key")); got != want {
+				t.Errorf("the store has the state of %d", got)
+			}
+			segments := store.held("key").Segments
+			if name == "reset" && (len(segments) != 2 || segments[0].Last != base+half) || name != "reset" && len(segments) != 1 {
+				t.Errorf("the store has %+v", segments)
+			}
+		})
+	}
+}
