@@ -71,6 +71,11 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
+// storeHints say of stores that a build has to ask for how that is done.
+var storeHints = map[string]string{
+	"redis": ": build it --with github.com/rudder-session/rudder-session/caddymodule/stores/redis",
+}
+
 func (a *App) unmarshalStore(d *caddyfile.Dispenser) error {
 	if !d.NextArg() {
 		return d.Err("store: which one?")
@@ -78,7 +83,7 @@ func (a *App) unmarshalStore(d *caddyfile.Dispenser) error {
 	name := d.Val()
 	id := "rudder_session.stores." + name
 	if _, err := caddy.GetModule(id); err != nil {
-		return d.Errf("store: %q is not in this build of Caddy", name)
+		return d.Errf("store: %q is not in this build of Caddy%s", name, storeHints[name])
 	}
 	store, err := caddyfile.UnmarshalModule(d, id)
 	if err != nil {
