@@ -59,12 +59,14 @@ var never = time.Unix(1<<60, 0)
 
 var errTooManyDelayed = errors.New("the store does not take writes: too many wait for it")
 
-func (b *writeBehind) start() {
+// prepare makes what put and its like need; start begins to write.
+func (b *writeBehind) prepare() {
 	b.entries = map[string]*delayed{}
 	b.wake, b.changed = make(chan struct{}, 1), make(chan struct{}, 1)
 	b.stop, b.stopped = make(chan struct{}), make(chan struct{})
-	go b.run()
 }
+
+func (b *writeBehind) start() { go b.run() }
 
 // get returns the state of a key that is yet to be written, or nil.
 func (b *writeBehind) get(key string) *Session {
@@ -178,11 +180,10 @@ func (b *writeBehind) full(key string) bool {
 func (b *writeBehind) setInterval(d time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.interval = d; b.changed != nil {
-		select {
-		case b.changed <- struct{}{}:
-		default:
-		}
+	b.interval = d
+	select {
+	case b.changed <- struct{}{}:
+	default:
 	}
 }
 

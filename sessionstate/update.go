@@ -1,0 +1,251 @@
+package sessionstate
+
+import (
+	"context"
+	"time"
+)
+
+// ask is how much is asked of an update.
+type ask struct {
+	// fresh: what others have done to a shared store is to be seen even if it
+	// happened this moment.
+	fresh bool
+	// patience is how long it may take until others know that a session lasts
+	// longer. They need to when its timeout has passed, which takes much longer.
+	patience time.Duration
+}
+
+func askFor(p *Policy, events []Event) ask {
+	a := ask{patience: min(time.Duration(p.Timeout)*time.Millisecond/8, maxPatience)}
+	for i := range events {
+		a.fresh = a.fresh || events[i].Kind.Control()
+	}
+	return a
+}
+
+// maxPatience bounds how much a crash can make a session seem shorter than it
+// was.
+const maxPatience = 10 * time.Second
+
+// now does an update if nothing is to be written for what is cached, or it may
+// be later: it waits for nobody.
+func (t *Table) now(key string, a ask, change func(*Session) (*Session, Change)) bool {
+	if t.cache == nil || a.fresh && t.shared {
+		return false
+	}
+	cached := t.cache.Get(key)
+	if cached == nil {
+		return false
+	}
+	next, changed := change(cached.orNil())
+	return changed == Unchanged || t.delays(changed) && t.delayIdle(key, a, cached, next)
+}
+
+// update asks change what becomes of a key's session until that could be
+// written, or nothing is to be.
+func (t *Table) update(ctx context.Context, key string, a ask, change func(*Session) (*Session, Change)) error {
+	if t.now(key, a, change) {
+		return nil
+	}
+	var lock *keyLock
+	if t.resident == nil {
+		var cancel context.CancelFunc
+		ctx, cancel = t.bounded(ctx)
+		defer cancel()
+		var err error
+		if lock, err = t.locks.lock(ctx, key); err != nil {
+			return err
+		}
+		defer t.locks.unlock(key, lock)
+	}
+	for range attempts {
+		s, err := t.get(ctx, key, lock, a.fresh && t.shared)
+		if err != nil {
+			return err
+		}
+		next, changed := change(s)
+		if changed == Unchanged {
+			return nil
+		}
+		if t.delays(changed) {
+			return t.delay(key, lock, a, s, next)
+		}
+		ok, err := t.swap(ctx, key, lock, s, next)
+		if ok || err != nil {
+			return err
+		}
+	}
+	return ErrContended
+}
+
+// orNil returns the session, or nil if it stands for none.
+func (s *Session) orNil() *Session {
+	if s == absent {
+		return nil
+	}
+	return s
+}
+
+// delays reports whether a change may be written later. In a store of the
+// table's own all may but control calls, which must survive a crash; in a
+// shared one others must know of all but how long a session lasts.
+func (t *Table) delays(changed Change) bool {
+	return t.behind != nil && (changed == Touched || changed == Changed && !t.shared)
+}
+
+func (t *Table) get(ctx context.Context, key string, lock *keyLock, fresh bool) (*Session, error) {
+	if t.cache == nil {
+		return t.store.Get(ctx, key)
+	}
+	if s := t.cache.Get(key); s != nil && !fresh {
+		return s.orNil(), nil
+	}
+	if t.shared {
+		if _, err := t.behind.hold(ctx, key, 0); err != nil {
+			return nil, err
+		}
+	} else if s := t.behind.get(key); s != nil {
+		t.keep(key, lock, s)
+		return s, nil
+	}
+	s, err := t.store.Get(ctx, key)
+	if t.shared {
+		s = t.behind.over(key, s, err)
+	}
+	switch {
+	case err != nil:
+	case s == nil:
+		t.keep(key, lock, absent)
+	default:
+		t.keep(key, lock, s)
+	}
+	return s, err
+}
+
+// keep caches what is known of a locked key, unless others changed it since.
+func (t *Table) keep(key string, lock *keyLock, s *Session) {
+	t.cache.Put(key, s)
+	if lock.stale.Load() {
+		t.cache.Remove(key)
+	}
+}
+
+// delay has a locked key's new session written later.
+func (t *Table) delay(key string, lock *keyLock, a ask, s, next *Session) error {
+	if err := t.behind.put(key, s.version(), next, t.due(a)); err != nil {
+		return err
+	}
+	t.keep(key, lock, next)
+	if lock.stale.Load() {
+		t.behind.drop(key)
+	}
+	return nil
+}
+
+// delayIdle does so if nobody has the key locked, and what is cached of it is
+// what next was made from. Others can tell of a change meanwhile: that is seen
+// when next is written.
+func (t *Table) delayIdle(key string, a ask, cached, next *Session) bool {
+	return t.locks.idle(key, func() bool {
+		if t.cache.Get(key) != cached || t.behind.put(key, cached.version(), next, t.due(a)) != nil {
+			return false
+		}
+		t.cache.Put(key, next)
+		return true
+	})
+}
+
+// due is how long a change may wait to be written.
+func (t *Table) due(a ask) time.Duration {
+	if t.shared {
+		return a.patience
+	}
+	return 0
+}
+
+func (t *Table) swap(ctx context.Context, key string, lock *keyLock, s, next *Session) (bool, error) {
+	change := [1]Swap{{Key: key, Old: s.version(), Next: next}}
+	if t.cache == nil {
+		t.store.CompareAndSwap(ctx, change[:])
+		return change[0].Done, change[0].Err
+	}
+	if !t.shared && t.behind.full(key) {
+		return false, errTooManyDelayed
+	}
+	var err error
+	if change[0].Old, err = t.behind.hold(ctx, key, change[0].Old); err != nil {
+		return false, err
+	}
+	t.store.CompareAndSwap(ctx, change[:])
+	done, err := change[0].Done, change[0].Err
+	switch {
+	case done:
+		t.behind.settle(key, true)
+		t.keep(key, lock, next)
+	case t.shared:
+		// Others came first, or it is not known what the store has.
+		t.behind.settle(key, err == nil)
+		t.cache.Remove(key)
+	case err != nil:
+		t.behind.settle(key, false)
+		t.undo(key, s, next)
+	default:
+		t.cache.Remove(key)
+		err = t.behind.rebase(ctx, key)
+	}
+	return done, err
+}
+
+// undo has a session of the table's own store written again after a change that
+// failed: it may have been written all the same, or be so yet, and whoever
+// asked for it is told that nothing has changed.
+func (t *Table) undo(key string, s, next *Session) {
+	again := &Session{Seen: next.Seen}
+	if s != nil {
+		same := *s
+		again = &same
+	}
+	again.Version = next.Version + 1
+	if t.behind.put(key, next.Version, again, 0) != nil {
+		t.cache.Remove(key)
+		return
+	}
+	t.cache.Put(key, again)
+}
+
+func (s *Session) version() uint64 {
+	if s == nil {
+		return 0
+	}
+	return s.Version
+}
+
+// changed forgets what is known of a key that others have changed.
+func (t *Table) changed(key string) {
+	if t.cache == nil {
+		return
+	}
+	// Who locks the key between the two finds nothing cached; who had it locked
+	// before is told not to cache what he has read.
+	t.cache.Remove(key)
+	t.locks.spoil(key)
+	t.cache.Remove(key)
+	t.behind.drop(key)
+}
+
+// lost forgets all: what others did may have been missed.
+func (t *Table) lost() {
+	if t.cache == nil {
+		return
+	}
+	t.cache.Clear()
+	t.locks.spoilAll()
+	t.cache.Clear()
+}
+
+func (t *Table) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if t.deadline == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, t.deadline)
+}
