@@ -13,7 +13,7 @@ import (
 func StartReplica(t testing.TB, of *Server, args ...string) *Server {
 	t.Helper()
 	host, port, _ := net.SplitHostPort(of.Addr)
-	s := Start(t, append([]string{"--replicaof", host + " " + port, "--repl-diskless-sync-delay", "0"}, args...)...)
+	s := Start(t, append([]string{"--replicaof", host + " " + port}, args...)...)
 	Await(t, "the replica has caught up", func() bool {
 		return strings.Contains(s.Do("INFO", "replication"), "master_link_status:up")
 	})
@@ -63,11 +63,19 @@ sentinel failover-timeout %[3]s 3000
 		s.args = []string{config, "--sentinel"}
 		if s.run() == nil {
 			t.Cleanup(s.Kill)
+			s.hurry()
 			return s
 		}
 	}
 	t.Fatal("no sentinel starts")
 	return nil
+}
+
+// hurry has a Sentinel look and talk more often than each ten seconds.
+func (s *Server) hurry() {
+	s.t.Helper()
+	s.Do("SENTINEL", "DEBUG", "info-period", "200", "publish-period", "200", "ping-period", "100", "ask-period", "100",
+		"min-link-reconnect-period", "500", "slave-reconf-timeout", "500")
 }
 
 // URLs are those of the Sentinels.
@@ -87,12 +95,13 @@ func (s *Sentinels) Master() string {
 // slots is how many there are in a Cluster.
 const slots = 16384
 
-// StartCluster runs a Cluster of three masters.
-func StartCluster(t testing.TB) []*Server {
+// StartCluster runs a Cluster of three masters. Arguments are those of each.
+func StartCluster(t testing.TB, args ...string) []*Server {
 	t.Helper()
 	var nodes []*Server
 	for i := range 3 {
-		node := Start(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port", strconv.Itoa(freePort(t)))
+		bus := []string{"--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port", strconv.Itoa(freePort(t))}
+		node := Start(t, append(args[:len(args):len(args)], bus...)...)
 		first, last := i*slots/3, (i+1)*slots/3-1
 		node.Do("CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(first), strconv.Itoa(last))
 		node.Do("CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1))

@@ -21,6 +21,8 @@ type Proxy struct {
 	// left is how many more bytes go on in that direction before all
 	// connections are cut; -1 is no bound.
 	left [2]int
+	// forGood: none is taken after those.
+	forGood bool
 }
 
 // Direction is one of the two in which bytes go.
@@ -121,6 +123,7 @@ func (p *Proxy) let(l *proxied, d Direction, b []byte) (some []byte, cut bool) {
 		return b, false
 	}
 	p.left[d] = -1
+	p.refuses = p.refuses || p.forGood
 	return b[:n], true
 }
 
@@ -129,7 +132,15 @@ func (p *Proxy) let(l *proxied, d Direction, b []byte) (some []byte, cut bool) {
 func (p *Proxy) CutAfter(d Direction, n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.left[d] = n
+	p.left[d], p.forGood = n, false
+}
+
+// CutAfterForGood is CutAfter, but no connection comes through after that until
+// Accept is called.
+func (p *Proxy) CutAfterForGood(d Direction, n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.left[d], p.forGood = n, true
 }
 
 // Hold keeps what goes in a direction until Release is called or its connection
@@ -167,9 +178,12 @@ func (p *Proxy) Refuse() {
 	p.Cut()
 }
 
-// Accept ends Refuse.
+// Accept ends Refuse and CutAfterForGood.
 func (p *Proxy) Accept() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.refuses = false
+	if p.forGood {
+		p.left, p.forGood = [2]int{-1, -1}, false
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -45,6 +46,7 @@ func Start(t testing.TB, args ...string) *Server {
 		s.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 		s.args = append([]string{
 			"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", s.Dir, "--save", "", "--daemonize", "no",
+			"--repl-diskless-sync-delay", "0",
 		}, args...)
 		if s.run() == nil {
 			t.Cleanup(s.Kill)
@@ -55,14 +57,26 @@ func Start(t testing.TB, args ...string) *Server {
 	return nil
 }
 
+// freePort returns a port that nobody listens on, and that no connection is given
+// as its own: a server that is away for a while is to find it free again.
 func freePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		port := 10_000 + rand.IntN(20_000)
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free")
+	return 0
+}
+
+// FreePort returns a port that nobody listens on.
+func FreePort(t testing.TB) string {
+	t.Helper()
+	return strconv.Itoa(freePort(t))
 }
 
 // run starts the process and returns when it takes connections.

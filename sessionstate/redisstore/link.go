@@ -14,8 +14,8 @@ import (
 // answer.
 var ErrDown = errors.New("redis does not answer; it is tried again until it does")
 
-// Log is told when the server is found not to answer, and when it does again.
-// Its functions may be nil.
+// Log is told when a server is found not to answer, and when it does again. Its
+// functions may be nil.
 type Log struct {
 	Down func(error)
 	Up   func()
@@ -29,11 +29,19 @@ type link struct {
 	timeout time.Duration
 	log     Log
 
-	client   atomic.Pointer[rueidis.Client] // nil until it was connected once
-	failures atomic.Int32                   // in a row
-	down     atomic.Bool
+	client atomic.Pointer[rueidis.Client] // nil until it was connected once
+	// breakers are for ranges of slots of a Cluster, so that a node that is down
+	// keeps nobody from the others; elsewhere the first is for all keys.
+	breakers [64]breaker
+	cluster  atomic.Bool
 	stop     chan struct{}
 	probing  sync.WaitGroup
+}
+
+// breaker is open while the server is down.
+type breaker struct {
+	failures atomic.Int32 // calls in a row
+	open     atomic.Bool
 }
 
 const (
@@ -45,47 +53,63 @@ const (
 
 func newLink(connect func() (rueidis.Client, error), timeout time.Duration, log Log) *link {
 	l := &link{connect: connect, timeout: timeout, log: log, stop: make(chan struct{})}
-	if err := l.probe(); err != nil {
-		l.trip(err)
+	if err := l.dial(); err != nil {
+		l.trip(&l.breakers[0], "", err)
 	}
 	return l
 }
 
-func (l *link) get() (rueidis.Client, error) {
-	if l.down.Load() {
-		return nil, ErrDown
+// dial connects, unless that was done. Whether a server answers is another
+// question from then on: the library connects again by itself.
+func (l *link) dial() error {
+	if l.client.Load() != nil {
+		return nil
 	}
-	return *l.client.Load(), nil
+	client, err := l.connect()
+	if err != nil {
+		return err
+	}
+	l.cluster.Store(client.Mode() == rueidis.ClientModeCluster)
+	l.client.Store(&client)
+	return nil
 }
 
-// try calls fn, and once more if its connection broke.
-func (l *link) try(ctx context.Context, fn func(rueidis.Client) error) error {
-	const tries = 2
-	for n := 1; ; n++ {
-		client, err := l.get()
-		if err != nil {
-			return err
+func (l *link) breaker(key string) *breaker {
+	if !l.cluster.Load() {
+		return &l.breakers[0]
+	}
+	return &l.breakers[slot(key)*len(l.breakers)/slots]
+}
+
+// try calls fn for a key, and again if its connection broke: the library may
+// still give out one that just did.
+func (l *link) try(ctx context.Context, key string, fn func(rueidis.Client) error) (err error) {
+	const tries = 3
+	b := l.breaker(key)
+	for range tries {
+		client := l.client.Load()
+		if b.open.Load() || client == nil {
+			return ErrDown
 		}
-		err = fn(client)
+		err = fn(*client)
 		if _, answered := rueidis.IsRedisErr(err); err == nil || answered {
-			l.failures.Store(0)
+			b.failures.Store(0)
 			return err
 		}
-		if errors.Is(ctx.Err(), context.Canceled) {
-			return err // the client is gone, which says nothing of the server
-		}
-		if l.failures.Add(1) >= tripAt {
-			l.trip(err)
-		}
-		if n == tries || ctx.Err() != nil {
-			return err
+		if ctx.Err() != nil {
+			break
 		}
 	}
+	// That the caller is gone says nothing of the server.
+	if !errors.Is(ctx.Err(), context.Canceled) && b.failures.Add(1) >= tripAt {
+		l.trip(b, key, err)
+	}
+	return err
 }
 
-// trip says that the server is down, until a probe finds it up.
-func (l *link) trip(err error) {
-	if l.down.Swap(true) {
+// trip says that the server of a key is down, until a probe finds it up.
+func (l *link) trip(b *breaker, key string, err error) {
+	if b.open.Swap(true) {
 		return
 	}
 	if l.log.Down != nil {
@@ -100,31 +124,34 @@ func (l *link) trip(err error) {
 				return
 			case <-timer.C:
 			}
-			if l.probe() == nil {
+			if l.probe(key) == nil {
 				break
 			}
 		}
-		l.failures.Store(0)
-		l.down.Store(false)
+		b.failures.Store(0)
+		b.open.Store(false)
 		if l.log.Up != nil {
 			l.log.Up()
 		}
 	})
 }
 
-// probe connects, if need be, and asks for a sign of life.
-func (l *link) probe() error {
-	if l.client.Load() == nil {
-		client, err := l.connect()
-		if err != nil {
-			return err
-		}
-		l.client.Store(&client)
+// probe asks the server of a key for a sign of life.
+func (l *link) probe(key string) error {
+	if err := l.dial(); err != nil {
+		return err
 	}
 	client := *l.client.Load()
 	ctx, cancel := context.WithTimeout(context.Background(), l.timeout)
 	defer cancel()
-	return client.Do(ctx, client.B().Ping().Build()).Error()
+	if key == "" {
+		return client.Do(ctx, client.B().Ping().Build()).Error()
+	}
+	err := client.Do(ctx, client.B().Get().Key(key).Build()).Error()
+	if rueidis.IsRedisNil(err) {
+		return nil
+	}
+	return err
 }
 
 func (l *link) close() {

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -62,9 +64,10 @@ func (o Options) client(invalidated func([]rueidis.RedisMessage)) (func() (rueid
 	if o.Strict {
 		c.DisableCache = true
 	} else {
-		// Redis tells when a key that was read here is changed on another
-		// connection.
-		c.ClientTrackingOptions = []string{"OPTOUT", "NOLOOP"}
+		// Redis tells when a key that was read here is changed, by whomever, or
+		// when it cannot remember any longer that it was read. With NOLOOP it would
+		// leave out the latter where our own command makes it forget.
+		c.ClientTrackingOptions = []string{"OPTOUT"}
 		c.OnInvalidations = invalidated
 	}
 	return func() (rueidis.Client, error) { return rueidis.NewClient(c) }, nil
@@ -127,20 +130,41 @@ func (o Options) parse() (c rueidis.ClientOption, err error) {
 	return c, nil
 }
 
-// parseURL names a URL in errors by its host alone: it may hold a password.
+// parseURL says nothing of a URL in errors but what it should be: it may hold a
+// password, and if it is malformed, anywhere.
 func parseURL(text string) (c rueidis.ClientOption, err error) {
 	u, err := url.Parse(text)
 	if err != nil {
-		return c, errors.New("a URL is malformed")
+		return c, errors.New("a URL is malformed: is a character of the password not escaped?")
 	}
-	if u.RawQuery != "" || u.Fragment != "" {
-		return c, fmt.Errorf("the URL of %s has more than user, host, port and database number", u.Host)
+	switch u.Scheme {
+	case "redis", "rediss", "valkey", "valkeys", "unix":
+	case "":
+		return c, errors.New("a URL without a host; one is redis://host:port")
+	default:
+		return c, errors.New("a URL that begins with none of redis://, rediss://, unix://")
 	}
-	if u.Scheme != "unix" && u.Hostname() == "" {
+	if u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
+		return c, errors.New("a URL has more than user, host, port and database number")
+	}
+	if u.Scheme == "unix" {
+		if u.Host != "" || len(u.Path) < 2 {
+			return c, errors.New("a URL without the path of a socket; one is unix:///path")
+		}
+		return rueidis.ParseURL(text)
+	}
+	if u.Hostname() == "" {
 		return c, errors.New("a URL without a host; one is redis://host:port")
 	}
-	if c, err = rueidis.ParseURL(text); err != nil {
-		return c, err
+	if port := u.Port(); port != "" {
+		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+			return c, errors.New("a URL with a port that is none")
+		}
 	}
-	return c, nil
+	if path := strings.TrimPrefix(u.Path, "/"); path != "" {
+		if n, err := strconv.Atoi(path); err != nil || n < 0 {
+			return c, errors.New("a URL with a path that is no database number")
+		}
+	}
+	return rueidis.ParseURL(text)
 }

@@ -22,6 +22,7 @@ type Store struct {
 	timeout time.Duration
 	strict  bool
 	watch   atomic.Pointer[watcher]
+	own     ownChanges
 	// expiry is how long Redis keeps a session, in milliseconds; 0 is for ever.
 	expiry atomic.Int64
 	clock  clock
@@ -41,6 +42,10 @@ func Open(o Options) (*Store, error) {
 		return nil, err
 	}
 	s.link = newLink(client, o.Timeout, o.Log)
+	if !o.Strict {
+		s.link.probing.Add(1)
+		go s.followSlots()
+	}
 	return s, nil
 }
 
@@ -50,18 +55,20 @@ func (s *Store) Watch(changed func(key string), lost func()) bool {
 	return !s.strict
 }
 
-// invalidated is called with the keys that others have changed, and with nil
-// where all may have been: all keys were deleted, or a connection was lost.
+// invalidated is called with keys that have changed, and with nil where all may
+// have: all keys were deleted, or a connection was lost.
 func (s *Store) invalidated(keys []rueidis.RedisMessage) {
 	w := s.watch.Load()
 	switch {
 	case w == nil:
 	case keys == nil:
+		s.own.forget()
 		w.lost()
 	default:
 		for i := range keys {
-			if key, err := keys[i].ToString(); err == nil {
-				w.changed(strings.TrimPrefix(key, s.prefix))
+			key, err := keys[i].ToString()
+			if key = strings.TrimPrefix(key, s.prefix); err == nil && !s.own.told(key) {
+				w.changed(key)
 			}
 		}
 	}
@@ -89,7 +96,7 @@ func (s *Store) Get(ctx context.Context, key string) (*sessionstate.Session, err
 }
 
 func (s *Store) get(ctx context.Context, key string) (b []byte, err error) {
-	err = s.link.try(ctx, func(client rueidis.Client) (err error) {
+	err = s.link.try(ctx, s.prefix+key, func(client rueidis.Client) (err error) {
 		b, err = client.Do(ctx, client.B().Get().Key(s.prefix+key).Build()).AsBytes()
 		if rueidis.IsRedisNil(err) {
 			b, err = nil, nil
@@ -103,7 +110,7 @@ func (s *Store) get(ctx context.Context, key string) (b []byte, err error) {
 func (s *Store) Delete(ctx context.Context, key string) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	return s.link.try(ctx, func(client rueidis.Client) error {
+	return s.link.try(ctx, s.prefix+key, func(client rueidis.Client) error {
 		return client.Do(ctx, client.B().Del().Key(s.prefix+key).Build()).Error()
 	})
 }
@@ -113,11 +120,11 @@ const scanned = 500
 
 // Scan calls fn with the sessions of all masters.
 func (s *Store) Scan(ctx context.Context, fn func(string, *sessionstate.Session) error) error {
-	client, err := s.link.get()
-	if err != nil {
-		return err
+	client := s.link.client.Load()
+	if client == nil {
+		return ErrDown
 	}
-	for _, node := range client.Nodes() {
+	for _, node := range (*client).Nodes() {
 		role, err := node.Do(ctx, node.B().Role().Build()).ToArray()
 		if err != nil {
 			return err

@@ -35,6 +35,7 @@ func open(t testing.TB, o redisstore.Options) *redisstore.Store {
 }
 
 func TestStore(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	for name, strict := range map[string]bool{"eventual": false, "strict": true} {
 		t.Run(name, func(t *testing.T) {
@@ -46,6 +47,7 @@ func TestStore(t *testing.T) {
 }
 
 func TestCluster(t *testing.T) {
+	t.Parallel()
 	var urls []string
 	for _, node := range redistest.StartCluster(t) {
 		urls = append(urls, node.URL())
@@ -60,6 +62,7 @@ func TestCluster(t *testing.T) {
 }
 
 func TestSentinels(t *testing.T) {
+	t.Parallel()
 	master := redistest.Start(t)
 	redistest.StartReplica(t, master)
 	sentinels := redistest.StartSentinels(t, master, 1)

@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -78,14 +80,32 @@ func (s *Store) CompareAndSwap(ctx context.Context, changes []sessionstate.Swap)
 			swaps[i].expected = string(binary.BigEndian.AppendUint64(nil, c.Old))
 		}
 	}
-	err := s.link.try(ctx, func(client rueidis.Client) error {
-		return s.send(ctx, client, swaps)
-	})
-	for i := range swaps {
-		if w := &swaps[i]; w.open && w.Err == nil {
-			w.Err = err
+	for _, together := range s.byBreaker(swaps) {
+		err := s.link.try(ctx, s.prefix+together[0].Key, func(client rueidis.Client) error {
+			return s.send(ctx, client, together)
+		})
+		for i := range together {
+			if w := &together[i]; w.open && w.Err == nil {
+				w.Err = err
+			}
 		}
 	}
+}
+
+// byBreaker parts changes into those that are sent together.
+func (s *Store) byBreaker(swaps []swap) [][]swap {
+	if len(swaps) == 0 {
+		return nil
+	}
+	if len(swaps) == 1 || !s.link.cluster.Load() {
+		return [][]swap{swaps}
+	}
+	byBreaker := map[*breaker][]swap{}
+	for _, w := range swaps {
+		b := s.link.breaker(s.prefix + w.Key)
+		byBreaker[b] = append(byBreaker[b], w)
+	}
+	return slices.Collect(maps.Values(byBreaker))
 }
 
 // lateRetries bounds how often a change is sent again because the server's
@@ -144,9 +164,18 @@ func (s *Store) exec(ctx context.Context, client rueidis.Client, swaps []swap, s
 			commands = append(commands, client.B().Eval().Script(script).Numkeys(1).Key(s.prefix+w.Key).Arg(args...).Build())
 		}
 	}
+	watched := !s.strict && s.watch.Load() != nil
+	if watched {
+		for _, w := range sent {
+			s.own.expect(w.Key)
+		}
+	}
 	unknown := false
 	for i, result := range client.DoMulti(ctx, commands...) {
 		w := sent[i]
+		if answer, err := result.AsIntSlice(); watched && (err != nil || len(answer) != 2 || answer[0] != written) {
+			s.own.told(w.Key)
+		}
 		answer, failed := result.AsIntSlice()
 		if of, ok := rueidis.IsRedisErr(failed); ok {
 			if strings.HasPrefix(of.Error(), "NOSCRIPT") {
@@ -212,8 +241,9 @@ func (c clock) known() bool { return c.offset.Load() != 0 }
 // set notes that by now the server's clock was at least at ms.
 func (c clock) set(ms int64) { c.offset.Store(ms - time.Since(c.begun).Milliseconds()) }
 
-// deadline returns the server's time at which a context ends.
+// deadline returns the server's time at which a context ends, or a little less:
+// what is cut off of milliseconds must not make it late.
 func (c clock) deadline(ctx context.Context) int64 {
 	at, _ := ctx.Deadline()
-	return at.Sub(c.begun).Milliseconds() + c.offset.Load()
+	return at.Sub(c.begun).Milliseconds() + c.offset.Load() - 2
 }

@@ -1,6 +1,7 @@
 package redisstore_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -171,5 +172,70 @@ func TestForgottenReadersAreTold(t *testing.T) {
 	for i := range keys {
 		key := fmt.Sprint("key ", i)
 		awaitID(t, tables[0], key, send(t, tables[1], key, Start).SessionID)
+	}
+}
+
+// A change that came to nothing, or of which it is not known what it came to,
+// does not hide what others change next.
+func TestFailedChangesHideNothing(t *testing.T) {
+	server := redistest.Start(t)
+	const prefix = "rudder_session:"
+	addUser(t, server, "caddy", prefix, rights...)
+	proxy := redistest.StartProxy(t, server)
+	a := openTables(t, 1, redisstore.Options{URLs: []string{proxy.URL()}, Prefix: prefix, Username: "caddy", Password: secret})[0]
+	b := openTables(t, 1, redisstore.Options{URLs: []string{server.URL()}, Prefix: prefix})[0]
+	for name, spoil := range map[string]func(key string){
+		"refused by rights": func(key string) {
+			server.Do("ACL", "SETUSER", "caddy", "-evalsha")
+			if _, err := apply(a, key, message(Start)); err == nil {
+				t.Error("a change without the right to it is done")
+			}
+			server.Do("ACL", "SETUSER", "caddy", "+evalsha")
+		},
+		"refused in the script": func(key string) {
+			server.Do("ACL", "SETUSER", "caddy", "-set")
+			if _, err := apply(a, key, message(Start)); err == nil {
+				t.Error("a change without the right to it is done")
+			}
+			server.Do("ACL", "SETUSER", "caddy", "+set")
+		},
+		"an unknown script": func(key string) {
+			server.Do("SCRIPT", "FLUSH")
+			send(t, a, key, Start)
+		},
+		"contended": func(key string) {
+			together(4, func(i int) { send(t, []*Table{a, b}[i%2], key, Start) })
+		},
+		"an answer that is cut off": func(key string) {
+			proxy.CutAfter(redistest.Answers, 10)
+			send(t, a, key, Start)
+			proxy.CutAfter(redistest.Answers, -1)
+		},
+		"a caller that goes away": func(key string) {
+			proxy.Hold(redistest.Answers)
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			e, d := message(Start), [1]Decision{}
+			if err := a.Apply(ctx, key, e.Time, &policy, []Event{e}, d[:]); err == nil {
+				t.Error("an answer that is held back has come")
+			}
+			proxy.Release(redistest.Answers)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for i := range 20 {
+				key := fmt.Sprint(name, i)
+				spoil(key)
+				// What is read now is kept, so that it must be told of.
+				send(t, a, key, Other)
+				for range 3 {
+					id := send(t, b, key, Start).SessionID
+					send(t, b, key, Other)
+					awaitID(t, a, key, id)
+				}
+				send(t, b, key, End)
+				awaitID(t, a, key, 0)
+			}
+		})
 	}
 }

@@ -30,8 +30,8 @@ import (
 //	}
 func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	if err := caddymodule.List(d, "store redis", &s.URLs); err != nil {
-		return err
+	if s.URLs = d.RemainingArgs(); len(s.URLs) == 0 {
+		return d.Err("store redis: a URL is missing")
 	}
 	if err := s.checkURLs(d); err != nil {
 		return err
@@ -47,6 +47,9 @@ func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // checkURLs checks what has no placeholders where the line is known.
 func (s *Store) checkURLs(d *caddyfile.Dispenser) error {
 	for _, text := range s.URLs {
+		if text == "" {
+			return d.Err("store redis: an empty value")
+		}
 		if strings.Contains(text, "{") {
 			return nil
 		}
@@ -101,6 +104,9 @@ func (t *TLS) unmarshal(d *caddyfile.Dispenser) error {
 		case "server_name":
 			err = caddymodule.Option(d, name, &t.ServerName, parseText)
 		case "insecure_skip_verify":
+			if t.InsecureSkipVerify {
+				return d.Errf("%s: stands twice", name)
+			}
 			if d.NextArg() {
 				return d.Errf("%s: unexpected %q", name, d.Val())
 			}

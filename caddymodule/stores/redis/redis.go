@@ -7,6 +7,7 @@ package redis
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"time"
 
@@ -64,6 +65,8 @@ type Store struct {
 	Consistency caddymodule.Value `json:"consistency,omitempty"`
 
 	options redisstore.Options
+	// tlsIdentity tells apart what makes another connection.
+	tlsIdentity []byte
 }
 
 // CaddyModule returns the Caddy module information.
@@ -87,8 +90,13 @@ func (s *Store) Provision(caddy.Context) (err error) {
 	if len(s.URLs) == 0 {
 		return fmt.Errorf("urls: a URL is missing")
 	}
-	if o.URLs, err = caddymodule.ReadAll("urls", s.URLs); err != nil {
-		return err
+	// Not ReadAll: its errors quote what they are about, and a URL has a password.
+	for _, text := range s.URLs {
+		resolved, err := caddymodule.Read("urls", caddymodule.Value(text), parseText, "")
+		if err != nil {
+			return err
+		}
+		o.URLs = append(o.URLs, resolved)
 	}
 	for _, text := range []struct {
 		name  string
@@ -117,7 +125,7 @@ func (s *Store) Provision(caddy.Context) (err error) {
 		return err
 	}
 	if s.TLS != nil {
-		if o.TLS, err = s.TLS.config(); err != nil {
+		if o.TLS, s.tlsIdentity, err = s.TLS.config(); err != nil {
 			return fmt.Errorf("tls: %w", err)
 		}
 	}
@@ -127,14 +135,21 @@ func (s *Store) Provision(caddy.Context) (err error) {
 	return nil
 }
 
-func parseText(text string) (string, error) { return text, nil }
+// parseText takes any text; an option that is not to be set is left out.
+func parseText(text string) (string, error) {
+	if text == "" {
+		return "", errors.New("an empty value")
+	}
+	return text, nil
+}
 
-// Identity is all that is configured: where it differs there is another
-// connection, to the same sessions if it is the same Redis.
+// Identity is all that is configured, with what is in the files that are named:
+// where it differs there is another connection, to the same sessions if it is
+// the same Redis.
 func (s *Store) Identity() string {
 	o := s.options
 	o.TLS = nil
-	return fmt.Sprintf("redis %x", sha256.Sum256(fmt.Appendf(nil, "%q %+v", o.URLs, []any{o, s.TLS.String()})))
+	return fmt.Sprintf("redis %x", sha256.Sum256(fmt.Appendf(nil, "%q %+v %x", o.URLs, o, s.tlsIdentity)))
 }
 
 // Open connects. A Redis that cannot be reached does not keep Caddy from

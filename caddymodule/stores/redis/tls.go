@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -28,52 +29,41 @@ type TLS struct {
 	InsecureSkipVerify bool `json:"insecure_skip_verify,omitempty"`
 }
 
-func (t *TLS) config() (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: t.InsecureSkipVerify}
-	var certificate, key string
-	var err error
-	if c.RootCAs, err = caddymodule.Read("ca", t.CA, readPool, nil); err != nil {
-		return nil, err
-	}
+// config returns what is configured, and a hash of it, files and all: a
+// certificate that was renewed is another.
+func (t *TLS) config() (c *tls.Config, identity []byte, err error) {
+	c = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: t.InsecureSkipVerify}
 	if c.ServerName, err = caddymodule.Read("server_name", t.ServerName, parseText, ""); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if certificate, err = caddymodule.Read("certificate", t.Certificate, parseText, ""); err != nil {
-		return nil, err
+	var authorities, certificate, key []byte
+	for _, file := range []struct {
+		name string
+		path caddymodule.Value
+		to   *[]byte
+	}{
+		{"ca", t.CA, &authorities}, {"certificate", t.Certificate, &certificate}, {"key", t.Key, &key},
+	} {
+		if *file.to, err = caddymodule.Read(file.name, file.path, os.ReadFile, nil); err != nil {
+			return nil, nil, err
+		}
 	}
-	if key, err = caddymodule.Read("key", t.Key, parseText, ""); err != nil {
-		return nil, err
+	if authorities != nil {
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(authorities) {
+			return nil, nil, errors.New("ca: the file has no certificate in PEM")
+		}
 	}
-	if certificate == "" && key == "" {
-		return c, nil
+	if (certificate == nil) != (key == nil) {
+		return nil, nil, errors.New("certificate and key belong together")
 	}
-	if certificate == "" || key == "" {
-		return nil, errors.New("certificate and key belong together")
+	if certificate != nil {
+		pair, err := tls.X509KeyPair(certificate, key)
+		if err != nil {
+			return nil, nil, fmt.Errorf("certificate: %w", err)
+		}
+		c.Certificates = []tls.Certificate{pair}
 	}
-	pair, err := tls.LoadX509KeyPair(certificate, key)
-	if err != nil {
-		return nil, fmt.Errorf("certificate: %w", err)
-	}
-	c.Certificates = []tls.Certificate{pair}
-	return c, nil
-}
-
-func readPool(file string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s has no certificate in PEM", file)
-	}
-	return pool, nil
-}
-
-// String tells apart what makes another connection.
-func (t *TLS) String() string {
-	if t == nil {
-		return ""
-	}
-	return fmt.Sprintf("%q", []any{t.CA, t.Certificate, t.Key, t.ServerName, t.InsecureSkipVerify})
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %v", authorities, certificate, key, c.ServerName, t.InsecureSkipVerify))
+	return c, sum[:], nil
 }

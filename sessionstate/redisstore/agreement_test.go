@@ -1,0 +1,189 @@
+package redisstore_test
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/rudder-session/rudder-session/internal/redistest"
+	. "github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
+)
+
+// What is read while another one writes does not stay as it was: a reader may
+// be slow, and hear of the change before it has what it asked for.
+func TestReadersAmongWriters(t *testing.T) {
+	server := redistest.Start(t)
+	tables := openTables(t, 3, redisstore.Options{URLs: []string{server.URL()}})
+	const rounds, keys = 40, 50
+	for round := range rounds {
+		var ids [keys]int64
+		together(3*keys, func(i int) {
+			key := fmt.Sprint("key ", round, i%keys)
+			switch i / keys {
+			case 0:
+				ids[i%keys] = send(t, tables[round%3], key, Start).SessionID
+			default:
+				send(t, tables[(round+i/keys)%3], key, Other)
+			}
+		})
+		for i, id := range ids {
+			for _, table := range tables {
+				awaitID(t, table, fmt.Sprint("key ", round, i), id)
+			}
+		}
+	}
+}
+
+// After any number of calls at all of them, the tables agree with the server.
+func TestTablesAgreeInTheEnd(t *testing.T) {
+	server := redistest.Start(t)
+	prefix := freshPrefix()
+	tables := openTables(t, 3, redisstore.Options{URLs: []string{server.URL()}, Prefix: prefix})
+	truth := openTables(t, 1, redisstore.Options{URLs: []string{server.URL()}, Prefix: prefix, Strict: true})[0]
+	const rounds, calls, keys = 5, 100, 4
+	for range rounds {
+		var writers, readers sync.WaitGroup
+		var stop atomic.Bool
+		for i, table := range tables {
+			readers.Go(func() {
+				for n := 0; !stop.Load(); n++ {
+					send(t, table, fmt.Sprint("key ", n%keys), Other)
+				}
+			})
+			writers.Go(func() {
+				for n := range calls {
+					kind := []Kind{Start, Reset, End, Start}[(n+i)%4]
+					send(t, table, fmt.Sprint("key ", n%keys), kind)
+				}
+			})
+		}
+		writers.Wait()
+		stop.Store(true)
+		readers.Wait()
+		for k := range keys {
+			key := fmt.Sprint("key ", k)
+			want := send(t, truth, key, Other)
+			for i, table := range tables {
+				redistest.Await(t, fmt.Sprintf("table %d agrees", i), func() bool {
+					d := send(t, table, key, Other)
+					return d.SessionID == want.SessionID && d.Action == want.Action
+				})
+			}
+		}
+	}
+}
+
+// Where each event asks Redis, what one table has answered holds in the others
+// from then on.
+func TestStrictIsRightAtOnce(t *testing.T) {
+	server := redistest.Start(t)
+	tables := openTables(t, 2, redisstore.Options{URLs: []string{server.URL()}, Strict: true})
+	together(4, func(worker int) {
+		key := fmt.Sprint("key ", worker)
+		for i := range 500 {
+			at, other := tables[i%2], tables[(i+1)%2]
+			id := send(t, at, key, Start).SessionID
+			if d := send(t, other, key, Other); d.SessionID != id || !d.Start {
+				t.Errorf("an event behind startSession: %+v, not of %d", d, id)
+				return
+			}
+			if d := send(t, at, key, Other); d.SessionID != id || d.Start {
+				t.Errorf("an event behind one: %+v, not of %d", d, id)
+				return
+			}
+			if d := send(t, at, key, End); d.SessionID != 0 {
+				t.Errorf("endSession: %+v", d)
+				return
+			}
+			if d := send(t, other, key, Other); d.Action != Clear {
+				t.Errorf("an event behind endSession: %+v", d)
+				return
+			}
+		}
+	})
+}
+
+// A control call sees what others were answered, whatever is kept.
+func TestControlCallsSeeEachOther(t *testing.T) {
+	server := redistest.Start(t)
+	tables := openTables(t, 2, redisstore.Options{URLs: []string{server.URL()}})
+	for i := range 500 {
+		at, other := tables[i%2], tables[(i+1)%2]
+		started := send(t, at, "key", Start).SessionID
+		if id, err := other.Current(t.Context(), "key", base+ticks.Load(), &policy); id != started || err != nil {
+			t.Fatalf("the session is %d, not %d: %v", id, started, err)
+		}
+		send(t, at, "key", End)
+		if d := send(t, other, "key", Reset); d.SessionID != 0 {
+			t.Fatalf("resetSession behind endSession: %+v", d)
+		}
+	}
+}
+
+// That one call is sent twice, to two tables, does not make it two.
+func TestRepeatedCallIsAppliedOnce(t *testing.T) {
+	server := redistest.Start(t)
+	for name, strict := range map[string]bool{"eventual": false, "strict": true} {
+		t.Run(name, func(t *testing.T) {
+			tables := openTables(t, 2, redisstore.Options{URLs: []string{server.URL()}, Strict: strict})
+			for i := range 100 {
+				key, e := fmt.Sprint("key ", i), message(Start)
+				var ids [2]int64
+				var repeated atomic.Int32
+				together(2, func(i int) {
+					d, err := apply(tables[i], key, e)
+					if err != nil {
+						t.Error(err)
+					}
+					if ids[i] = d.SessionID; d.Repeated {
+						repeated.Add(1)
+					}
+				})
+				if ids[0] != ids[1] || repeated.Load() != 1 {
+					t.Fatalf("sessions %d, %d of them repeated", ids, repeated.Load())
+				}
+			}
+		})
+	}
+}
+
+// An automatic session lasts as long as its events say, whatever else is asked
+// of its key while that waits to be written.
+func TestCallsDoNotShortenSessions(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := Policy{Automatic: AutomaticProxy, Timeout: 30 * 60_000, Retention: 400 * day}
+	const minute = 60_000
+	for name, call := range map[string]func(t *testing.T, table *Table, now int64){
+		"Current": func(t *testing.T, table *Table, now int64) {
+			if _, err := table.Current(t.Context(), "key", now, &proxy); err != nil {
+				t.Error(err)
+			}
+		},
+		"Release": func(t *testing.T, table *Table, _ int64) {
+			if err := table.Release(t.Context(), "key", 99, 1); err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			table := openTables(t, 1, redisstore.Options{URLs: []string{server.URL()}})[0]
+			event := func(at int64) int64 {
+				t.Helper()
+				var d [1]Decision
+				e := Event{Time: base + at, Message: MessageID(ticks.Add(1))}
+				if err := table.Apply(t.Context(), "key", base+at, &proxy, []Event{e}, d[:]); err != nil {
+					t.Error(err)
+				}
+				return d[0].SessionID
+			}
+			first := event(0)
+			event(25 * minute)
+			call(t, table, base+25*minute)
+			if id := event(50 * minute); id != first {
+				t.Errorf("25 minutes after an event another session, %d in the place of %d", id, first)
+			}
+		})
+	}
+}

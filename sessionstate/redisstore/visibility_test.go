@@ -1,0 +1,47 @@
+package redisstore_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/rudder-session/rudder-session/internal/redistest"
+	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
+)
+
+// BenchmarkVisibility measures how long after one table has answered
+// startSession another one still gives events the session before.
+func BenchmarkVisibility(b *testing.B) {
+	server := redistest.Start(b)
+	for _, strict := range []bool{false, true} {
+		name := "eventual"
+		if strict {
+			name = "strict"
+		}
+		b.Run(name, func(b *testing.B) {
+			tables := openTables(b, 2, redisstore.Options{URLs: []string{server.URL()}, Strict: strict})
+			var took []time.Duration
+			for b.Loop() {
+				// Both know the session before, as those of a user in action do.
+				send(b, tables[1], "key", sessionstate.Other)
+				id := send(b, tables[0], "key", sessionstate.Start).SessionID
+				answered := time.Now()
+				for asked := answered; ; asked = time.Now() {
+					if send(b, tables[1], "key", sessionstate.Other).SessionID == id {
+						// It held when the event was sent, not when it was answered.
+						took = append(took, asked.Sub(answered))
+						break
+					}
+				}
+			}
+			slices.Sort(took)
+			at := func(share float64) float64 {
+				return float64(took[int(share*float64(len(took)-1))].Nanoseconds()) / 1000
+			}
+			b.ReportMetric(at(0.5), "p50-µs")
+			b.ReportMetric(at(0.99), "p99-µs")
+			b.ReportMetric(at(1), "max-µs")
+		})
+	}
+}
