@@ -30,20 +30,17 @@ func BenchmarkStores(b *testing.B) {
 	}
 	for _, traffic := range []struct {
 		name string
-		body func(n int) (path, body string)
+		// before makes the known users what they are.
+		before, body func(n int) (path, body string)
 	}{
-		{"known", func(n int) (string, string) {
-			return "/v1/track", event(fmt.Sprint("known", n%knownUsers), fmt.Sprint("m", n))
-		}},
-		{"known-batch", func(n int) (string, string) {
-			var events []string
-			for i := range 100 {
-				events = append(events, event(fmt.Sprint("known", (n*37+i)%knownUsers), fmt.Sprint(n, "-", i)))
-			}
-			return "/v1/batch", `{"batch":[` + strings.Join(events, ",") + `]}`
-		}},
+		// In manual sessions nothing changes.
+		{"manual", startManual, oneEvent},
+		{"manual-batch", startManual, hundredEvents},
+		// The proxy's automatic sessions last longer with each event.
+		{"automatic", oneEvent, oneEvent},
+		{"automatic-batch", oneEvent, hundredEvents},
 		// Each event is a user's first: the proxy begins a session.
-		{"new", func(n int) (string, string) {
+		{"new", nil, func(n int) (string, string) {
 			return "/v1/track", event(fmt.Sprint("new", n), fmt.Sprint("m", n))
 		}},
 	} {
@@ -52,9 +49,10 @@ func BenchmarkStores(b *testing.B) {
 			for _, store := range stores {
 				p := startProcess(b, plane.Listener.Addr().String(), "rudder_session {\n"+store.option+"\n}", "automatic proxy")
 				processes = append(processes, p)
-				p.burst(b, knownUsers, 0, func(n int) (string, string) {
-					return "/v1/track", event(fmt.Sprint("known", n), fmt.Sprint("first", n))
-				})
+				if traffic.before != nil {
+					p.burst(b, knownUsers, 0, traffic.before)
+				}
+				p.burst(b, knownUsers/5, 0, traffic.body)
 			}
 			speed, cost := make([][]float64, len(stores)), make([][]float64, len(stores))
 			sent := 0
@@ -72,7 +70,7 @@ func BenchmarkStores(b *testing.B) {
 			}
 			b.ReportMetric(0, "ns/op")
 			for i, store := range stores {
-				fmt.Printf("%-12s %-12s %6.0f requests/s, %5.2f of memory; %6.1f us of processor each, %5.2f of memory\n", traffic.name, store.name,
+				fmt.Printf("%-15s %-12s %6.0f requests/s, %5.2f of memory; %6.1f us of processor each, %5.2f of memory\n", traffic.name, store.name,
 					median(speed[i]), median(speed[i])/median(speed[0]), median(cost[i]), median(cost[i])/median(cost[0]))
 			}
 		})
@@ -80,6 +78,22 @@ func BenchmarkStores(b *testing.B) {
 }
 
 const knownUsers = 10_000
+
+func startManual(n int) (path, body string) {
+	return "/v1/startSession", fmt.Sprintf(`{"anonymousId":"known%d"}`, n)
+}
+
+func oneEvent(n int) (path, body string) {
+	return "/v1/track", event(fmt.Sprint("known", n%knownUsers), fmt.Sprint("m", n))
+}
+
+func hundredEvents(n int) (path, body string) {
+	var events []string
+	for i := range 100 {
+		events = append(events, event(fmt.Sprint("known", (n*37+i)%knownUsers), fmt.Sprint(n, "-", i)))
+	}
+	return "/v1/batch", `{"batch":[` + strings.Join(events, ",") + `]}`
+}
 
 // burst sends so many requests, a few at a time.
 func (p *process) burst(b *testing.B, requests, first int, body func(n int) (string, string)) {

@@ -72,7 +72,7 @@ func Open(path string, log Log) (*Store, error) {
 func (s *Store) Get(_ context.Context, key string) (session *sessionstate.Session, err error) {
 	err = s.view(func(b *bbolt.Bucket) (err error) {
 		if v := b.Get([]byte(key)); v != nil {
-			session, err = sessionstate.DecodeSession(v)
+			session, err = decode([]byte(key), v)
 		}
 		return err
 	})
@@ -103,14 +103,17 @@ func swap(b *bbolt.Bucket, c *sessionstate.Swap) (wrote bool) {
 	c.Done, c.Err = false, nil
 	var version uint64
 	if v := b.Get([]byte(c.Key)); v != nil {
-		if version, c.Err = sessionstate.SessionVersion(v); c.Err != nil {
+		if v, c.Err = plain([]byte(c.Key), v); c.Err == nil {
+			version, c.Err = sessionstate.SessionVersion(v)
+		}
+		if c.Err != nil {
 			return false
 		}
 	}
 	if version != c.Old {
 		return false
 	}
-	c.Err = b.Put([]byte(c.Key), sessionstate.AppendSession(nil, c.Next))
+	c.Err = b.Put([]byte(c.Key), encode(c.Key, c.Next))
 	c.Done = c.Err == nil
 	return c.Done
 }
@@ -148,7 +151,7 @@ func (s *Store) Scan(ctx context.Context, fn func(string, *sessionstate.Session)
 		}
 		entries = entries[:0]
 		more, err := s.chunk(next, func(k, v []byte) error {
-			session, err := sessionstate.DecodeSession(v)
+			session, err := decode(k, v)
 			entries = append(entries, entry{string(k), session})
 			return err
 		})

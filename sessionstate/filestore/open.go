@@ -1,18 +1,18 @@
 package filestore
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
-
-	"github.com/rudder-session/rudder-session/sessionstate"
 )
 
 // The buckets of the file. The first holds what the file is, the second the
@@ -26,16 +26,18 @@ var (
 // schema is the version of what is in the buckets. A later one reads this one.
 const schema = 1
 
-const (
-	lockTimeout = time.Second
-	// A file of more than this, of which less than half is used, is written anew.
-	compactFrom = 32 << 20
-)
+const lockTimeout = time.Second
+
+// A file of more than this, of which less than half is used, is written anew.
+var compactFrom int64 = 32 << 20
 
 var errForeign = errors.New("it is no session file")
 
 // open opens the file. Where it cannot be read it is set aside, once.
 func open(path string, log Log) (*bbolt.DB, error) {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
@@ -70,6 +72,9 @@ func setAside(path string) (as string, err error) {
 // openReadable opens the file and reads all of it, so that no request finds out
 // that it cannot be read.
 func openReadable(path string) (*bbolt.DB, error) {
+	if err := inspect(path); err != nil {
+		return nil, err
+	}
 	db, err := openFile(path)
 	if err != nil {
 		return nil, err
@@ -85,29 +90,43 @@ func openReadable(path string) (*bbolt.DB, error) {
 	return nil, err
 }
 
-// openFile opens and locks the file that has this path when it is locked.
-func openFile(path string) (db *bbolt.DB, err error) {
-	for {
-		var file *os.File
-		err = guard(func() (err error) {
-			db, err = bbolt.Open(path, 0o600, &bbolt.Options{
-				Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType, NoStatistics: true,
-				OpenFile: func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
-					file, err = os.OpenFile(name, flag, mode)
-					return file, err
-				},
-			})
+// inspect reads the file, where there is one, while nobody can write to it.
+func inspect(path string) error {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+		return err
+	}
+	// It has a lock, and has read no more than the meta pages.
+	reader, _, err := openBolt(path, bbolt.Options{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	if info, err = file.Stat(); err != nil {
+		return err
+	}
+	return verify(file, info.Size(), func(buckets [][]byte, key, value []byte) error {
+		if len(buckets) == 1 && bytes.Equal(buckets[0], sessions) {
+			_, err := decode(key, value)
 			return err
-		})
-		switch {
-		case errors.Is(err, bolterrors.ErrTimeout):
-			return nil, ErrLocked
-		case errors.Is(err, ErrDamaged):
-			file.Close()
-			return nil, err
-		case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum):
-			return nil, fmt.Errorf("%w: %w", errForeign, err)
-		case err != nil:
+		}
+		return nil
+	})
+}
+
+// openFile opens and locks the file that has this path when it is locked.
+func openFile(path string) (*bbolt.DB, error) {
+	for {
+		db, file, err := openBolt(path, bbolt.Options{FreelistType: bbolt.FreelistMapType})
+		if err != nil {
 			return nil, err
 		}
 		// Another process may have put a file in its place while it was waited for.
@@ -121,6 +140,32 @@ func openFile(path string) (db *bbolt.DB, err error) {
 		}
 		db.Close()
 	}
+}
+
+// openBolt opens a file with bbolt, and tells its errors apart.
+func openBolt(path string, o bbolt.Options) (db *bbolt.DB, file *os.File, err error) {
+	o.Timeout, o.NoStatistics = lockTimeout, true
+	o.OpenFile = func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
+		file, err = os.OpenFile(name, flag, mode)
+		return file, err
+	}
+	err = guard(func() (err error) {
+		db, err = bbolt.Open(path, 0o600, &o)
+		return err
+	})
+	switch {
+	case err == nil:
+		return db, file, nil
+	case errors.Is(err, bolterrors.ErrTimeout):
+		err = ErrLocked
+	case errors.Is(err, ErrDamaged):
+		file.Close() // bbolt has panicked, and holds the lock
+	case errors.As(err, new(syscall.Errno)), errors.Is(err, bolterrors.ErrVersionMismatch):
+		// It may be readable another time, or by another version.
+	default:
+		err = fmt.Errorf("%w: %w", errForeign, err)
+	}
+	return nil, nil, err
 }
 
 // check makes the buckets of a new file, and reads those of an old one.
@@ -142,8 +187,8 @@ func check(db *bbolt.DB) error {
 		if n := binary.BigEndian.Uint32(v); n != schema {
 			return fmt.Errorf("%w: its schema is %d, the newest known %d", ErrNewer, n, schema)
 		}
-		return tx.Bucket(sessions).ForEach(func(_, v []byte) error {
-			if _, err := sessionstate.SessionSeen(v); err != nil {
+		return tx.Bucket(sessions).ForEach(func(k, v []byte) error {
+			if _, err := decode(k, v); err != nil {
 				return fmt.Errorf("%w: %w", ErrDamaged, err)
 			}
 			return nil

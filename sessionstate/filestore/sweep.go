@@ -79,7 +79,11 @@ func (s *Store) Sweep(ctx context.Context, now int64) (n int, err error) {
 	for next := []byte(nil); ; {
 		var old [][2][]byte // keys, and the values that are to be forgotten
 		next, err = s.chunk(next, func(k, v []byte) error {
-			seen, err := sessionstate.SessionSeen(v)
+			session, err := plain(k, v)
+			var seen int64
+			if err == nil {
+				seen, err = sessionstate.SessionSeen(session)
+			}
 			if err == nil && policy.Expired(&sessionstate.Session{Seen: seen}, now) {
 				old = append(old, [2][]byte{bytes.Clone(k), bytes.Clone(v)})
 			}

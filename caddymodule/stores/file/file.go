@@ -61,6 +61,11 @@ func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if s.Path = caddymodule.Value(d.Val()); s.Path == "" {
 			return d.Err("store file: the path is empty")
 		}
+		if !strings.Contains(d.Val(), "{") {
+			if _, err := parsePath(d.Val()); err != nil {
+				return d.Errf("path: %v", err)
+			}
+		}
 		if d.NextArg() {
 			return d.Errf("store file: unexpected %q", d.Val())
 		}

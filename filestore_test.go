@@ -1,0 +1,409 @@
+package ruddersession_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+
+	"github.com/rudder-session/rudder-session/internal/redistest"
+	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/filestore"
+)
+
+// inFile is the global option that keeps sessions in a file. The options of the
+// store stand in its block.
+func inFile(path string, options ...string) string {
+	return fmt.Sprintf("rudder_session {\nstore file %q {\n%s\n}\n}", path, strings.Join(options, "\n"))
+}
+
+// stopCaddy ends the configuration, as a process does that is told to end.
+func (p *proxy) stopCaddy(t *testing.T) {
+	t.Helper()
+	p.client.CloseIdleConnections()
+	serving.wait(0)
+	if err := caddy.Stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// stored returns the sessions that a crash would leave of a file in use.
+func stored(t *testing.T, path string) (sessions []*sessionstate.Session) {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := filepath.Join(t.TempDir(), "copy.db")
+	if err := os.WriteFile(copied, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := filestore.Open(copied, filestore.Log{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Scan(t.Context(), func(_ string, v *sessionstate.Session) error {
+		sessions = append(sessions, v)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return sessions
+}
+
+// TestFileByDefault: without a word of it sessions are kept in a file, which is
+// for nobody else to read.
+func TestFileByDefault(t *testing.T) {
+	p := run(t, setup{})
+	p.start(t, "a1", id1)
+	path := filepath.Join(p.storage, "caddy", "rudder_session", "sessions.db")
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("%v, %v", info, err)
+	}
+	// It is on the disk when it is answered.
+	if found := stored(t, path); len(found) != 1 || found[0].Segments[0].ID != id1 {
+		t.Errorf("stored: %+v", found)
+	}
+	p.stopCaddy(t)
+	p.mustLoad(t, setup{})
+	if got := p.current(t, "a1"); got != "1234567890" {
+		t.Errorf("session %q after a restart", got)
+	}
+}
+
+// TestStopWritesAll: what may be written later is, when Caddy is told to end.
+func TestStopWritesAll(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sessions.db")
+	s := setup{global: inFile(path, "flush_interval 1h"), session: "automatic proxy"}
+	p := run(t, s)
+	const users = 300
+	p.start(t, "manual", id1)
+	p.post(t, "/v1/track", event("manual", "m1"))
+	p.expect(t, "1234567890!")
+	ids := map[string]string{}
+	var batch []string
+	for i := range users {
+		batch = append(batch, event(fmt.Sprint("a", i), "m1"))
+	}
+	p.post(t, "/v1/batch", `{"batch":[`+strings.Join(batch, ",")+`]}`)
+	for _, m := range messages(t, p.plane.take()...) {
+		ids[m.AnonymousID] = m.session()
+		if !strings.HasSuffix(m.session(), "!") {
+			t.Errorf("%s: %s", m.AnonymousID, m.session())
+		}
+	}
+	if found := stored(t, path); len(found) != 1 {
+		t.Errorf("%d sessions are on the disk before they need be", len(found))
+	}
+	for range 3 {
+		p.stopCaddy(t)
+		p.mustLoad(t, s)
+		// The mark is on m1, and stays there.
+		p.post(t, "/v1/track", event("manual", "m2"))
+		p.post(t, "/v1/track", event("manual", "m1"))
+		p.expect(t, "1234567890", "1234567890!")
+		p.post(t, "/v1/batch", `{"batch":[`+strings.Join(batch, ",")+`]}`)
+		for _, m := range messages(t, p.plane.take()...) {
+			if ids[m.AnonymousID] != m.session() {
+				t.Errorf("%s: %s, before %s", m.AnonymousID, m.session(), ids[m.AnonymousID])
+			}
+		}
+	}
+}
+
+// TestPathChanges: each file has its sessions, whenever it is used again.
+func TestPathChanges(t *testing.T) {
+	dir := t.TempDir()
+	one := setup{global: inFile(filepath.Join(dir, "one.db"))}
+	two := setup{global: inFile(filepath.Join(dir, "two.db"))}
+	p := run(t, one)
+	p.start(t, "a1", id1)
+	p.post(t, "/v1/track", event("a1", "m1"))
+	p.expect(t, "1234567890!")
+	for range 3 {
+		p.mustLoad(t, two)
+		if got := p.current(t, "a1"); got != "" && got != "1234567891" {
+			t.Errorf("session %q in the other file", got)
+		}
+		p.start(t, "a1", id1+1)
+		p.mustLoad(t, setup{global: inFile(dir + "/./x/../one.db")})
+		p.post(t, "/v1/track", event("a1", "m2"))
+		p.post(t, "/v1/track", event("a1", "m1"))
+		p.expect(t, "1234567890", "1234567890!")
+	}
+}
+
+// TestFileReloads reloads under clients, from one file to another and back, and
+// with other options of the same: nobody finds a file locked, and no session is
+// another.
+func TestFileReloads(t *testing.T) {
+	const reloads, clients = 40, 8
+	dir := t.TempDir()
+	paths := []string{filepath.Join(dir, "one.db"), filepath.Join(dir, "two.db")}
+	p := run(t, setup{global: inFile(paths[1])})
+	p.client.Transport.(*http.Transport).MaxIdleConnsPerHost = clients
+	for i, path := range []string{paths[1], paths[0]} {
+		p.mustLoad(t, setup{global: inFile(path)})
+		for c := range clients {
+			p.start(t, fmt.Sprint("a", c), int64(id1+100*(1-i)+c))
+		}
+	}
+	serving.reset()
+	received := p.now
+	var stop atomic.Bool
+	var group sync.WaitGroup
+	for c := range clients {
+		group.Go(func() {
+			for i := 0; !stop.Load(); i++ {
+				got, err := p.try(request{path: "/v1/track", writeKey: "wk1", body: event(fmt.Sprint("a", c), fmt.Sprint("m", i)), received: received})
+				// A connection may be lost where one listener takes over from another.
+				if err == nil && (got.status != http.StatusOK || got.body != "ok") {
+					t.Errorf("answered %d %q", got.status, got.body)
+				}
+			}
+		})
+	}
+	for i := range reloads {
+		serving.waitBegun(i * clients)
+		interval := []string{"", "flush_interval 1ms", "flush_interval 10s"}[i%3]
+		if err := p.load(t, setup{global: inFile(paths[i/2%2], interval), session: "on_store_error reject"}); err != nil {
+			t.Error(err)
+			break
+		}
+	}
+	stop.Store(true)
+	group.Wait()
+	marks := map[string]string{}
+	all := messages(t, p.plane.take()...)
+	for _, m := range all {
+		var c int
+		fmt.Sscanf(m.AnonymousID, "a%d", &c)
+		id, marked := strings.CutSuffix(m.session(), "!")
+		if id != fmt.Sprint(id1+c) && id != fmt.Sprint(id1+100+c) {
+			t.Errorf("%s %s has session %q", m.AnonymousID, m.MessageID, m.session())
+		}
+		if other, ok := marks[id]; marked && ok && other != m.MessageID {
+			t.Errorf("%s has start marks on %s and %s", id, other, m.MessageID)
+		} else if marked {
+			marks[id] = m.MessageID
+		}
+	}
+	t.Logf("%d events arrived, %d sessions were seen", len(all), len(marks))
+}
+
+// TestTwoSitesOneFile: sites of one Caddy share its sessions.
+func TestTwoSitesOneFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sessions.db")
+	s := setup{global: inFile(path), more: "http://:$PORT2 {\n\ttest_clock\n\t" + directives + "\n}"}
+	p := run(t, s)
+	second := *p
+	second.port = p.port2
+	for round := range 2 {
+		p.start(t, "a1", id1)
+		second.now = p.now
+		second.post(t, "/v1/track", event("a1", fmt.Sprint("m", round)))
+		p.now = second.now
+		p.post(t, "/v1/track", event("a1", fmt.Sprint("n", round)))
+		p.expect(t, "1234567890!", "1234567890")
+		second.now = p.now
+		second.post(t, "/v1/endSession", `{"anonymousId":"a1"}`)
+		p.now = second.now
+		if got := p.current(t, "a1"); got != "" {
+			t.Errorf("session %q after it was ended", got)
+		}
+		p.stopCaddy(t)
+		p.mustLoad(t, s)
+		second.reloaded = true
+		if got := second.current(t, "a1"); got != "" {
+			t.Errorf("session %q after a restart", got)
+		}
+	}
+}
+
+// TestFlushIntervalChanges: what waits for a longer interval is written when a
+// shorter one takes over.
+func TestFlushIntervalChanges(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sessions.db")
+	s := setup{global: inFile(path, "flush_interval 1h"), session: "automatic proxy"}
+	p := run(t, s)
+	p.post(t, "/v1/track", event("a1", "m1"))
+	if found := stored(t, path); len(found) != 0 {
+		t.Errorf("stored: %+v", found)
+	}
+	s.global = inFile(path, "flush_interval 1ms")
+	p.mustLoad(t, s)
+	redistest.Await(t, "it is written", func() bool { return len(stored(t, path)) == 1 })
+	// Now and from then on.
+	p.post(t, "/v1/track", event("a2", "m1"))
+	redistest.Await(t, "it is written", func() bool { return len(stored(t, path)) == 2 })
+	s.global = inFile(path, "flush_interval 1h")
+	p.mustLoad(t, s)
+	p.mustLoad(t, setup{site: "reverse_proxy $UPSTREAM"})
+	serving.wait(0)
+	if found := stored(t, path); len(found) != 2 {
+		t.Errorf("stored: %+v", found)
+	}
+}
+
+// TestValidateTouchesNoFile: `caddy validate` may be run beside a server that
+// has the file, and by another user than its.
+func TestValidateTouchesNoFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "sessions.db")
+	p := run(t, setup{global: inFile(path)})
+	p.start(t, "a1", id1)
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	validated := func(s setup) {
+		t.Helper()
+		adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(s.text(p.storage, p.plane.Listener.Addr().String(), p.port, p.port2)), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config := new(caddy.Config)
+		if err := json.Unmarshal(adapted, config); err != nil {
+			t.Fatal(err)
+		}
+		if err := caddy.Validate(config); err != nil {
+			t.Error(err)
+		}
+	}
+	damaged := filepath.Join(dir, "damaged.db")
+	if err := os.WriteFile(damaged, []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		validated(setup{global: inFile(path, "flush_interval 5s")})
+		validated(setup{global: inFile(filepath.Join(dir, "new", "sessions.db"))})
+		validated(setup{global: inFile(damaged)})
+		validated(setup{})
+	}
+	after, err := os.ReadFile(path)
+	if err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the file has changed: %v", err)
+	}
+	var names []string
+	for _, root := range []string{dir, filepath.Join(p.storage, "caddy")} {
+		filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() && !strings.Contains(path, "instance.uuid") && !strings.Contains(path, "last_clean") {
+				names = append(names, filepath.Base(path))
+			}
+			return nil
+		})
+	}
+	if fmt.Sprint(names) != "[damaged.db sessions.db]" {
+		t.Errorf("there is now %q", names)
+	}
+	p.post(t, "/v1/track", event("a1", "m1"))
+	p.expect(t, "1234567890!")
+}
+
+// TestLockedFile: a configuration whose file another process has is refused, by
+// its name, and the one before it goes on.
+func TestLockedFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "locked.db")
+	p := run(t, setup{global: inFile(filepath.Join(dir, "sessions.db"))})
+	p.start(t, "a1", id1)
+	other, err := filestore.Open(path, filestore.Log{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		err := p.load(t, setup{global: inFile(path)})
+		if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "in use by another process") {
+			t.Errorf("error: %v", err)
+		}
+		p.post(t, "/v1/track", event("a1", "m1"))
+		p.expect(t, "1234567890!")
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p.mustLoad(t, setup{global: inFile(path)})
+	if got := p.current(t, "a1"); got != "" {
+		t.Errorf("session %q in another file", got)
+	}
+	// And ours is free again.
+	other, err = filestore.Open(filepath.Join(dir, "sessions.db"), filestore.Log{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other.Close()
+}
+
+// TestDamagedFileAtStart: it is set aside, which is an error in the log, and
+// Caddy serves. Neither there nor elsewhere does the log name anybody.
+func TestDamagedFileAtStart(t *testing.T) {
+	dir := t.TempDir()
+	path, log := filepath.Join(dir, "sessions.db"), filepath.Join(t.TempDir(), "log")
+	logging := "\nlog everything {\n\toutput file " + log + "\n\tlevel DEBUG\n}"
+	s := setup{global: inFile(path) + logging, session: "automatic proxy"}
+	p := run(t, s)
+	const secretID, secretKey = "secret-anonymous", "secret-key"
+	send := func(path, body string) reply {
+		t.Helper()
+		return p.send(t, request{path: path, writeKey: secretKey, body: body})
+	}
+	send("/v1/startSession", `{"anonymousId":"`+secretID+`","sessionId":1234567890}`)
+	send("/v1/track", event(secretID, "m1"))
+	p.expect(t, "1234567890!")
+	p.stopCaddy(t)
+
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What is said of pages that cannot be read does not say what is in them.
+	damaged := bytes.Clone(content[:2*os.Getpagesize()])
+	for len(damaged) < len(content) {
+		damaged = append(damaged, secretID...)
+	}
+	if err := os.WriteFile(path, damaged, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.mustLoad(t, s)
+	send("/v1/startSession", `{"anonymousId":"`+secretID+`","sessionId":1234567891}`)
+	send("/v1/track", event(secretID, "m2"))
+	p.expect(t, "1234567891!")
+	asides, _ := filepath.Glob(path + ".unreadable-*")
+	if len(asides) != 1 {
+		t.Fatalf("set aside: %q", asides)
+	}
+	if kept, err := os.ReadFile(asides[0]); err != nil || !bytes.Equal(kept, damaged) {
+		t.Errorf("what was set aside is not what was there: %v", err)
+	}
+	text, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := 0
+	for line := range strings.Lines(string(text)) {
+		var entry struct{ Level, Logger, File, SetAsideAs string }
+		if json.Unmarshal([]byte(line), &entry) == nil && entry.Level == "error" && entry.File == path && strings.Contains(line, asides[0]) {
+			told++
+		}
+		for _, secret := range []string{secretID, secretKey, "1234567890", "1234567891"} {
+			if strings.Contains(line, secret) && strings.Contains(line, "rudder_session") {
+				t.Errorf("logged %s: %s", secret, line)
+			}
+		}
+	}
+	if told != 1 {
+		t.Errorf("that it was set aside is told %d times: %s", told, text)
+	}
+}

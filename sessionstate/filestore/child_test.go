@@ -1,0 +1,154 @@
+package filestore_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+
+	. "github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/filestore"
+)
+
+// role is the environment variable that makes the test binary a process which a
+// test has begun; place is the path that it works on.
+const role, place = "RUDDER_SESSION_TEST_ROLE", "RUDDER_SESSION_TEST_PLACE"
+
+// TestRole is what such a process does.
+func TestRole(t *testing.T) {
+	switch os.Getenv(role) {
+	case "":
+		t.Skip("this is no process of a test")
+	case "load":
+		loadUntilKilled(t, os.Getenv(place))
+	case "hold":
+		mustOpen(t, os.Getenv(place))
+		fmt.Println("open")
+		io.Copy(io.Discard, os.Stdin)
+	case "open":
+		// Whether the file can be opened, and what is said.
+		s, err := filestore.Open(os.Getenv(place), quiet(t))
+		if err == nil {
+			err = s.Close()
+		}
+		fmt.Println("error:", err)
+	case "limit":
+		fullByLimit(t, os.Getenv(place))
+	case "tmpfs":
+		fullTmpfs(t, os.Getenv(place))
+	default:
+		t.Error("unknown role")
+	}
+}
+
+// command makes the process of a role.
+func command(as, path string) *exec.Cmd {
+	c := exec.Command(os.Args[0], "-test.run=^TestRole$", "-test.v", "-test.count=1")
+	// The race detector would have it wait before it ends.
+	c.Env = append(os.Environ(), role+"="+as, place+"="+path, "GORACE=atexit_sleep_ms=0")
+	return c
+}
+
+// loadUntilKilled writes with several goroutines, and prints each change that
+// was answered: the number of the key and its version.
+func loadUntilKilled(t *testing.T, path string) {
+	s := mustOpen(t, path)
+	versions := map[int]uint64{}
+	if err := s.Scan(context.Background(), func(name string, v *Session) error {
+		versions[int(v.Segments[0].ID-base)] = v.Version
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	const writers, keys = 16, 40
+	var mu sync.Mutex
+	together(writers, func(w int) {
+		for n := 0; ; n++ {
+			mu.Lock()
+			number := w*keys + n%keys
+			version := versions[number]
+			mu.Unlock()
+			if err := swap(s, key(number), version, session(number, version+1)); err != nil {
+				fmt.Println("error:", err)
+				return
+			}
+			mu.Lock()
+			versions[number] = version + 1
+			fmt.Printf("did %d %d\n", number, version+1)
+			mu.Unlock()
+		}
+	})
+}
+
+// answers is what a process under load has told.
+type answers struct {
+	mu    sync.Mutex
+	did   map[int]uint64
+	count int
+	ended chan struct{}
+}
+
+// load begins a process under load, whose answers are added to these.
+func (a *answers) load(t *testing.T, path string) *exec.Cmd {
+	t.Helper()
+	c := command("load", path)
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Stderr = os.Stderr
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	a.ended = make(chan struct{})
+	go func() {
+		defer close(a.ended)
+		lines := bufio.NewReader(out)
+		for {
+			line, err := lines.ReadString('\n')
+			if err != nil {
+				return // a last line may be cut off: it was not told
+			}
+			var number int
+			var version uint64
+			if _, err := fmt.Sscanf(line, "did %d %d\n", &number, &version); err == nil {
+				a.mu.Lock()
+				a.did[number] = max(a.did[number], version)
+				a.count++
+				a.mu.Unlock()
+			} else if !strings.HasPrefix(line, "=== ") {
+				t.Errorf("the process under load says %q", line)
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		c.Process.Kill()
+		<-a.ended
+		c.Wait()
+	})
+	return c
+}
+
+func newAnswers() *answers { return &answers{did: map[int]uint64{}} }
+
+// snapshot returns what has been told.
+func (a *answers) snapshot() (did map[int]uint64, count int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	did = make(map[int]uint64, len(a.did))
+	for number, version := range a.did {
+		did[number] = version
+	}
+	return did, a.count
+}
+
+func (a *answers) total() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.count
+}

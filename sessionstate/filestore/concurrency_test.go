@@ -1,0 +1,181 @@
+package filestore_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/rudder-session/rudder-session/sessionstate/filestore"
+)
+
+// together runs f in n goroutines.
+func together(n int, f func(i int)) {
+	var group sync.WaitGroup
+	for i := range n {
+		group.Go(func() { f(i) })
+	}
+	group.Wait()
+}
+
+// TestChangesShareTransactions: what gathers while the disk is busy is brought
+// there at once.
+func TestChangesShareTransactions(t *testing.T) {
+	s := mustOpen(t, newPath(t))
+	release := filestore.HoldWriter(s)
+	before := filestore.Transactions(s)
+	var group sync.WaitGroup
+	for i := range 500 {
+		group.Go(func() {
+			if err := swap(s, key(i), 0, session(i, 1)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	await(t, "all wait", func() bool { return filestore.Waiting(s) == 500 })
+	release()
+	group.Wait()
+	if n := filestore.Transactions(s) - before; n != 1 {
+		t.Errorf("500 changes took %d transactions", n)
+	}
+	holds(t, s, filled(0, 500, 1))
+}
+
+// TestMoreThanATransactionTakes has more changes than may wait.
+func TestMoreThanATransactionTakes(t *testing.T) {
+	const n = 3*1024 + 10
+	s := mustOpen(t, newPath(t))
+	release := filestore.HoldWriter(s)
+	before := filestore.Transactions(s)
+	var begun atomic.Int32
+	var group sync.WaitGroup
+	for i := range n {
+		group.Go(func() {
+			begun.Add(1)
+			if err := swap(s, key(i), 0, session(i, 1)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	await(t, "no more can wait", func() bool { return begun.Load() == n && filestore.Waiting(s) == 1024 })
+	release()
+	group.Wait()
+	if n := filestore.Transactions(s) - before; n < 4 {
+		t.Errorf("%d transactions", n)
+	}
+	holds(t, s, filled(0, n, 1))
+}
+
+// TestConcurrentChanges has writers who do not wait for each other.
+func TestConcurrentChanges(t *testing.T) {
+	const writers, rounds = 48, 25
+	s := mustOpen(t, newPath(t))
+	before := filestore.Transactions(s)
+	together(writers, func(i int) {
+		for version := range uint64(rounds) {
+			if err := swap(s, key(i), version, session(i, version+1)); err != nil {
+				t.Error(err)
+			}
+			// Reading waits for nobody, and sees what was answered.
+			if got, err := s.Get(t.Context(), key(i)); err != nil || got.Version != version+1 {
+				t.Errorf("got %+v, %v", got, err)
+			}
+		}
+	})
+	n := filestore.Transactions(s) - before
+	if n >= writers*rounds {
+		t.Errorf("%d changes took %d transactions", writers*rounds, n)
+	}
+	t.Logf("%d changes in %d transactions", writers*rounds, n)
+	holds(t, s, filled(0, writers, rounds))
+}
+
+// TestOneOfManyWins: in one transaction, too, the first change of a key makes
+// the others come late.
+func TestOneOfManyWins(t *testing.T) {
+	s := mustOpen(t, newPath(t))
+	release := filestore.HoldWriter(s)
+	var won atomic.Int32
+	var group sync.WaitGroup
+	for i := range 100 {
+		group.Go(func() {
+			if swap(s, key(0), 0, session(i, uint64(i)+1)) == nil {
+				won.Add(1)
+			}
+		})
+	}
+	await(t, "all wait", func() bool { return filestore.Waiting(s) == 100 })
+	release()
+	group.Wait()
+	if won.Load() != 1 {
+		t.Errorf("%d won", won.Load())
+	}
+}
+
+// TestWithdrawnChanges: who stops waiting before the writer has taken a change has
+// changed nothing.
+func TestWithdrawnChanges(t *testing.T) {
+	s := mustOpen(t, newPath(t))
+	fill(t, s, 0, 10, 0, 1)
+	want := filled(0, 10, 1)
+	before := filestore.Transactions(s)
+	release := filestore.HoldWriter(s)
+	ctx, cancel := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	withdrawn := func(what func() error) {
+		group.Go(func() {
+			if err := what(); !errors.Is(err, context.Canceled) {
+				t.Errorf("error: %v", err)
+			}
+		})
+	}
+	withdrawn(func() error { return swapWith(ctx, s, key(0), 1, session(0, 2)) })
+	withdrawn(func() error { return swapWith(ctx, s, key(11), 0, session(11, 1)) })
+	withdrawn(func() error { return s.Delete(ctx, key(1)) })
+	await(t, "all wait", func() bool { return filestore.Waiting(s) == 3 })
+	cancel()
+	group.Wait()
+	// What is not withdrawn is done, though it waits behind them.
+	group.Go(func() {
+		if err := swap(s, key(2), 1, session(2, 2)); err != nil {
+			t.Error(err)
+		}
+	})
+	await(t, "one more waits", func() bool { return filestore.Waiting(s) == 4 })
+	release()
+	group.Wait()
+	want[key(2)] = session(2, 2)
+	holds(t, s, want)
+	if n := filestore.Transactions(s) - before; n != 1 {
+		t.Errorf("%d transactions", n)
+	}
+}
+
+// TestWithdrawnWhereNoneCanWait: the queue is full of what nobody waits for any
+// more.
+func TestWithdrawnWhereNoneCanWait(t *testing.T) {
+	s := mustOpen(t, newPath(t))
+	before := filestore.Transactions(s)
+	release := filestore.HoldWriter(s)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for i := 0; filestore.Waiting(s) < 1024; i++ {
+		if err := swapWith(ended, s, key(i), 0, session(i, 1)); !errors.Is(err, context.Canceled) {
+			t.Fatalf("error: %v", err)
+		}
+	}
+	for i := range 100 {
+		if err := swapWith(ended, s, key(i), 0, session(i, 1)); !errors.Is(err, context.Canceled) {
+			t.Fatalf("error: %v", err)
+		}
+	}
+	release()
+	holds(t, s, nil)
+	if err := swap(s, key(0), 0, session(0, 1)); err != nil {
+		t.Error(err)
+	}
+	if n := filestore.Transactions(s) - before; n != 1 {
+		t.Errorf("%d transactions", n)
+	}
+}

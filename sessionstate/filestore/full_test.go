@@ -1,0 +1,277 @@
+package filestore_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	. "github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/filestore"
+)
+
+// disk is one that can be full.
+type disk struct {
+	dir string
+	// full takes the space that there is, room gives it back.
+	full, room func(t *testing.T)
+	err        error
+}
+
+// TestFullDisk: what cannot be written is an error and has not happened, what is
+// there can be read, and when there is space again all goes on.
+func TestFullDisk(t *testing.T) {
+	for _, kind := range []string{"limit", "tmpfs"} {
+		t.Run(kind, func(t *testing.T) {
+			c := command(kind, t.TempDir())
+			if kind == "tmpfs" {
+				// Who may mount nothing may do so in a name space of his own.
+				c.SysProcAttr = &syscall.SysProcAttr{
+					Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+					UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
+					GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
+				}
+			}
+			var out bytes.Buffer
+			c.Stdout, c.Stderr = &out, &out
+			if err := c.Start(); err != nil {
+				t.Skipf("no name space of its own: %v", err)
+			}
+			if err := c.Wait(); err != nil {
+				t.Errorf("%v: %s", err, &out)
+			} else if strings.Contains(out.String(), "--- SKIP") {
+				t.Skip(out.String())
+			}
+		})
+	}
+}
+
+// fullByLimit is the test in a process whose files may become no larger.
+func fullByLimit(t *testing.T, dir string) {
+	signal.Ignore(syscall.SIGXFSZ)
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
+		t.Fatal(err)
+	}
+	set := func(t *testing.T, to syscall.Rlimit) {
+		t.Helper()
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eachFull(t, disk{
+		dir: dir, err: syscall.EFBIG,
+		full: func(t *testing.T) {
+			// Within what the file has now the writer finds pages for a while.
+			info, err := os.Stat(filepath.Join(dir, "sessions.db"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			set(t, syscall.Rlimit{Cur: uint64(info.Size()), Max: before.Max})
+		},
+		room: func(t *testing.T) { set(t, before) },
+	})
+}
+
+// fullTmpfs is the test in a process that has a file system of its own.
+func fullTmpfs(t *testing.T, dir string) {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=2m"); err != nil {
+		t.Skipf("mount: %v", err)
+	}
+	filler := filepath.Join(dir, "filler")
+	eachFull(t, disk{
+		dir: dir, err: syscall.ENOSPC,
+		full: func(t *testing.T) {
+			f, err := os.Create(filler)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			w := bufio.NewWriterSize(f, 4096)
+			if _, err := io.CopyN(w, zeros{}, 4<<20); !errors.Is(err, syscall.ENOSPC) {
+				t.Fatalf("the disk is not full: %v", err)
+			}
+		},
+		room: func(t *testing.T) { os.Remove(filler) },
+	})
+}
+
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) {
+	clear(b)
+	return len(b), nil
+}
+
+func eachFull(t *testing.T, d disk) {
+	for name, test := range map[string]func(*testing.T, disk, string){"store": fullStore, "table": fullTable} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(d.dir, "sessions.db")
+			defer os.Remove(path)
+			test(t, d, path)
+		})
+	}
+}
+
+// untilFull writes sessions until some cannot be written, and returns how many
+// there are then.
+func untilFull(t *testing.T, d disk, s *filestore.Store, from int) int {
+	t.Helper()
+	const together = 50
+	for n := from; n < from+100_000; n += together {
+		changes := make([]Swap, together)
+		for i := range changes {
+			changes[i] = Swap{Key: key(n + i), Next: session(n+i, 1)}
+		}
+		s.CompareAndSwap(context.Background(), changes)
+		if changes[0].Err == nil {
+			continue
+		}
+		for _, c := range changes {
+			if c.Done || c.Err == nil || !strings.Contains(c.Err.Error(), d.err.Error()) {
+				t.Errorf("%v, error: %v", c.Done, c.Err)
+			}
+		}
+		return n
+	}
+	t.Fatal("the disk is not full")
+	return 0
+}
+
+func fullStore(t *testing.T, d disk, path string) {
+	s := mustOpen(t, path)
+	n := 500
+	fill(t, s, 0, n, 0, 1)
+	for range 3 {
+		d.full(t)
+		n = untilFull(t, d, s, n)
+		// Neither new sessions nor changes of old ones, however often.
+		for range 5 {
+			if err := swap(s, key(n), 0, session(n, 1)); err == nil {
+				n++ // a smaller one may yet have found a place
+			}
+		}
+		holds(t, s, filled(0, n, 1))
+		d.room(t)
+		holds(t, s, filled(0, n, 1))
+		fill(t, s, n, n+100, 0, 1)
+		n += 100
+		holds(t, s, filled(0, n, 1))
+	}
+	d.full(t)
+	n = untilFull(t, d, s, n)
+	closeOnce(t, s)
+	// It can be opened while there is no space.
+	s = mustOpen(t, path)
+	holds(t, s, filled(0, n, 1))
+	d.room(t)
+	fill(t, s, 0, n, 1, 2)
+	closeOnce(t, s)
+	holds(t, mustOpen(t, path), filled(0, n, 2))
+}
+
+// fullTable: through a table control calls fail and change nothing, what may be
+// written later is.
+func fullTable(t *testing.T, d disk, path string) {
+	store := mustOpen(t, path)
+	failing := make(chan error, 1)
+	written := make(chan struct{}, 1)
+	table := NewTable(store, Options{
+		Settings: Settings{Capacity: 100_000, Retention: 400 * 24 * 3600_000, FlushInterval: time.Millisecond},
+		Report: func(err error) {
+			if err != nil {
+				select {
+				case failing <- err:
+				default:
+				}
+			} else {
+				select {
+				case written <- struct{}{}:
+				default:
+				}
+			}
+		},
+	})
+	policy := &Policy{Automatic: AutomaticProxy, Timeout: 30 * 60_000, Retention: 400 * 24 * 3600_000}
+	ask := func(key string, e Event) (Decision, error) {
+		var decisions [1]Decision
+		err := table.Apply(context.Background(), key, base+1000, policy, []Event{e}, decisions[:])
+		return decisions[0], err
+	}
+	must := func(key string, e Event) Decision {
+		t.Helper()
+		decision, err := ask(key, e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return decision
+	}
+	if got := must("manual", Event{Kind: Start, ID: base, Time: base, Message: 1}); got.SessionID != base {
+		t.Fatalf("%+v", got)
+	}
+	// Automatic sessions, until they cannot be written any more.
+	d.full(t)
+	n := 0
+	for failed := false; !failed && n < 50_000; n++ {
+		must(key(n), Event{Time: base + int64(n%1000), Message: MessageID(n + 1)})
+		select {
+		case <-failing:
+			failed = true
+		default:
+		}
+	}
+	// Control calls, which may yet find a place, until they do not.
+	refused := 0
+	for i := 0; i < 50_000 && refused < 3; i++ {
+		name := fmt.Sprint("manual ", i)
+		if _, err := ask(name, Event{Kind: Start, ID: base, Time: base, Message: 1}); err == nil {
+			continue
+		}
+		refused++
+		if id, err := table.Current(context.Background(), name, base+1000, policy); id != 0 || err != nil {
+			t.Errorf("a call that failed has begun session %d, %v", id, err)
+		}
+	}
+	if refused == 0 {
+		t.Error("no control call was refused")
+	}
+	before := must("manual", Event{Time: base + 900, Message: 3})
+	if _, err := ask("manual", Event{Kind: End, Time: base + 950, Message: 4}); err != nil {
+		if after := must("manual", Event{Time: base + 960, Message: 5}); after.SessionID != before.SessionID || after.Action != Stamp {
+			t.Errorf("a call that failed has made %+v of %+v", after, before)
+		}
+	}
+	// All are served from memory.
+	ids := make([]int64, n)
+	for i := range n {
+		ids[i] = must(key(i), Event{Time: base + 1000, Message: MessageID(n + i + 1)}).SessionID
+	}
+	d.room(t)
+	for len(written) > 0 {
+		<-written
+	}
+	<-written
+	must("manual", Event{Kind: End, Time: base + 990, Message: 6})
+	closedStores.Store(store, true)
+	if err := table.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	table = NewTable(mustOpen(t, path), Options{Settings: Settings{Capacity: 100_000, FlushInterval: time.Millisecond}})
+	for i := range n {
+		if got := must(key(i), Event{Time: base + 1000, Message: MessageID(3*n + i + 1)}); got.SessionID != ids[i] || got.SessionID == 0 {
+			t.Fatalf("session %d is %+v, was %d", i, got, ids[i])
+		}
+	}
+	if id, err := table.Current(context.Background(), "manual", base+1000, policy); id != 0 || err != nil {
+		t.Errorf("the session that was ended is %d, %v", id, err)
+	}
+}

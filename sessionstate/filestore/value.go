@@ -1,0 +1,44 @@
+package filestore
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/rudder-session/rudder-session/sessionstate"
+)
+
+// sumSize is how many bytes stand before a session: the sum of key and session.
+const sumSize = 4
+
+func sum(key, session []byte) uint32 {
+	var d xxhash.Digest
+	d.Reset()
+	d.Write(key)
+	d.Write([]byte{0})
+	d.Write(session)
+	return uint32(d.Sum64())
+}
+
+func encode(key string, s *sessionstate.Session) []byte {
+	b := sessionstate.AppendSession(make([]byte, sumSize, 96), s)
+	binary.LittleEndian.PutUint32(b, sum([]byte(key), b[sumSize:]))
+	return b
+}
+
+// plain returns the stored form of a session, if it is as it was written.
+func plain(key, v []byte) ([]byte, error) {
+	if len(v) < sumSize || binary.LittleEndian.Uint32(v) != sum(key, v[sumSize:]) {
+		return nil, fmt.Errorf("%w: a session is not as it was written", ErrDamaged)
+	}
+	return v[sumSize:], nil
+}
+
+func decode(key, v []byte) (*sessionstate.Session, error) {
+	b, err := plain(key, v)
+	if err != nil {
+		return nil, err
+	}
+	return sessionstate.DecodeSession(b)
+}
