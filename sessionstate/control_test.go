@@ -52,7 +52,7 @@ func TestControlCallTakesOver(t *testing.T) {
 }
 
 // A control call waits while what was before it is being written, and goes on
-// from there. No other key waits for it, nor what changes nothing.
+// from there. Events of its key wait for it in turn, those of no other.
 func TestControlCallDuringAWrite(t *testing.T) {
 	for _, written := range []bool{true, false} {
 		t.Run(fmt.Sprint("written ", written), func(t *testing.T) {
@@ -74,18 +74,27 @@ func TestControlCallDuringAWrite(t *testing.T) {
 					t.Errorf("the call did not wait: %d sessions, %+v", n, store.counts())
 				}
 				send(t, table, "other", startAt(base, 1))
-				// An event of the key that changes nothing is one from before the call.
-				if d := send(t, table, "key", trackAt(base, 3)); d.SessionID != base || d.Start {
-					t.Errorf("%+v", d)
+				before, behind := make(chan Decision, 1), make(chan Decision, 1)
+				go func() { before <- send(t, table, "key", trackAt(base, 3)) }()
+				go func() { behind <- send(t, table, "key", trackAt(base+5, 4)) }()
+				synctest.Wait()
+				if len(before)+len(behind) > 0 {
+					t.Error("an event did not wait for the call")
 				}
 				close(answer)
+				if d := <-before; d.SessionID != base || d.Start {
+					t.Errorf("%+v", d)
+				}
+				if d := <-behind; d.SessionID != base+5 || !d.Start {
+					t.Errorf("%+v", d)
+				}
 				if d := <-called; d.SessionID != base+5 {
 					t.Errorf("%+v", d)
 				}
 				if s := store.held("key"); s.Segments[len(s.Segments)-1].ID != base+5 || s.Segments[0].ID != base {
 					t.Errorf("the store has %+v", s)
 				}
-				if d := send(t, table, "key", trackAt(base+6, 4)); d.SessionID != base+5 || !d.Start {
+				if d := send(t, table, "key", trackAt(base+6, 5)); d.SessionID != base+5 || d.Start {
 					t.Errorf("%+v", d)
 				}
 				pass(time.Minute)
@@ -121,6 +130,40 @@ func TestControlCallGivesUpWaiting(t *testing.T) {
 		pass(time.Minute)
 		if s := store.held("key"); len(s.Segments) != 1 || last(s) != 6 {
 			t.Errorf("the store has %+v", s)
+		}
+	})
+}
+
+// An event that waits behind a call that hangs is decided by what is known, once
+// its own deadline is over: the call has changed nothing yet.
+func TestEventBehindACallThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newFated(t)
+		o := flushing(time.Minute)
+		o.Deadline = time.Second
+		table := open(t, store, o)
+		send(t, table, "key", startAt(base, 1))
+		send(t, table, "key", trackAt(base+1, 2))
+		stuck := make(chan struct{})
+		store.set(hooks{swapped: func([]Swap) { <-stuck }})
+		called := make(chan error, 1)
+		go func() {
+			_, err := give(table, "key", &proxied, endAt(base+5, 3))
+			called <- err
+		}()
+		synctest.Wait()
+		if d := send(t, table, "key", trackAt(base+2, 4)); d.SessionID != base || d.Start {
+			t.Errorf("%+v", d)
+		}
+		if len(called) > 0 {
+			t.Error("the call did not hang")
+		}
+		close(stuck)
+		if err := <-called; err != nil {
+			t.Error(err)
+		}
+		if d := send(t, table, "key", trackAt(base+6, 5)); d.Action != Clear {
+			t.Errorf("%+v", d)
 		}
 	})
 }

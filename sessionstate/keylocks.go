@@ -13,10 +13,14 @@ import (
 // reader cannot put an old session into the place of a newer one.
 type keyLocks struct {
 	seed   maphash.Seed
-	shards [64]struct {
-		mu   sync.Mutex
-		held map[string]*keyLock
-	}
+	shards [64]lockShard
+}
+
+type lockShard struct {
+	mu   sync.Mutex
+	held map[string]*keyLock
+	// some is how many are in held, to be asked without the mutex.
+	some atomic.Int32
 }
 
 type keyLock struct {
@@ -34,31 +38,42 @@ func (l *keyLocks) init() {
 	}
 }
 
-func (l *keyLocks) shard(key string) (*sync.Mutex, map[string]*keyLock) {
-	s := &l.shards[maphash.String(l.seed, key)%uint64(len(l.shards))]
-	return &s.mu, s.held
+func (l *keyLocks) shard(key string) *lockShard {
+	return &l.shards[maphash.String(l.seed, key)%uint64(len(l.shards))]
+}
+
+// locked reports whether somebody has the key locked.
+func (l *keyLocks) locked(key string) bool {
+	s := l.shard(key)
+	if s.some.Load() == 0 {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held[key] != nil
 }
 
 // idle calls fn, which must not wait for anything, while nobody can lock the
 // key, and returns what it does; false if somebody has the key locked.
 func (l *keyLocks) idle(key string, fn func() bool) bool {
-	mu, held := l.shard(key)
-	mu.Lock()
-	defer mu.Unlock()
-	return held[key] == nil && fn()
+	s := l.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held[key] == nil && fn()
 }
 
 // lock waits for a key until the context ends, whose error it then returns.
 func (l *keyLocks) lock(ctx context.Context, key string) (*keyLock, error) {
-	mu, held := l.shard(key)
-	mu.Lock()
-	k := held[key]
+	s := l.shard(key)
+	s.mu.Lock()
+	k := s.held[key]
 	if k == nil {
 		k = &keyLock{turn: make(chan struct{}, 1)}
-		held[strings.Clone(key)] = k
+		s.held[strings.Clone(key)] = k
+		s.some.Add(1)
 	}
 	k.users++
-	mu.Unlock()
+	s.mu.Unlock()
 	select {
 	case k.turn <- struct{}{}:
 		k.stale.Store(false)
@@ -75,20 +90,21 @@ func (l *keyLocks) unlock(key string, k *keyLock) {
 }
 
 func (l *keyLocks) leave(key string, k *keyLock) {
-	mu, held := l.shard(key)
-	mu.Lock()
-	defer mu.Unlock()
+	s := l.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if k.users--; k.users == 0 {
-		delete(held, key)
+		delete(s.held, key)
+		s.some.Add(-1)
 	}
 }
 
 // spoil marks a key as changed by others.
 func (l *keyLocks) spoil(key string) {
-	mu, held := l.shard(key)
-	mu.Lock()
-	defer mu.Unlock()
-	if k := held[key]; k != nil {
+	s := l.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k := s.held[key]; k != nil {
 		k.stale.Store(true)
 	}
 }

@@ -28,9 +28,10 @@ func askFor(p *Policy, events []Event) ask {
 const maxPatience = 10 * time.Second
 
 // now does an update if nothing is to be written for what is cached, or it may
-// be later: it waits for nobody.
+// be later: it waits for nobody. Where somebody has the key locked, what is
+// cached may be about to change: that is worth to be waited for.
 func (t *Table) now(key string, a ask, change func(*Session) (*Session, Change)) bool {
-	if t.cache == nil || a.fresh && t.shared {
+	if t.cache == nil || a.fresh && t.shared || t.locks.locked(key) {
 		return false
 	}
 	cached := t.cache.Get(key)
@@ -54,7 +55,7 @@ func (t *Table) update(ctx context.Context, key string, a ask, change func(*Sess
 		defer cancel()
 		var err error
 		if lock, err = t.locks.lock(ctx, key); err != nil {
-			return err
+			return t.meanwhile(key, a, change, err)
 		}
 		defer t.locks.unlock(key, lock)
 	}
@@ -76,6 +77,20 @@ func (t *Table) update(ctx context.Context, key string, a ask, change func(*Sess
 		}
 	}
 	return ErrContended
+}
+
+// meanwhile does an update that changes nothing by what is cached, where a call
+// before it was waited for in vain: it has changed nothing yet.
+func (t *Table) meanwhile(key string, a ask, change func(*Session) (*Session, Change), err error) error {
+	if t.cache == nil || a.fresh && t.shared {
+		return err
+	}
+	if cached := t.cache.Get(key); cached != nil {
+		if _, changed := change(cached.orNil()); changed == Unchanged {
+			return nil
+		}
+	}
+	return err
 }
 
 // orNil returns the session, or nil if it stands for none.
