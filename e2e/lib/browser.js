@@ -1,0 +1,125 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { chromium } from 'playwright-core';
+
+import { labelOf } from './messages.js';
+import { HEAD, tableOf } from './table.js';
+import { WRITE_KEY } from './world.js';
+
+const LAUNCH = {
+  executablePath: '/usr/bin/chromium',
+  headless: true,
+  args: [
+    '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync',
+    // Nothing leaves this machine: no other name resolves.
+    '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1',
+  ],
+};
+
+let shared;
+after(() => shared?.then((browser) => browser.close()));
+
+/** A visitor's browser, with cookies and storage of its own. */
+export class Visitor {
+  static async arrive(world, options) {
+    const visitor = Object.assign(new Visitor(), { world, options });
+    shared ??= chromium.launch(LAUNCH);
+    visitor.context = await (await shared).newContext();
+    world.closers.push(() => visitor.context.close());
+    return visitor;
+  }
+
+  /** One whose browser can be closed and opened again: its profile is on the disk. */
+  static async withProfile(world, options) {
+    const visitor = Object.assign(new Visitor(), { world, options });
+    visitor.profile = await mkdtemp(join(tmpdir(), 'rudder-session-e2e-profile-'));
+    world.closers.push(async () => {
+      await visitor.context?.close();
+      await rm(visitor.profile, { recursive: true, force: true, maxRetries: 5 });
+    });
+    visitor.context = await chromium.launchPersistentContext(visitor.profile, LAUNCH);
+    return visitor;
+  }
+
+  async restartBrowser() {
+    await this.context.close();
+    this.context = await chromium.launchPersistentContext(this.profile, LAUNCH);
+  }
+
+  /** Opens the site in a new tab. */
+  async open() {
+    const tab = new Tab(await this.context.newPage(), this);
+    await tab.load();
+    return tab;
+  }
+}
+
+/** A page of the site, with an SDK on it. */
+export class Tab {
+  constructor(page, { world, options }) {
+    Object.assign(this, { page, world, options });
+    page.on('pageerror', (error) => (world.caddy.log += `page: ${error.stack}\n`));
+    page.on('console', (message) => (world.caddy.log += `page: ${message.text()}\n`));
+  }
+
+  async load() {
+    const { sdk = 'v3', mode = 'xhr', load = {} } = this.options;
+    const { site, url } = this.world;
+    const query = new URLSearchParams({ sdk, mode, writeKey: WRITE_KEY, dataPlane: url, load: JSON.stringify(load) });
+    await this.page.goto(`${site.url}/?${query}`);
+    await this.ready();
+  }
+
+  async reload() {
+    await this.page.reload();
+    await this.ready();
+  }
+
+  async ready() {
+    await this.page.waitForFunction(() => window.app?.ready, undefined, { timeout: 20_000 });
+    this.anonymousId = await this.call('getAnonymousId');
+  }
+
+  /** Calls a method of the SDK. */
+  call(method, ...args) {
+    return this.page.evaluate(([name, values]) => window.app.call(name, ...values), [method, args]);
+  }
+
+  /** Calls one that makes an event, and waits until the data plane has the event. */
+  async send(method, ...args) {
+    const label = named(method, args);
+    const count = this.world.plane.count(label);
+    await this.call(method, ...args);
+    await this.world.plane.got(label, count);
+  }
+
+  /** Calls one that makes a control call, and waits for its answer. */
+  async sendControl(name, properties) {
+    const count = this.world.recorder.count(name);
+    await this.call('track', name, properties);
+    await this.world.recorder.answered(name, count);
+  }
+
+  /** Calls a control endpoint from the page: {status, body}. */
+  control(name, message = {}, how = 'query') {
+    return this.page.evaluate(([n, m, h]) => window.app.control(n, m, h), [name, message, how]);
+  }
+
+  /** Writes a picture of the page's log, and of the table, to out/. */
+  async screenshot(name) {
+    await mkdir(OUT, { recursive: true });
+    await this.page.setViewportSize({ width: 1280, height: 720 });
+    await this.page.evaluate(([head, rows]) => window.app.showEvents(head, rows), [HEAD, tableOf(this.world)]);
+    await this.page.screenshot({ path: join(OUT, `${name}.png`), fullPage: true });
+  }
+}
+
+const OUT = fileURLToPath(new URL('../out/', import.meta.url));
+
+const named = (method, [first]) =>
+  labelOf({ type: method, event: first, name: first, userId: first, groupId: first });

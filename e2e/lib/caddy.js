@@ -1,0 +1,102 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+
+/** Replaces what must be there: an example that changed is to be noticed. */
+function replace(text, from, to) {
+  if (!text.includes(from)) throw new Error(`Caddyfile.example has no ${JSON.stringify(from)}`);
+  return text.replace(from, () => to);
+}
+
+/** The Caddyfile that production begins with, with other options and ports. */
+async function caddyfile({ port, upstream, options, retries }) {
+  let text = await readFile(join(ROOT, 'Caddyfile.example'), 'utf8');
+  text = text.slice(0, text.indexOf('# The echo'));
+  text = replace(text, '{\n', '{\n\tadmin off\n\tpersist_config off\n\tauto_https off\n\tgrace_period 1s\n');
+  text = replace(text, '\n\trudder_session\n', `\n\trudder_session {\n\t\t${options.join('\n\t\t')}\n\t}\n`);
+  text = replace(text, '{$RUDDER_SESSION_SITE:http://:8080}', `http://:${port}`);
+  text = replace(text, '{$RUDDER_SESSION_BIND:127.0.0.1}', '127.0.0.1');
+  text = replace(text, '{$RUDDERSTACK_DATA_PLANE_URL:http://127.0.0.1:8090}', upstream);
+  if (!retries) text = replace(text, 'lb_retries 3', 'lb_retries 0');
+  return text;
+}
+
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+function accepts(port) {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on('error', () => resolve(false));
+  });
+}
+
+/** The real Caddy, as a process of its own, with its store in a directory of its own. */
+export class Caddy {
+  log = '';
+
+  static async start({ upstream, options, retries = true }) {
+    const caddy = new Caddy();
+    caddy.directory = await mkdtemp(join(tmpdir(), 'rudder-session-e2e-'));
+    // Somebody else may take a free port before Caddy does.
+    for (let attempt = 1; ; attempt++) {
+      caddy.port = await freePort();
+      const config = await caddyfile({ port: caddy.port, upstream, options, retries });
+      await writeFile(join(caddy.directory, 'Caddyfile'), config);
+      try {
+        await caddy.run();
+        return caddy;
+      } catch (error) {
+        if (attempt === 3) {
+          await caddy.close();
+          throw error;
+        }
+      }
+    }
+  }
+
+  /** Runs the process, for the first time or again: the store and the port stay. */
+  async run() {
+    const { directory } = this;
+    this.process = spawn(join(ROOT, 'caddy'), ['run', '--config', join(directory, 'Caddyfile'), '--adapter', 'caddyfile'], {
+      env: { ...process.env, XDG_DATA_HOME: directory, XDG_CONFIG_HOME: directory },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.ended = once(this.process, 'exit');
+    for (const stream of [this.process.stdout, this.process.stderr]) stream.on('data', (text) => (this.log += text));
+    while (!(await accepts(this.port))) {
+      if (this.process.exitCode !== null) throw new Error(`Caddy does not start:\n${this.log}`);
+      await delay(10);
+    }
+  }
+
+  async stop() {
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
+    this.process.kill('SIGTERM');
+    const timer = setTimeout(() => this.process.kill('SIGKILL'), 15_000);
+    await this.ended;
+    clearTimeout(timer);
+  }
+
+  async close() {
+    await this.stop();
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+
+import { checkInvariants, rowsOf } from './rows.js';
+
+/** What an expectation says instead of an id. */
+export const NONE = 'no session';
+export const AS_SENT = "the SDK's own";
+export const CONSUMED = 'not forwarded';
+/** The start mark, in an expectation. */
+export const START = 'start';
+
+/**
+ * Checks every message that was sent, in the order of sending, against a list of
+ * [label, session id or one of the above, START if it has the mark, status of the
+ * data plane if not 200]. Ends the scenario's table with the verdict of each.
+ */
+export async function check(world, expected, { refused } = {}) {
+  await world.recorder.settled();
+  const rows = rowsOf(world).filter(({ call }) => !call);
+  world.expected = expected;
+  assert.deepEqual(rows.map(summary), expected.map(expectation), 'what was sent, and what the data plane got');
+  rows.forEach((row, i) => verify(row, expected[i]));
+  checkInvariants(world, refused);
+}
+
+const summary = ({ label, got, upstream }) => `${label}${got && upstream !== 200 ? ` (${upstream})` : ''}`;
+const expectation = ([label, , ...rest]) => {
+  const status = rest.find((it) => it !== START);
+  return `${label}${status === undefined ? '' : ` (${status})`}`;
+};
+
+/** Says what is wrong with a row, or nothing. */
+export function fault(row, [, id, ...rest]) {
+  const { sent, got } = row;
+  if (id === CONSUMED) return got || !row.control || row.status !== 200 ? 'is to be consumed' : undefined;
+  if (!got) return 'did not arrive';
+  const start = rest.includes(START) ? true : undefined;
+  let wanted = { id, start };
+  if (id === NONE) wanted = { id: undefined, start: undefined };
+  if (id === AS_SENT) {
+    if (sent.id === undefined) return 'has no session of the SDK';
+    // With the mark or without: what the SDK sent is to be what the scenario says.
+    if (sent.start !== start) return `the SDK sent the start mark ${sent.start}`;
+    wanted = sent;
+  } else if (id !== NONE && !Number.isSafeInteger(id)) return `the expectation ${id} is none`;
+  if (got.id !== wanted.id) return `is to have ${wanted.id ?? 'no session'}`;
+  if (got.start !== wanted.start) return wanted.start ? 'is to have the start mark' : 'is to have no start mark';
+}
+
+function verify(row, expectation) {
+  const what = fault(row, expectation);
+  if (what) assert.fail(`${row.label}: ${what}; got ${JSON.stringify(row.got)}, sent ${JSON.stringify(row.sent)}`);
+}

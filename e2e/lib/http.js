@@ -1,0 +1,60 @@
+import { createServer } from 'node:http';
+
+/** Reads a message's body whole. */
+export async function readAll(stream) {
+  const chunks = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+/** A server on a free port of loopback: {server, port, url, close}. */
+export async function listen(handler) {
+  const server = createServer(handler);
+  // Tests wait for arrivals, browsers hold connections open: neither is idle.
+  server.keepAliveTimeout = 0;
+  server.requestTimeout = 0;
+  await new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const { port } = server.address();
+  const close = () =>
+    new Promise((resolve) => {
+      server.close(resolve);
+      server.closeAllConnections();
+    });
+  return { server, port, url: `http://127.0.0.1:${port}`, close };
+}
+
+/** Something that can be waited for. `changed()` has every waiter look again. */
+export class Waiters {
+  #waiting = new Set();
+
+  changed() {
+    for (const look of this.#waiting) look();
+  }
+
+  /** Resolves to the first truthy value of `condition`; fails with what is said by `describe`. */
+  until(condition, what, describe = () => '', seconds = 20) {
+    return new Promise((resolve, reject) => {
+      const look = () => {
+        let value;
+        try {
+          value = condition();
+        } catch (error) {
+          value = Promise.reject(error);
+        }
+        if (!value) return;
+        clearTimeout(timer);
+        this.#waiting.delete(look);
+        resolve(value);
+      };
+      const timer = setTimeout(() => {
+        this.#waiting.delete(look);
+        reject(new Error(`waited ${seconds} s for ${what}\n${describe()}`));
+      }, seconds * 1000);
+      this.#waiting.add(look);
+      look();
+    });
+  }
+}

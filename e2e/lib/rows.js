@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+
+import { bearsEvents, isControl, labelOf, messagesOf, pathOf, sessionOf, textOf, withoutSession } from './messages.js';
+
+/** The requests at the data plane that one request of an SDK became: several where Caddy tried again. */
+function forwarded(plane, sent) {
+  const ids = new Set(messagesOf(sent).map(({ messageId }) => messageId));
+  return plane.requests.filter(
+    (got) => got.at >= sent.at && got.at <= sent.answeredAt && messagesOf(got).some(({ messageId }) => ids.has(messageId)),
+  );
+}
+
+/** A row for each message that an SDK sent, each time that it was sent, and for each call of an endpoint. */
+export function rowsOf({ recorder, plane }) {
+  return recorder.requests.flatMap((request) => {
+    if (pathOf(request).endsWith('ession') && request.method !== 'OPTIONS') {
+      return [{ call: `${request.method} ${pathOf(request)}`, asked: request.body.toString(), answer: String(request.answer).trim() }];
+    }
+    if (!bearsEvents(request)) return [];
+    const arrivals = forwarded(plane, request);
+    return messagesOf(request).flatMap((message) => {
+      const row = { label: labelOf(message), message, sent: sessionOf(message), status: request.status, control: isControl(message) };
+      const got = arrivals.flatMap((arrival) =>
+        messagesOf(arrival)
+          .filter(({ messageId }) => messageId === message.messageId)
+          .map((it) => ({ ...row, got: sessionOf(it), upstream: arrival.status })),
+      );
+      return got.length > 0 ? got : [row];
+    });
+  });
+}
+
+/** Checks what holds in every scenario, whatever it is about. */
+export function checkInvariants({ recorder, plane }, refused = []) {
+  for (const request of plane.requests) {
+    if (request.refused && !refused.includes(request.answer)) {
+      assert.fail(`the data plane refused ${request.method} ${request.url}: ${request.status} ${request.answer}`);
+    }
+  }
+  for (const request of plane.requests.filter(bearsEvents)) {
+    checkKeys(textOf(request));
+    for (const message of messagesOf(request)) {
+      assert.ok(!isControl(message), `a control call reached the data plane: ${labelOf(message)}`);
+    }
+  }
+  for (const sent of recorder.requests.filter(bearsEvents)) {
+    for (const got of forwarded(plane, sent)) checkSame(sent, got);
+  }
+}
+
+/** No key twice: JSON.parse would hide what the data plane, which takes the first, would see. */
+function checkKeys(text) {
+  const keys = (json) => [...json.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?/g)].filter(([, colon]) => colon).length;
+  assert.equal(keys(text), keys(JSON.stringify(JSON.parse(text))), `a key stands twice in ${text}`);
+}
+
+/** Hop by hop, or of the body's transfer, which may change with the body. */
+const TRANSFER = new Set(['connection', 'keep-alive', 'content-length', 'content-encoding', 'transfer-encoding']);
+
+/** All but the two fields of a session is as the SDK sent it. */
+function checkSame(sent, got) {
+  assert.equal(`${got.method} ${got.url}`, `${sent.method} ${sent.url}`);
+  for (const [name, value] of Object.entries(sent.headers)) {
+    if (!TRANSFER.has(name)) assert.equal(got.headers[name], value, `header ${name}`);
+  }
+  assert.equal(stripped(got), stripped(sent), 'something else than the session changed');
+
+  const fields = (request) => JSON.stringify(messagesOf(request).map(sessionOf));
+  if (fields(sent) === fields(got)) {
+    assert.ok(sent.body.equals(got.body), 'nothing was to be changed, and bytes changed');
+    assert.equal(got.headers['content-encoding'], sent.headers['content-encoding']);
+  }
+}
+
+/** A body without control calls and sessions, as text: the order of keys counts. */
+function stripped(request) {
+  const body = JSON.parse(textOf(request));
+  if (!Array.isArray(body.batch)) return JSON.stringify(withoutSession(body));
+  return JSON.stringify({ ...body, batch: body.batch.filter((message) => !isControl(message)).map(withoutSession) });
+}

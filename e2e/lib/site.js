@@ -1,0 +1,45 @@
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+
+import { listen } from './http.js';
+
+const HERE = new URL('../', import.meta.url);
+
+/** What is served, and from where. The SDKs are the files of their npm packages, as they are. */
+const FILES = {
+  '/': ['site/index.html', 'text/html'],
+  '/app.js': ['site/app.js', 'text/javascript'],
+  '/style.css': ['site/style.css', 'text/css'],
+  // The bundled builds: the others fetch their plugins from a CDN.
+  '/sdk/v3.js': ['node_modules/@rudderstack/analytics-js/dist/npm/modern/bundled/esm/index.mjs', 'text/javascript'],
+  '/sdk/v1.js': ['node_modules/rudder-sdk-js/dist/npm/index.js', 'text/javascript'],
+};
+
+const SOURCE_CONFIG = JSON.stringify({
+  source: { id: 'source', name: 'Website', config: {}, destinations: [], enabled: true, workspaceId: 'workspace' },
+});
+
+/** The website of the application, and the control plane that SDKs ask for their configuration. */
+export class Site {
+  static async start() {
+    const { url, close } = await listen(async (request, response) => {
+      const { pathname } = new URL(request.url, 'http://localhost');
+      response.setHeader('Cache-Control', 'no-store');
+      if (pathname.startsWith('/sourceConfig')) {
+        response.setHeader('Access-Control-Allow-Origin', '*');
+        response.setHeader('Access-Control-Allow-Headers', 'authorization');
+        response.writeHead(200, { 'Content-Type': 'application/json' });
+        response.end(request.method === 'OPTIONS' ? '' : SOURCE_CONFIG);
+        return;
+      }
+      const file = FILES[pathname];
+      if (!file) {
+        response.writeHead(404).end();
+        return;
+      }
+      response.writeHead(200, { 'Content-Type': `${file[1]}; charset=utf-8` });
+      response.end(await readFile(fileURLToPath(new URL(file[0], HERE))));
+    });
+    return Object.assign(new Site(), { url, close });
+  }
+}

@@ -1,0 +1,101 @@
+// The application: an SDK as its documentation says to install it, and the
+// control endpoints as docs/control-api.md says to call them.
+const query = new URLSearchParams(location.search);
+const [kind, mode, writeKey, dataPlane] = ['sdk', 'mode', 'writeKey', 'dataPlane'].map((name) => query.get(name));
+
+/** Short timers, so that nobody waits for a batch or a retry. */
+const MODES = {
+  xhr: { queueOptions: { minRetryDelay: 200, maxRetryDelay: 1000, maxAttempts: 8 } },
+  batch: {
+    queueOptions: {
+      minRetryDelay: 200, maxRetryDelay: 1000, maxAttempts: 8,
+      batch: { enabled: true, maxItems: 10, flushInterval: 200 },
+    },
+  },
+  beacon: { useBeacon: true, beaconQueueOptions: { maxItems: 10, flushQueueInterval: 200 } },
+};
+
+const LOG = 'application-log';
+const table = document.querySelector('#log tbody');
+
+function show({ time, call, answer }) {
+  const row = table.insertRow();
+  for (const text of [time, call, answer]) row.insertCell().textContent = text;
+}
+
+function log(call, answer = '') {
+  const entry = { time: new Date().toISOString().slice(11, 23), call, answer };
+  localStorage.setItem(LOG, JSON.stringify([...JSON.parse(localStorage.getItem(LOG) ?? '[]'), entry]));
+  show(entry);
+}
+
+async function loadSdk() {
+  if (kind === 'v3') {
+    const { RudderAnalytics } = await import('/sdk/v3.js');
+    return new RudderAnalytics();
+  }
+  const script = document.createElement('script');
+  script.src = '/sdk/v1.js';
+  await new Promise((resolve, reject) => {
+    Object.assign(script, { onload: resolve, onerror: reject });
+    document.head.append(script);
+  });
+  return window.rudderanalytics;
+}
+
+const text = (values) => values.map((value) => JSON.stringify(value)).join(', ');
+
+window.app = {
+  ready: false,
+
+  /** Calls a method of the SDK, and returns what it returns if that can leave the page. */
+  call(method, ...args) {
+    const value = window.rudderanalytics[method](...args);
+    const plain = ['string', 'number', 'object'].includes(typeof value) ? (value ?? undefined) : undefined;
+    if (!method.startsWith('get')) log(`rudderanalytics.${method}(${text(args)})`);
+    return plain;
+  },
+
+  /** Calls a control endpoint: with the write key in the query, without a preflight, or with headers and one. */
+  async control(name, message, how) {
+    const body = JSON.stringify({ anonymousId: window.rudderanalytics.getAnonymousId(), ...message });
+    const url = `${dataPlane}/v1/${name}`;
+    const response = how === 'query'
+      ? await fetch(`${url}?writeKey=${writeKey}`, { method: 'POST', body })
+      : await fetch(url, {
+          method: 'POST',
+          headers: { Authorization: `Basic ${btoa(`${writeKey}:`)}`, 'Content-Type': 'application/json' },
+          credentials: how === 'credentials' ? 'include' : 'same-origin',
+          body,
+        });
+    const answer = await response.json();
+    log(`POST /v1/${name} ${JSON.stringify(message)}`, `${response.status} ${JSON.stringify(answer)}`);
+    return { status: response.status, body: answer };
+  },
+
+  /** Shows what the data plane got, below what the application did. */
+  showEvents(head, rows) {
+    const events = document.querySelector('#events');
+    events.hidden = events.previousElementSibling.hidden = false;
+    const header = events.tHead.insertRow();
+    for (const cell of head) header.append(Object.assign(document.createElement('th'), { textContent: cell }));
+    for (const cells of rows) {
+      const row = events.tBodies[0].insertRow();
+      row.className = cells[0].startsWith('*') ? 'call' : '';
+      for (const cell of cells) row.insertCell().textContent = cell;
+      const verdict = row.cells[row.cells.length - 1];
+      if (verdict.textContent) verdict.className = verdict.textContent === 'ok' ? 'ok' : 'wrong';
+    }
+  },
+};
+
+for (const entry of JSON.parse(localStorage.getItem(LOG) ?? '[]')) show(entry);
+document.querySelector('#sdk').textContent = `SDK ${kind}, mode ${mode}, data plane URL ${dataPlane}`;
+window.rudderanalytics = await loadSdk();
+window.rudderanalytics.load(writeKey, dataPlane, {
+  configUrl: location.origin, ...MODES[mode], ...JSON.parse(query.get('load') ?? '{}'),
+});
+window.rudderanalytics.ready(() => {
+  log('page loaded');
+  window.app.ready = true;
+});
