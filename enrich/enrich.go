@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/rudder-session/rudder-session/sessionstate"
 )
@@ -69,7 +70,9 @@ func Enrich(ctx context.Context, table *sessionstate.Table, r *Request, body []b
 	if len(body) > r.MaxBody || !w.parse(r, body) {
 		return Result{}
 	}
-	return w.enrich(ctx, table, r)
+	result := Result{}
+	w.enrich(ctx, table, r, &result)
+	return result
 }
 
 // work is the memory of one request, used again for others.
@@ -77,8 +80,9 @@ type work struct {
 	payload   payload
 	subjects  []subject
 	keys      []byte
-	text      []byte
 	groups    map[string]int32
+	chains    []chain
+	behind    []int32
 	order     []int32
 	runs      []run
 	events    []sessionstate.Event
@@ -101,11 +105,13 @@ var works = sync.Pool{New: func() any { return &work{groups: map[string]int32{}}
 const maxKept = 4096
 
 func (w *work) free() {
-	if cap(w.payload.messages) > maxKept || cap(w.keys) > maxKept*64 || cap(w.text) > maxKept*4 || cap(w.inserted) > maxKept*64 {
+	if cap(w.payload.messages) > maxKept || cap(w.keys) > maxKept*64 || cap(w.inserted) > maxKept*64 {
 		return
 	}
-	w.payload.body = nil
-	clear(w.groups)
+	w.payload.b = nil
+	if len(w.groups) > 0 {
+		clear(w.groups)
+	}
 	works.Put(w)
 }
 
@@ -117,26 +123,25 @@ func (w *work) parse(r *Request, body []byte) bool {
 	return w.payload.parseSingle(body)
 }
 
-func (w *work) enrich(ctx context.Context, table *sessionstate.Table, r *Request) Result {
+func (w *work) enrich(ctx context.Context, table *sessionstate.Table, r *Request, result *Result) {
 	for i := range w.payload.messages {
 		w.extract(r, i)
 	}
-	result := Result{}
 	result.Untouched = len(w.payload.messages) - len(w.subjects)
 	if len(w.subjects) == 0 {
-		return result
+		return
 	}
-	keys := w.decide(ctx, table, r, &result.Outcome)
+	w.decide(ctx, table, r, &result.Outcome)
 	if result.ControlFailed {
-		return result
+		return
 	}
 	if result.Consumed() == len(w.payload.messages) {
 		result.Empty = true
-		return result
+		return
 	}
 	w.collect(!r.Shadow)
-	result.Marks = w.marks(keys)
-	if n := grown(w.edits); n > 0 && n+len(w.payload.body) > r.MaxBody-reserve(r.Endpoint) {
+	result.Marks = w.marks()
+	if n := grown(w.edits); n > 0 && n+len(w.payload.b) > r.MaxBody-reserve(r.Endpoint) {
 		// The data plane would refuse what it would have taken unchanged.
 		for i := range result.Marks {
 			// One that cannot be released stays with an event that does not carry
@@ -151,7 +156,6 @@ func (w *work) enrich(ctx context.Context, table *sessionstate.Table, r *Request
 	if len(w.edits) > 0 {
 		result.Body = w.splice()
 	}
-	return result
 }
 
 // reserve is what the data plane adds to a single event before it measures it:
@@ -163,14 +167,16 @@ func reserve(e Endpoint) int {
 	return 21 + len(`,"type":"identify"`)
 }
 
-// decide asks the table about all subjects, key by key, and returns the keys.
-func (w *work) decide(ctx context.Context, table *sessionstate.Table, r *Request, o *Outcome) string {
-	// One string for the keys of all messages: look-ups need strings, and a
-	// table copies what it keeps.
-	keys := string(w.keys)
+// decide asks the table about all subjects, key by key.
+func (w *work) decide(ctx context.Context, table *sessionstate.Table, r *Request, o *Outcome) {
 	n := len(w.subjects)
 	w.events = grow(w.events, n)
 	w.decisions = grow(w.decisions, n)
+	// A copy of the keys would be a twentieth of the time that an event takes.
+	// This string changes when w is used again: until then group and ApplyNow
+	// have returned, neither of which keeps a key, and marks and wait make their
+	// own. w.groups, which has it, is cleared by free.
+	keys := unsafe.String(unsafe.SliceData(w.keys), len(w.keys))
 	w.group(keys)
 	w.runs = w.runs[:0]
 	waiting := 0
@@ -181,8 +187,8 @@ func (w *work) decide(ctx context.Context, table *sessionstate.Table, r *Request
 			w.events[to] = w.subjects[w.order[to]].event
 		}
 		w.timeControls(from, to)
-		run := run{from: from, to: to, key: keys[key.start:key.end]}
-		run.done = table.ApplyNow(run.key, r.Received, r.Policy, w.events[from:to], w.decisions[from:to])
+		run := run{from: from, to: to, key: key}
+		run.done = table.ApplyNow(keys[key.start:key.end], r.Received, r.Policy, w.events[from:to], w.decisions[from:to])
 		if !run.done {
 			waiting++
 		}
@@ -197,6 +203,7 @@ func (w *work) decide(ctx context.Context, table *sessionstate.Table, r *Request
 		if run.err != nil {
 			o.fail(run.err, w.events[run.from:run.to])
 			clear(w.decisions[run.from:run.to])
+			run.err = nil
 		}
 		for i := run.from; i < run.to; i++ {
 			s := &w.subjects[w.order[i]]
@@ -204,14 +211,12 @@ func (w *work) decide(ctx context.Context, table *sessionstate.Table, r *Request
 			o.count(s)
 		}
 	}
-	clear(w.runs)
-	return keys
 }
 
 // run is the messages of one key: w.order[from:to].
 type run struct {
 	from, to int
-	key      string
+	key      span
 	done     bool
 	err      error
 }
@@ -222,6 +227,7 @@ const atOnce = 16
 
 // wait asks the table about the keys for which it has to ask its store.
 func (w *work) wait(ctx context.Context, table *sessionstate.Table, r *Request, waiting int) {
+	keys := string(w.keys)
 	var next atomic.Int64
 	work := func() {
 		for {
@@ -230,7 +236,8 @@ func (w *work) wait(ctx context.Context, table *sessionstate.Table, r *Request, 
 				return
 			}
 			if run := &w.runs[i]; !run.done {
-				run.err = table.Apply(ctx, run.key, r.Received, r.Policy, w.events[run.from:run.to], w.decisions[run.from:run.to])
+				key := keys[run.key.start:run.key.end]
+				run.err = table.Apply(ctx, key, r.Received, r.Policy, w.events[run.from:run.to], w.decisions[run.from:run.to])
 			}
 		}
 	}
@@ -262,30 +269,45 @@ func grow[T any](s []T, n int) []T {
 // group makes w.order the order of the subjects by key, and those of one key
 // in the order of the body, with equal keys at equal spans.
 func (w *work) group(keys string) {
-	w.order = w.order[:0]
-	for i := range w.subjects {
-		w.order = append(w.order, int32(i))
-	}
+	n := len(w.subjects)
+	w.order = grow(w.order, n)
 	same := true
 	for i := range w.subjects {
+		w.order[i] = int32(i)
 		same = same && w.subjects[i].key == w.subjects[0].key
 	}
 	if same {
 		return
 	}
+	// A chain of subjects for each key, and then one chain after the other.
+	w.chains, w.behind = w.chains[:0], grow(w.behind, n)
+	at := -1
 	for i := range w.subjects {
 		s := &w.subjects[i]
-		key := keys[s.key.start:s.key.end]
-		if first, ok := w.groups[key]; ok {
-			s.key = w.subjects[first].key
-		} else {
-			w.groups[key] = int32(i)
+		if i == 0 || s.key != w.subjects[i-1].key {
+			key := keys[s.key.start:s.key.end]
+			known, ok := w.groups[key]
+			if at = int(known); !ok {
+				at = len(w.chains)
+				w.groups[key] = int32(at)
+				w.chains = append(w.chains, chain{first: int32(i), last: int32(i)})
+			}
+		}
+		c := &w.chains[at]
+		s.key = w.subjects[c.first].key
+		w.behind[c.last], w.behind[i] = int32(i), -1
+		c.last = int32(i)
+	}
+	w.order = w.order[:0]
+	for _, c := range w.chains {
+		for i := c.first; i >= 0; i = w.behind[i] {
+			w.order = append(w.order, i)
 		}
 	}
-	slices.SortStableFunc(w.order, func(a, b int32) int {
-		return int(w.subjects[a].key.start - w.subjects[b].key.start)
-	})
 }
+
+// chain is the subjects of one key, from one to the next by work.behind.
+type chain struct{ first, last int32 }
 
 // timeControls gives the control calls that do not say when they happened, in
 // a batch whose events do, a moment that their place in it tells: not after
@@ -347,10 +369,10 @@ func (w *work) collect(events bool) {
 }
 
 // marks lists the start marks that events of the request carry.
-func (w *work) marks(keys string) (marks []Mark) {
+func (w *work) marks() (marks []Mark) {
 	for i := range w.subjects {
 		if s := &w.subjects[i]; s.decision.Start {
-			marks = append(marks, Mark{keys[s.key.start:s.key.end], s.event.Message, s.decision.SessionID})
+			marks = append(marks, Mark{string(s.key.of(w.keys)), s.event.Message, s.decision.SessionID})
 		}
 	}
 	return marks

@@ -198,7 +198,8 @@ func TestAllocations(t *testing.T) {
 			if !w.parse(r, body) {
 				t.Fatal("not read")
 			}
-			if result := w.enrich(context.Background(), table, r); result.Stamped != events {
+			result := Result{}
+			if w.enrich(context.Background(), table, r, &result); result.Stamped != events {
 				t.Fatalf("%+v", result.Outcome)
 			}
 			clear(w.groups)

@@ -24,9 +24,9 @@ type subject struct {
 // false for a message that is not the proxy's business: of another type, of a
 // job, without ids, or with a context that nothing can be put into.
 func (w *work) extract(r *Request, index int) (ok bool) {
-	b, m := w.payload.body, &w.payload.messages[index]
+	b, m := w.payload.b, &w.payload.messages[index]
 	kind, track, known := w.kind(r, m)
-	if !known || !r.Endpoint.Control() && hasJob(b, m) || m.contextKind == contextOther && !kind.Control() {
+	if !known || !r.Endpoint.Control() && w.payload.hasJob(m) || m.contextKind == contextOther && !kind.Control() {
 		return false
 	}
 	n := len(w.subjects)
@@ -56,7 +56,7 @@ func (w *work) extract(r *Request, index int) (ok bool) {
 		if kind == sessionstate.Start {
 			id := m.sessionID
 			if track {
-				id = find(b, m.properties, nameSessionID)
+				id = w.payload.find(m.properties, nameSessionID)
 			}
 			e.ID, s.invalidID = parseSessionID(id.of(b))
 		}
@@ -65,7 +65,7 @@ func (w *work) extract(r *Request, index int) (ok bool) {
 	w.ownFields(e, m)
 	e.Mobile = string(channel) == "mobile" || isMobileLibrary(textOf(m.libraryName.of(b)))
 	e.ColdStart = track && string(textOf(m.event.of(b))) == "Application Opened" &&
-		string(find(b, m.properties, nameFromBackground).of(b)) == "false"
+		string(w.payload.find(m.properties, nameFromBackground).of(b)) == "false"
 	return true
 }
 
@@ -73,7 +73,7 @@ func (w *work) extract(r *Request, index int) (ok bool) {
 func (w *work) ownFields(e *sessionstate.Event, m *message) {
 	id, start := false, false
 	for _, f := range w.payload.fields[m.fields:m.fieldsEnd] {
-		value := f.value.of(w.payload.body)
+		value := f.value.of(w.payload.b)
 		switch {
 		case !f.first:
 			return
@@ -89,7 +89,7 @@ func (w *work) ownFields(e *sessionstate.Event, m *message) {
 
 // kind tells what the message is, and whether it is a track.
 func (w *work) kind(r *Request, m *message) (kind sessionstate.Kind, track, known bool) {
-	b := w.payload.body
+	b := w.payload.b
 	endpoint := r.Endpoint
 	if endpoint == Batch {
 		endpoint, known = typeOf(m.typ.of(b))
@@ -155,11 +155,12 @@ func typeOf(value []byte) (Endpoint, bool) {
 func isNull(b []byte, value span) bool { return value.none() || b[value.start] == 'n' }
 
 // hasJob reports whether a message is of a rETL or cloud-extract job.
-func hasJob(b []byte, m *message) bool {
+func (d *document) hasJob(m *message) bool {
+	b := d.b
 	if m.sources.none() {
 		return false
 	}
-	job := find(b, m.sources, nameJobRunID)
+	job := d.find(m.sources, nameJobRunID)
 	return !isNull(b, job) && string(job.of(b)) != `""`
 }
 
@@ -178,12 +179,9 @@ func isMobileLibrary(name []byte) bool {
 // appendKey finds whose session the message is in, and writes the key to
 // w.keys. It returns false if the message has no id.
 func (w *work) appendKey(s *subject, r *Request, m *message) bool {
-	b, e := w.payload.body, &s.event
-	w.text = appendID(w.text[:0], m.anonymousID.of(b))
-	split := len(w.text)
-	w.text = appendID(w.text, m.userID.of(b))
-	kind, id := byte(byAnonymousID), w.text[:split]
-	user := w.text[split:]
+	b, e := w.payload.b, &s.event
+	kind, id := byte(byAnonymousID), idOf(m.anonymousID.of(b))
+	user := idOf(m.userID.of(b))
 	if len(id) == 0 || e.Server && len(user) > 0 {
 		kind, id = byUserID, user
 	}
@@ -211,19 +209,18 @@ func (w *work) appendKey(s *subject, r *Request, m *message) bool {
 // isAlias: an alias names the user's future id once, and the SDK goes on with
 // the old one, so it says nothing of whose session it is.
 func (w *work) isAlias(r *Request, m *message) bool {
-	return r.Endpoint == Alias || r.Endpoint == Batch && string(textOf(m.typ.of(w.payload.body))) == "alias"
+	return r.Endpoint == Alias || r.Endpoint == Batch && string(textOf(m.typ.of(w.payload.b))) == "alias"
 }
 
 // messageID identifies a message by its messageId, read as the data plane reads
 // it. An event without one is identified by all of its bytes; a control call
 // without one is new each time.
 func (w *work) messageID(kind sessionstate.Kind, m *message) sessionstate.MessageID {
-	b := w.payload.body
-	text := w.text[:0]
+	b := w.payload.b
+	var text []byte
 	if value := m.messageID.of(b); len(value) > 0 && value[0] == '"' {
-		text = appendID(text, value)
+		text = idOf(value)
 	}
-	w.text = text
 	if len(text) == 0 {
 		if kind.Control() {
 			return 0

@@ -1,5 +1,7 @@
 package enrich
 
+import "math/bits"
+
 // span is a piece of the body: its first byte and the byte after its last. The
 // zero span is nothing.
 type span struct{ start, end int32 }
@@ -35,8 +37,6 @@ type message struct {
 	sessionID, properties                span
 	context, libraryName, sources        span
 	contextKind                          contextKind
-	// contextMembers counts the members of the first context.
-	contextMembers int32
 	// fields and fieldsEnd delimit the message's part of payload.fields.
 	fields, fieldsEnd int32
 }
@@ -51,7 +51,7 @@ type field struct {
 
 // payload is a parsed body.
 type payload struct {
-	body     []byte
+	document
 	messages []message
 	fields   []field
 	sentAt   span
@@ -60,7 +60,8 @@ type payload struct {
 }
 
 func (p *payload) reset(body []byte) {
-	*p = payload{body: body, messages: p.messages[:0], fields: p.fields[:0]}
+	*p = payload{document: p.document, messages: p.messages[:0], fields: p.fields[:0]}
+	p.document.reset(body)
 }
 
 // parseSingle reads a body that is one message. It reports whether the body
@@ -85,16 +86,20 @@ func (p *payload) parseBatch(body []byte) bool {
 		return false
 	}
 	found := false
-	o := objectAt(body, i)
+	o := objectAt(&p.document, i)
 	for o.next() {
 		switch {
 		case o.name == nameBatch && !found:
 			found = true
 			o.done(p.batch(o.value))
 		case o.name == nameSentAt:
-			o.done(capture(body, o.value, 1, &p.sentAt))
+			end := p.scanValue(o.value, 1)
+			if end >= 0 && p.sentAt.none() {
+				p.sentAt = span{int32(o.value), int32(end)}
+			}
+			o.done(end)
 		default:
-			o.done(scanValue(body, o.value, 1))
+			o.done(p.scanValue(o.value, 1))
 		}
 	}
 	return found && o.end >= 0 && skipSpace(body, o.end) == len(body)
@@ -103,7 +108,7 @@ func (p *payload) parseBatch(body []byte) bool {
 // batch reads the messages of a batch. Where it has none, or an element that is
 // no object, for which the data plane refuses all of it, it returns -1.
 func (p *payload) batch(i int) int {
-	b := p.body
+	b := p.b
 	if b[i] == '{' {
 		return p.message(i, 1, -1)
 	}
@@ -137,124 +142,211 @@ func (p *payload) batch(i int) int {
 
 // message reads the message that begins at b[i] and appends it. depth is how
 // many objects and arrays are around it.
+//
+// It walks over the members of the message, of its contexts and of their
+// libraries in one loop, with the stops ahead in locals as in scanContainer.
 func (p *payload) message(i, depth int, comma int32) int {
-	b := p.body
-	depth++
+	b, stops := p.b, p.stops
 	p.messages = append(p.messages, message{
 		member: member{span{start: int32(i)}, comma, -1},
 		fields: int32(len(p.fields)),
 	})
 	m := &p.messages[len(p.messages)-1]
-	o := objectAt(b, i)
-	for o.next() {
-		var to *span
-		switch o.name {
-		case nameContext:
-			o.done(p.context(o.value, depth, m))
-			continue
-		case nameType:
-			to = &m.typ
-		case nameEvent:
-			to = &m.event
-		case nameChannel:
-			to = &m.channel
-		case nameUserID:
-			to = &m.userID
-		case nameAnonymousID:
-			to = &m.anonymousID
-		case nameMessageID:
-			to = &m.messageID
-		case nameOriginalTimestamp:
-			to = &m.originalTimestamp
-		case nameTimestamp:
-			to = &m.timestamp
-		case nameSentAt:
-			to = &m.sentAt
-		case nameSessionID:
-			to = &m.sessionID
-		case nameProperties:
-			to = &m.properties
-		default:
-			o.done(scanValue(b, o.value, depth))
-			continue
+	// The member whose value is read: of the message, its context, its library.
+	var path [3]place
+	level := 0
+	i = skipSpace(b, i+1)
+	at, ahead := seek(stops, i)
+	begun := true
+	for {
+		// The key of a member begins at i, or an object ends that has none.
+		if i >= len(b) {
+			return -1
 		}
-		o.done(capture(b, o.value, depth, to))
+		if !begun || b[i] != '}' {
+			here := &path[level]
+			here.key = i
+			if b[i] != '"' {
+				return -1
+			}
+			at, ahead = next(stops, at, ahead)
+			at, ahead = next(stops, at, ahead&(ahead-1))
+			end := int(at<<6) + bits.TrailingZeros64(ahead)
+			ahead &= ahead - 1
+			if uint(end+2) < uint(len(b)) && b[end] == '"' && b[end+1] == ':' && b[end+2] > ' ' {
+				here.name, i = nameOf(b[i+1:end]), end+2
+			} else {
+				if here.name, i = p.name(i); i < 0 {
+					return -1
+				}
+				at, ahead = seek(stops, i)
+			}
+			here.value = i
+			switch c := b[i]; {
+			case c == '"':
+				at, ahead = next(stops, at, ahead)
+				at, ahead = next(stops, at, ahead&(ahead-1))
+				end := int(at<<6) + bits.TrailingZeros64(ahead)
+				ahead &= ahead - 1
+				if uint(end) < uint(len(b)) && b[end] == '"' {
+					i = end + 1
+				} else {
+					if i, _ = p.scanStringSlowly(end); i < 0 {
+						return -1
+					}
+					at, ahead = seek(stops, i)
+				}
+			case c == '{' && (level == 0 && here.name == nameContext || level == 1 && here.name == nameLibrary):
+				level++
+				i = skipSpace(b, i+1)
+				at, ahead = seek(stops, i)
+				begun = true
+				continue
+			case c == '{' || c == '[':
+				if i = p.scanContainer(i, depth+level+1); i < 0 {
+					return -1
+				}
+				at, ahead = seek(stops, i)
+			default:
+				if i = scanScalar(b, i); i < 0 {
+					return -1
+				}
+			}
+			if here.name != otherName {
+				p.note(m, level, here, i)
+			}
+		}
+		begun = false
+		for {
+			// A value ended at i.
+			if i < len(b) && b[i] <= ' ' {
+				i = skipSpace(b, i)
+				at, ahead = seek(stops, i)
+			}
+			if i >= len(b) {
+				return -1
+			}
+			if b[i] != '}' {
+				break
+			}
+			i++
+			if level--; level < 0 {
+				m.end, m.fieldsEnd = int32(i), int32(len(p.fields))
+				return i
+			}
+			p.note(m, level, &path[level], i)
+		}
+		if b[i] != ',' {
+			return -1
+		}
+		if i++; i < len(b) && b[i] <= ' ' {
+			i = skipSpace(b, i)
+			at, ahead = seek(stops, i)
+		}
 	}
-	m.end, m.fieldsEnd = int32(o.end), int32(len(p.fields))
-	return o.end
 }
 
-// capture walks over a value and notes where it stands, if it is the first of
-// its name.
-func capture(b []byte, i, depth int, to *span) int {
-	end := scanValue(b, i, depth)
-	if end >= 0 && to.none() {
-		*to = span{int32(i), int32(end)}
-	}
-	return end
+// place is where a member stands whose value is being read.
+type place struct {
+	name       name
+	key, value int
 }
 
-func (p *payload) context(i, depth int, m *message) int {
+// note notes where a value stands that ended at end, if it means something.
+func (p *payload) note(m *message, level int, at *place, end int) {
+	value := span{int32(at.value), int32(end)}
 	first := m.contextKind == contextMissing
-	kind, end := contextOther, 0
-	if p.body[i] == '{' {
-		kind, end = contextObject, p.contextMembers(i, depth+1, m, first)
-	} else if end = scanValue(p.body, i, depth); p.body[i] == 'n' {
-		kind = contextNull
-	}
-	if first && end >= 0 {
-		m.context, m.contextKind = span{int32(i), int32(end)}, kind
-	}
-	return end
-}
-
-func (p *payload) contextMembers(i, depth int, m *message, first bool) int {
-	b := p.body
-	o := objectAt(b, i)
-	for o.next() {
+	switch {
+	case level == 0 && at.name == nameContext:
 		if first {
-			m.contextMembers++
+			m.context, m.contextKind = value, contextKindOf(p.b[at.value])
 		}
-		switch {
-		case o.name == nameSessionID || o.name == nameSessionStart:
-			f := field{start: o.name == nameSessionStart, first: first}
-			end := scanValue(b, o.value, depth)
-			o.done(end)
-			f.member = member{span{int32(o.keyStart), int32(end)}, o.commaBefore, o.commaAfter}
-			f.value = span{int32(o.value), int32(end)}
-			p.fields = append(p.fields, f)
-		case o.name == nameLibrary && first && b[o.value] == '{':
-			o.done(libraryMembers(b, o.value, depth+1, m))
-		case o.name == nameSources && first:
-			o.done(capture(b, o.value, depth, &m.sources))
-		default:
-			o.done(scanValue(b, o.value, depth))
+	case level == 0:
+		if to := m.field(at.name); to != nil && to.none() {
+			*to = value
 		}
+	case level == 2:
+		if first && at.name == nameName && m.libraryName.none() {
+			m.libraryName = value
+		}
+	case at.name == nameSources:
+		if first && m.sources.none() {
+			m.sources = value
+		}
+	case at.name == nameSessionID || at.name == nameSessionStart:
+		p.fields = append(p.fields, field{
+			member: memberAt(p.b, at.key, end),
+			value:  value, start: at.name == nameSessionStart, first: first,
+		})
 	}
-	return o.end
 }
 
-func libraryMembers(b []byte, i, depth int, m *message) int {
-	o := objectAt(b, i)
-	for o.next() {
-		if o.name == nameName {
-			o.done(capture(b, o.value, depth, &m.libraryName))
-		} else {
-			o.done(scanValue(b, o.value, depth))
-		}
+// field returns where to note the value under one of the message's keys, or
+// nil.
+func (m *message) field(n name) *span {
+	switch n {
+	case nameType:
+		return &m.typ
+	case nameEvent:
+		return &m.event
+	case nameChannel:
+		return &m.channel
+	case nameUserID:
+		return &m.userID
+	case nameAnonymousID:
+		return &m.anonymousID
+	case nameMessageID:
+		return &m.messageID
+	case nameOriginalTimestamp:
+		return &m.originalTimestamp
+	case nameTimestamp:
+		return &m.timestamp
+	case nameSentAt:
+		return &m.sentAt
+	case nameSessionID:
+		return &m.sessionID
+	case nameProperties:
+		return &m.properties
 	}
-	return o.end
+	return nil
+}
+
+func contextKindOf(c byte) contextKind {
+	switch c {
+	case '{':
+		return contextObject
+	case 'n':
+		return contextNull
+	}
+	return contextOther
+}
+
+// memberAt returns the member of an object, from key to end, with the commas
+// beside it.
+func memberAt(b []byte, key, end int) member {
+	m := member{span{int32(key), int32(end)}, -1, -1}
+	before := key - 1
+	for isSpace(b[before]) {
+		before--
+	}
+	if b[before] == ',' {
+		m.commaBefore = int32(before)
+	}
+	if after := skipSpace(b, end); after < len(b) && b[after] == ',' {
+		m.commaAfter = int32(after)
+	}
+	return m
 }
 
 // find returns the first value under a name in the object that begins at
 // b[i]; the object is known to be valid.
-func find(b []byte, s span, n name) span {
-	if s.none() || b[s.start] != '{' {
+func (d *document) find(s span, n name) span {
+	if s.none() || d.b[s.start] != '{' {
 		return span{}
 	}
-	o := objectAt(b, int(s.start))
+	o := objectAt(d, int(s.start))
 	for o.next() {
-		end := scanValue(b, o.value, 0)
+		end := d.scanValue(o.value, 0)
 		if o.name == n {
 			return span{int32(o.value), int32(end)}
 		}

@@ -31,59 +31,62 @@ const (
 // it is written as an escape.
 const longestName = len("originalTimestamp") * len(`\u0000`)
 
-func nameOf(key []byte) name {
-	switch string(key) {
-	case "anonymousId":
-		return nameAnonymousID
-	case "batch":
-		return nameBatch
-	case "channel":
-		return nameChannel
-	case "context":
-		return nameContext
-	case "event":
-		return nameEvent
-	case "from_background":
-		return nameFromBackground
-	case "job_run_id":
-		return nameJobRunID
-	case "library":
-		return nameLibrary
-	case "messageId":
-		return nameMessageID
-	case "name":
-		return nameName
-	case "originalTimestamp":
-		return nameOriginalTimestamp
-	case "properties":
-		return nameProperties
-	case "sentAt":
-		return nameSentAt
-	case "sessionId":
-		return nameSessionID
-	case "sessionStart":
-		return nameSessionStart
-	case "sources":
-		return nameSources
-	case "timestamp":
-		return nameTimestamp
-	case "type":
-		return nameType
-	case "userId":
-		return nameUserID
+var names = [...]string{
+	nameAnonymousID:       "anonymousId",
+	nameBatch:             "batch",
+	nameChannel:           "channel",
+	nameContext:           "context",
+	nameEvent:             "event",
+	nameFromBackground:    "from_background",
+	nameJobRunID:          "job_run_id",
+	nameLibrary:           "library",
+	nameMessageID:         "messageId",
+	nameName:              "name",
+	nameOriginalTimestamp: "originalTimestamp",
+	nameProperties:        "properties",
+	nameSentAt:            "sentAt",
+	nameSessionID:         "sessionId",
+	nameSessionStart:      "sessionStart",
+	nameSources:           "sources",
+	nameTimestamp:         "timestamp",
+	nameType:              "type",
+	nameUserID:            "userId",
+}
+
+// namesByHash has each name where hashOf puts it, which is another place for
+// each: one comparison tells what a key is. A switch would guess wrong at
+// nearly every key.
+var namesByHash = func() (table [32]name) {
+	for n, text := range names {
+		table[hashOf([]byte(text))] = name(n)
 	}
-	return otherName
+	return table
+}()
+
+func hashOf(key []byte) int {
+	if len(key) == 0 {
+		return 0
+	}
+	return (int(key[0])*5 + int(key[len(key)-1])*9 + len(key)*7) & 31
+}
+
+func nameOf(key []byte) name {
+	n := namesByHash[hashOf(key)]
+	if string(key) != names[n] {
+		return otherName
+	}
+	return n
 }
 
 // object walks over the members of an object:
 //
-//	o := objectAt(b, i)
+//	o := objectAt(d, i)
 //	for o.next() {
-//		o.done(scanValue(b, o.value, depth))
+//		o.done(d.scanValue(o.value, depth))
 //	}
 //	return o.end
 type object struct {
-	b []byte
+	d *document
 	// name is the current member's key, keyStart where its quote stands, and
 	// value where its value begins.
 	name     name
@@ -101,8 +104,9 @@ type object struct {
 }
 
 // objectAt begins at the brace at b[i].
-func objectAt(b []byte, i int) object {
-	o := object{b: b, i: skipSpace(b, i+1), end: -1, commaAfter: -1}
+func objectAt(d *document, i int) object {
+	b := d.b
+	o := object{d: d, i: skipSpace(b, i+1), end: -1, commaAfter: -1}
 	if o.i < len(b) && b[o.i] == '}' {
 		o.end, o.last = o.i+1, true
 	}
@@ -113,17 +117,29 @@ func (o *object) next() bool {
 	if o.last {
 		return false
 	}
-	end, escaped, value := scanKey(o.b, o.i)
+	b := o.d.b
+	o.keyStart, o.commaBefore = o.i, o.commaAfter
+	end := stopAt(o.d.stops, o.i+1)
+	if uint(end+2) < uint(len(b)) && b[o.i] == '"' && b[end] == '"' && b[end+1] == ':' && b[end+2] > ' ' {
+		o.name, o.value = nameOf(b[o.i+1:end]), end+2
+		return true
+	}
+	o.name, o.value = o.d.name(o.i)
+	return o.value >= 0
+}
+
+// name walks over a key, as scanKey, and tells which it is.
+func (d *document) name(i int) (n name, value int) {
+	end, escaped, value := d.scanKey(i)
 	if value < 0 {
-		return false
+		return otherName, -1
 	}
-	o.keyStart, o.value, o.commaBefore = o.i, value, o.commaAfter
-	if text := o.b[o.i+1 : end-1]; !escaped {
-		o.name = nameOf(text)
+	if text := d.b[i+1 : end-1]; !escaped {
+		n = nameOf(text)
 	} else {
-		o.name = nameOfEscaped(text)
+		n = nameOfEscaped(text)
 	}
-	return true
+	return n, value
 }
 
 func nameOfEscaped(text []byte) name {
@@ -140,7 +156,7 @@ func (o *object) done(end int) {
 		o.last = true
 		return
 	}
-	b := o.b
+	b := o.d.b
 	if end < len(b) && b[end] <= ' ' {
 		end = skipSpace(b, end)
 	}
@@ -158,4 +174,14 @@ func (o *object) done(end int) {
 	default:
 		o.last = true
 	}
+}
+
+// has reports whether an object, which is known to be valid, has so many
+// members.
+func (d *document) has(s span, members int) bool {
+	o := objectAt(d, int(s.start))
+	for ; members > 0 && o.next(); members-- {
+		o.done(d.scanValue(o.value, 0))
+	}
+	return members == 0
 }

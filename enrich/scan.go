@@ -1,9 +1,6 @@
 package enrich
 
-import (
-	"encoding/binary"
-	"math/bits"
-)
+import "math/bits"
 
 // The functions of this file walk over JSON and accept exactly what the data
 // plane's validator (gjson.ValidBytes) accepts, nesting up to maxDepth. They
@@ -15,71 +12,42 @@ import (
 const maxDepth = 512
 
 func skipSpace(b []byte, i int) int {
-	for i < len(b) && b[i] <= ' ' && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
+	for i < len(b) && isSpace(b[i]) {
 		i++
 	}
 	return i
 }
 
-const (
-	each = 0x0101010101010101
-	high = 0x8080808080808080
-)
-
-// special sets the high bit of each byte of x that ends a run of plain string
-// bytes: a quote, a backslash, a control character. Bits above the lowest one
-// that is set may be wrong.
-func special(x uint64) uint64 {
-	// With bit 1 flipped, control characters stay below the space, and the
-	// quote becomes it.
-	quote := x ^ each*('"'^' ')
-	slash := x ^ each*'\\'
-	return ((quote-each*(' '+1))&^quote | (slash-each)&^slash) & high
+func isSpace(c byte) bool {
+	return c <= ' ' && (c == ' ' || c == '\n' || c == '\r' || c == '\t')
 }
 
-// scanString walks over the string that begins at b[i], a quote, and tells
+// scanString walks over the string that begins at i, a quote, and tells
 // whether it has escapes.
-func scanString(b []byte, i int) (end int, escaped bool) {
-	// In this form the loop needs no bounds checks.
-	rest := b[i+1:]
-	for len(rest) >= 8 {
-		m := special(binary.LittleEndian.Uint64(rest))
-		if m != 0 {
-			i = len(b) - len(rest) + bits.TrailingZeros64(m)>>3
-			if b[i] == '"' {
-				return i + 1, false
-			}
-			return scanStringSlowly(b, i)
-		}
-		rest = rest[8:]
+func (d *document) scanString(i int) (end int, escaped bool) {
+	if i = stopAt(d.stops, i+1); i < len(d.b) && d.b[i] == '"' {
+		return i + 1, false
 	}
-	return scanStringSlowly(b, len(b)-len(rest))
+	return d.scanStringSlowly(i)
 }
 
-// scanStringSlowly goes on inside a string: up to an escape, a byte that is not
-// allowed, or the last bytes of the body, scanString was fast enough.
-func scanStringSlowly(b []byte, i int) (end int, escaped bool) {
-	for i < len(b) {
-		switch c := b[i]; {
-		case c == '"':
+// scanStringSlowly goes on inside a string.
+func (d *document) scanStringSlowly(i int) (end int, escaped bool) {
+	for i < len(d.b) {
+		switch d.b[i] {
+		case '"':
 			return i + 1, escaped
-		case c == '\\':
+		case '\\':
 			escaped = true
-			if i = scanEscape(b, i); i < 0 {
+			if i = scanEscape(d.b, i); i < 0 {
 				return -1, escaped
 			}
-		case c < ' ':
-			return -1, escaped
-		case i+8 <= len(b):
-			m := special(binary.LittleEndian.Uint64(b[i:]))
-			if m == 0 {
-				i += 8
-			} else {
-				i += bits.TrailingZeros64(m) >> 3
-			}
 		default:
-			i++
+			if d.b[i] < ' ' {
+				return -1, escaped
+			}
 		}
+		i = stopAt(d.stops, i)
 	}
 	return -1, escaped
 }
@@ -170,11 +138,12 @@ func scanScalar(b []byte, i int) int {
 
 // scanKey walks over an object's key, the colon and the white space around it,
 // to where the value begins. The key's string ends before end.
-func scanKey(b []byte, i int) (end int, escaped bool, value int) {
+func (d *document) scanKey(i int) (end int, escaped bool, value int) {
+	b := d.b
 	if i >= len(b) || b[i] != '"' {
 		return -1, false, -1
 	}
-	end, escaped = scanString(b, i)
+	end, escaped = d.scanString(i)
 	if end < 0 {
 		return -1, false, -1
 	}
@@ -197,27 +166,54 @@ func scanKey(b []byte, i int) (end int, escaped bool, value int) {
 
 // scanValue walks over any value. depth is how many objects and arrays are
 // around it.
-func scanValue(b []byte, i, depth int) int {
-	if i >= len(b) {
+func (d *document) scanValue(i, depth int) int {
+	if i >= len(d.b) {
 		return -1
 	}
-	if c := b[i]; c == '"' {
-		end, _ := scanString(b, i)
+	switch d.b[i] {
+	case '"':
+		end := stopAt(d.stops, i+1)
+		if uint(end) < uint(len(d.b)) && d.b[end] == '"' {
+			return end + 1
+		}
+		end, _ = d.scanStringSlowly(end)
 		return end
-	} else if c != '{' && c != '[' {
-		return scanScalar(b, i)
+	case '{', '[':
+		return d.scanContainer(i, depth)
 	}
+	return scanScalar(d.b, i)
+}
+
+// scanContainer walks over the object or array that begins at i.
+func (d *document) scanContainer(i, depth int) int {
+	b, stops := d.b, d.stops
+	// The stops that are still ahead: those set in m, of the word at. Each
+	// string has two. To go from stop to stop takes a third of the time that it
+	// takes to find each from where the last string ended.
+	at, ahead := seek(stops, i)
 	// One bit for each open container: set for an object.
-	var objects [maxDepth/64 + 1]uint64
+	var objects [maxDepth / 64]uint64
 	outer := depth
 	object := false
 	for {
 		// A value begins at i.
 		switch c := b[i]; c {
 		case '"':
-			if i, _ = scanString(b, i); i < 0 {
+			at, ahead = next(stops, at, ahead)
+			at, ahead = next(stops, at, ahead&(ahead-1))
+			i = int(at<<6) + bits.TrailingZeros64(ahead)
+			ahead &= ahead - 1
+			if i >= len(b) {
 				return -1
 			}
+			if b[i] == '"' {
+				i++
+				break
+			}
+			if i, _ = d.scanStringSlowly(i); i < 0 {
+				return -1
+			}
+			at, ahead = seek(stops, i)
 		case '{', '[':
 			if depth++; depth > maxDepth {
 				return -1
@@ -225,6 +221,7 @@ func scanValue(b []byte, i, depth int) int {
 			i++
 			if i < len(b) && b[i] <= ' ' {
 				i = skipSpace(b, i)
+				at, ahead = seek(stops, i)
 			}
 			if i >= len(b) {
 				return -1
@@ -235,13 +232,10 @@ func scanValue(b []byte, i, depth int) int {
 				break
 			}
 			if object = c == '{'; object {
-				objects[depth>>6] |= 1 << (depth & 63)
-				if _, _, i = scanKey(b, i); i < 0 {
-					return -1
-				}
-			} else {
-				objects[depth>>6] &^= 1 << (depth & 63)
+				objects[(depth-1)>>6&(maxDepth/64-1)] |= 1 << (depth & 63)
+				goto key
 			}
+			objects[(depth-1)>>6&(maxDepth/64-1)] &^= 1 << (depth & 63)
 			continue
 		default:
 			if i = scanScalar(b, i); i < 0 {
@@ -255,6 +249,7 @@ func scanValue(b []byte, i, depth int) int {
 			}
 			if i < len(b) && b[i] <= ' ' {
 				i = skipSpace(b, i)
+				at, ahead = seek(stops, i)
 			}
 			if i >= len(b) {
 				return -1
@@ -267,19 +262,35 @@ func scanValue(b []byte, i, depth int) int {
 			}
 			i++
 			depth--
-			object = objects[depth>>6]>>(depth&63)&1 != 0
+			object = objects[(depth-1)>>6&(maxDepth/64-1)]>>(depth&63)&1 != 0
 		}
 		i++
 		if i < len(b) && b[i] <= ' ' {
 			i = skipSpace(b, i)
+			at, ahead = seek(stops, i)
 		}
 		if i >= len(b) {
 			return -1
 		}
-		if object {
-			if _, _, i = scanKey(b, i); i < 0 {
-				return -1
-			}
+		if !object {
+			continue
 		}
+	key:
+		if b[i] != '"' {
+			return -1
+		}
+		start := i
+		at, ahead = next(stops, at, ahead)
+		at, ahead = next(stops, at, ahead&(ahead-1))
+		i = int(at<<6) + bits.TrailingZeros64(ahead)
+		ahead &= ahead - 1
+		if i+2 < len(b) && b[i] == '"' && b[i+1] == ':' && b[i+2] > ' ' {
+			i += 2
+			continue
+		}
+		if _, _, i = d.scanKey(start); i < 0 {
+			return -1
+		}
+		at, ahead = seek(stops, i)
 	}
 }

@@ -27,9 +27,15 @@ func grown(edits []edit) (n int) {
 // splice returns the body with the edits, which are sorted and do not overlap,
 // done.
 func (w *work) splice() Body {
-	body := w.payload.body
-	inserted := slices.Clone(w.inserted)
-	pieces := make(Body, 0, 2*len(w.edits)+1)
+	body := w.payload.b
+	var pieces Body
+	var inserted []byte
+	if len(w.edits) == 1 && len(w.inserted) <= len(oneEdit{}.inserted) {
+		small := new(oneEdit)
+		pieces, inserted = small.pieces[:0], small.inserted[:copy(small.inserted[:], w.inserted)]
+	} else {
+		pieces, inserted = make(Body, 0, 2*len(w.edits)+1), slices.Clone(w.inserted)
+	}
 	at := int32(0)
 	for i := range w.edits {
 		e := &w.edits[i]
@@ -42,6 +48,12 @@ func (w *work) splice() Body {
 		at = e.end
 	}
 	return append(pieces, body[at:])
+}
+
+// oneEdit is what the usual request needs: a session id in its one event.
+type oneEdit struct {
+	pieces   [3][]byte
+	inserted [56]byte
 }
 
 // cut appends the edits that take members, which are sorted, out of their
@@ -108,12 +120,12 @@ func (w *work) stamp(m *message, d sessionstate.Decision) {
 		w.id, w.idText = d.SessionID, strconv.AppendInt(w.idText[:0], d.SessionID, 10)
 	}
 	needID, needStart := true, d.Start
-	stay := m.contextMembers
+	cut := 0
 	for _, f := range w.payload.fields[m.fields:m.fieldsEnd] {
 		switch {
 		case !f.first:
 		case f.start && !d.Start:
-			stay--
+			cut++
 		case f.start && needStart:
 			needStart = false
 			w.set(f.value, "true")
@@ -123,13 +135,13 @@ func (w *work) stamp(m *message, d sessionstate.Decision) {
 		}
 	}
 	if needID || needStart {
-		w.insert(m, needID, needStart, stay)
+		w.insert(m, needID, needStart, cut)
 	}
 }
 
 // set makes a value this text, unless it is already.
 func (w *work) set(value span, text string) {
-	if string(value.of(w.payload.body)) == text {
+	if string(value.of(w.payload.b)) == text {
 		return
 	}
 	from := len(w.inserted)
@@ -139,9 +151,9 @@ func (w *work) set(value span, text string) {
 
 func (w *work) insertedFrom(from int) span { return span{int32(from), int32(len(w.inserted))} }
 
-// insert puts fields at the beginning of the message's context, of whose
-// members so many stay, and makes a context where there is none.
-func (w *work) insert(m *message, id, start bool, stay int32) {
+// insert puts fields at the beginning of the message's context, from which so
+// many members are cut, and makes a context where there is none.
+func (w *work) insert(m *message, id, start bool, cut int) {
 	var at span
 	var before, after string
 	switch m.contextKind {
@@ -151,7 +163,7 @@ func (w *work) insert(m *message, id, start bool, stay int32) {
 		at, before, after = m.context, `{`, `}`
 	default:
 		at = span{m.context.start + 1, m.context.start + 1}
-		if stay > 0 {
+		if w.payload.has(m.context, cut+1) {
 			after = `,`
 		}
 	}

@@ -76,22 +76,22 @@ func textOf(value []byte) []byte {
 	return unescape(nil, value)
 }
 
-// appendID appends an id as the data plane reads it: a string as it is, another
-// value as its JSON text, without invisible characters, and trimmed. Nothing is
-// appended for "" and null.
-func appendID(dst, value []byte) []byte {
+// idOf returns an id as the data plane reads it: a string as it is, another
+// value as its JSON text, without invisible characters, and trimmed; nothing
+// for "" and null. It may be a part of value.
+func idOf(value []byte) []byte {
 	if len(value) == 0 {
-		return dst
+		return nil
 	}
 	switch value[0] {
 	case 'n':
-		return dst
+		return nil
 	case '"':
 		text := value[1 : len(value)-1]
 		if isPlain(text) {
-			return append(dst, bytes.Trim(text, " ")...)
+			return trim(text)
 		}
-		return append(dst, normalise(string(unescape(nil, text)))...)
+		return []byte(normalise(string(unescape(nil, text))))
 	}
 	// The data plane holds the value decoded: numbers as float64, keys sorted.
 	var v any
@@ -100,7 +100,17 @@ func appendID(dst, value []byte) []byte {
 			value = text
 		}
 	}
-	return append(dst, normalise(string(value))...)
+	return []byte(normalise(string(value)))
+}
+
+func trim(text []byte) []byte {
+	for len(text) > 0 && text[0] == ' ' {
+		text = text[1:]
+	}
+	for len(text) > 0 && text[len(text)-1] == ' ' {
+		text = text[:len(text)-1]
+	}
+	return text
 }
 
 // isPlain reports whether a string is printable ASCII without escapes, which

@@ -1,0 +1,79 @@
+package enrich
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// stopsOf is what document.stops has to be, a byte at a time.
+func stopsOf(b []byte) []uint64 {
+	stops := make([]uint64, len(b)/64)
+	for i, c := range b[:len(stops)*64] {
+		if c == '"' || c == '\\' || c < ' ' {
+			stops[i/64] |= 1 << (i % 64)
+		}
+	}
+	return stops
+}
+
+func TestMarkStops(t *testing.T) {
+	marks := map[string]func(stops []uint64, b []byte){"here": markStops, "Go": markStopsGo}
+	for name, mark := range moreMarks {
+		marks[name] = mark
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for name, mark := range marks {
+		t.Run(name, func(t *testing.T) {
+			// Every byte at every place, among all kinds of neighbours.
+			for c := range 256 {
+				for at := range 64 {
+					b := make([]byte, 64)
+					for i := range b {
+						b[i] = byte(random.Uint32())
+					}
+					b[at] = byte(c)
+					checkMark(t, mark, b)
+				}
+			}
+			for size := range 300 {
+				const kinds = "a\"\\\x00\x1f \x7f\x80\xff!#[]"
+				b := make([]byte, size)
+				for i := range b {
+					b[i] = kinds[random.IntN(len(kinds))]
+				}
+				checkMark(t, mark, b)
+			}
+		})
+	}
+}
+
+func checkMark(t *testing.T, mark func(stops []uint64, b []byte), b []byte) {
+	t.Helper()
+	want := append(stopsOf(b), 0xaaaa)
+	got := make([]uint64, len(want))
+	got[len(got)-1] = 0xaaaa // what is not of a whole block stays
+	if mark(got, b); !slices.Equal(got, want) {
+		t.Fatalf("%q:\n%x, not\n%x", b, got, want)
+	}
+}
+
+// However long a string is and wherever it begins, its end is found, and the
+// end of a body that has none.
+func TestStringEnds(t *testing.T) {
+	for before := range 70 {
+		for length := range 200 {
+			body := fmt.Appendf(nil, "%*s%q", before, "", fmt.Sprintf("%0*d", length, 0)[:length])
+			var d document
+			d.reset(body)
+			if end, escaped := d.scanString(before); end != len(body) || escaped {
+				t.Fatalf("%d spaces, %d bytes: %d", before, length, end)
+			}
+			d.reset(body[:len(body)-1])
+			if end, _ := d.scanString(before); end >= 0 {
+				t.Fatalf("%d spaces, %d bytes, no quote: %d", before, length, end)
+			}
+		}
+	}
+}

@@ -1,0 +1,78 @@
+package enrich
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/tidwall/gjson"
+)
+
+// BenchmarkRatio says how many times as many bytes a second are validated and
+// enriched as the data plane's validator alone manages. Both run in turns of a
+// millisecond, so that whatever else the machine does falls on both alike.
+//
+//	go test -run '^$' -bench Ratio -benchtime 1x ./enrich
+func BenchmarkRatio(b *testing.B) {
+	for _, shape := range []struct {
+		name          string
+		events, users int
+	}{{"1", 1, 1}, {"100", 100, 1}, {"100users", 100, 100}} {
+		b.Run(shape.name, func(b *testing.B) {
+			table, r := benchTable(b, shape.users)
+			body := realBatch(shape.events, shape.users)
+			if shape.events == 1 {
+				r.Endpoint = Track
+				body = []byte(realEvent(0, 0))
+			}
+			same := Enrich(context.Background(), table, r, body).Body.Bytes()
+			var d document
+			medians := inTurns(b,
+				func() { gjson.ValidBytes(body) },
+				func() { Enrich(context.Background(), table, r, body) },
+				func() { Enrich(context.Background(), table, r, same) },
+				func() {
+					w := works.Get().(*work)
+					w.parse(r, body)
+					w.free()
+				},
+				func() {
+					d.reset(body)
+					d.scanValue(0, 0)
+				},
+				func() { d.reset(body) })
+			for i, name := range []string{"enriched", "unchanged", "parsed", "scanned", "marked"} {
+				b.ReportMetric(medians[0]/medians[i+1], name+"/valid")
+			}
+			b.ReportMetric(float64(len(body))/medians[1]/1e6, "MB/s")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// inTurns returns the median time that each of the functions takes, in seconds.
+func inTurns(b *testing.B, fns ...func()) []float64 {
+	const turn = time.Millisecond
+	calls, times := make([]int, len(fns)), make([][]float64, len(fns))
+	for i, f := range fns {
+		for begin := time.Now(); time.Since(begin) < turn || calls[i] < 10; calls[i]++ {
+			f()
+		}
+	}
+	for range 1000 * b.N {
+		for i, f := range fns {
+			begin := time.Now()
+			for range calls[i] {
+				f()
+			}
+			times[i] = append(times[i], time.Since(begin).Seconds()/float64(calls[i]))
+		}
+	}
+	medians := make([]float64, len(fns))
+	for i := range fns {
+		slices.Sort(times[i])
+		medians[i] = times[i][len(times[i])/2]
+	}
+	return medians
+}

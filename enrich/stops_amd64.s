@@ -1,0 +1,109 @@
+#include "textflag.h"
+
+// With bit 1 flipped a quote is the space, control characters are still below
+// it, and nothing else is: one comparison finds both.
+
+// func markBlocksSSE2(stops *uint64, b *byte, n int)
+TEXT ·markBlocksSSE2(SB), NOSPLIT, $0-24
+	MOVQ stops+0(FP), DI
+	MOVQ b+8(FP), SI
+	MOVQ n+16(FP), CX
+	MOVQ $0x0202020202020202, AX
+	MOVQ AX, X5
+	PUNPCKLQDQ X5, X5
+	MOVQ $0x5c5c5c5c5c5c5c5c, AX
+	MOVQ AX, X6
+	PUNPCKLQDQ X6, X6
+	MOVQ $0x2020202020202020, AX
+	MOVQ AX, X7
+	PUNPCKLQDQ X7, X7
+
+block:
+	MOVOU    0(SI), X0
+	MOVO     X0, X1
+	PCMPEQB  X6, X1
+	PXOR     X5, X0
+	MOVO     X0, X2
+	PMINUB   X7, X0
+	PCMPEQB  X2, X0
+	POR      X1, X0
+	PMOVMSKB X0, R8
+	MOVOU    16(SI), X0
+	MOVO     X0, X1
+	PCMPEQB  X6, X1
+	PXOR     X5, X0
+	MOVO     X0, X2
+	PMINUB   X7, X0
+	PCMPEQB  X2, X0
+	POR      X1, X0
+	PMOVMSKB X0, R9
+	MOVOU    32(SI), X0
+	MOVO     X0, X1
+	PCMPEQB  X6, X1
+	PXOR     X5, X0
+	MOVO     X0, X2
+	PMINUB   X7, X0
+	PCMPEQB  X2, X0
+	POR      X1, X0
+	PMOVMSKB X0, R10
+	MOVOU    48(SI), X0
+	MOVO     X0, X1
+	PCMPEQB  X6, X1
+	PXOR     X5, X0
+	MOVO     X0, X2
+	PMINUB   X7, X0
+	PCMPEQB  X2, X0
+	POR      X1, X0
+	PMOVMSKB X0, R11
+	SHLQ $16, R9
+	SHLQ $32, R10
+	SHLQ $48, R11
+	ORQ  R9, R8
+	ORQ  R11, R10
+	ORQ  R10, R8
+	MOVQ R8, (DI)
+	ADDQ $64, SI
+	ADDQ $8, DI
+	DECQ CX
+	JNZ  block
+	RET
+
+// func markBlocksAVX2(stops *uint64, b *byte, n int)
+TEXT ·markBlocksAVX2(SB), NOSPLIT, $0-24
+	MOVQ stops+0(FP), DI
+	MOVQ b+8(FP), SI
+	MOVQ n+16(FP), CX
+	MOVQ $0x02, AX
+	VMOVQ AX, X5
+	VPBROADCASTB X5, Y5
+	MOVQ $0x5c, AX
+	VMOVQ AX, X6
+	VPBROADCASTB X6, Y6
+	MOVQ $0x20, AX
+	VMOVQ AX, X7
+	VPBROADCASTB X7, Y7
+
+block:
+	VMOVDQU   0(SI), Y0
+	VPCMPEQB  Y6, Y0, Y1
+	VPXOR     Y5, Y0, Y0
+	VPMINUB   Y7, Y0, Y2
+	VPCMPEQB  Y2, Y0, Y2
+	VPOR      Y1, Y2, Y2
+	VPMOVMSKB Y2, R8
+	VMOVDQU   32(SI), Y0
+	VPCMPEQB  Y6, Y0, Y1
+	VPXOR     Y5, Y0, Y0
+	VPMINUB   Y7, Y0, Y2
+	VPCMPEQB  Y2, Y0, Y2
+	VPOR      Y1, Y2, Y2
+	VPMOVMSKB Y2, R9
+	SHLQ $32, R9
+	ORQ  R9, R8
+	MOVQ R8, (DI)
+	ADDQ $64, SI
+	ADDQ $8, DI
+	DECQ CX
+	JNZ  block
+	VZEROUPPER
+	RET
