@@ -337,20 +337,3 @@ func memberAt(b []byte, key, end int) member {
 	}
 	return m
 }
-
-// find returns the first value under a name in the object that begins at
-// b[i]; the object is known to be valid.
-func (d *document) find(s span, n name) span {
-	if s.none() || d.b[s.start] != '{' {
-		return span{}
-	}
-	o := objectAt(d, int(s.start))
-	for o.next() {
-		end := d.scanValue(o.value, 0)
-		if o.name == n {
-			return span{int32(o.value), int32(end)}
-		}
-		o.done(end)
-	}
-	return span{}
-}
