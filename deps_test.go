@@ -62,6 +62,7 @@ func TestRequirements(t *testing.T) {
 		"github.com/redis/rueidis",
 		"go.etcd.io/bbolt",
 		"go.uber.org/zap",
+		"golang.org/x/sys",
 		// for tests
 		"github.com/anishathalye/porcupine",
 		"github.com/tidwall/gjson",

@@ -145,9 +145,9 @@ func TestKey(t *testing.T) {
 	}
 }
 
-// brokenStore fails for keys that have a text in them.
+// brokenStore fails for keys that have a text in them. It is not resident.
 type brokenStore struct {
-	*memorystore.Store
+	sessionstate.Store
 	text string
 }
 

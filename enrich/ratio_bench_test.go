@@ -2,6 +2,7 @@ package enrich
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -49,6 +50,22 @@ func BenchmarkRatio(b *testing.B) {
 			b.ReportMetric(0, "ns/op")
 		})
 	}
+}
+
+// BenchmarkGrowth says what an event costs in batches of different sizes, in
+// turns as well. Each event is of another user.
+func BenchmarkGrowth(b *testing.B) {
+	sizes := []int{10, 100, 1000}
+	var fns []func()
+	for _, n := range sizes {
+		table, r := benchTable(b, n)
+		body := realBatch(n, n)
+		fns = append(fns, func() { Enrich(context.Background(), table, r, body) })
+	}
+	for i, median := range inTurns(b, fns...) {
+		b.ReportMetric(median*1e9/float64(sizes[i]), fmt.Sprintf("ns/event-of-%d", sizes[i]))
+	}
+	b.ReportMetric(0, "ns/op")
 }
 
 // inTurns returns the median time that each of the functions takes, in seconds.

@@ -126,6 +126,39 @@ func BenchmarkKnown(b *testing.B) {
 	}
 }
 
+// Look-ups in tables of different sizes, next to a bare LRU as large: what grows
+// with both is the time that memory takes which is in no cache.
+func BenchmarkSessions(b *testing.B) {
+	keys := benchKeys()
+	for _, n := range []int{10_000, 100_000, million} {
+		cache, err := lru.New[string, *Session](n)
+		if err != nil {
+			b.Fatal(err)
+		}
+		table := newTable(b, memorystore.New(), n*5/4, 0)
+		for _, key := range keys[:n] {
+			cache.Add(key, manual(b, &policy))
+			ask(b, table, key, startAt(base, 1))
+			ask(b, table, key, trackAt(base, 2))
+		}
+		b.Run(fmt.Sprintf("impl=golang-lru/sessions=%d", n), func(b *testing.B) {
+			for i := 0; b.Loop(); i += 611_953 {
+				if _, ok := cache.Get(keys[i%n]); !ok {
+					b.Fatal("not there")
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("impl=table/sessions=%d", n), func(b *testing.B) {
+			events, decisions := []Event{trackAt(base+1, 3)}, make([]Decision, 1)
+			for i := 0; b.Loop(); i += 611_953 {
+				if !table.ApplyNow(keys[i%n], base+1000, &policy, events, decisions) {
+					b.Fatal("not known")
+				}
+			}
+		})
+	}
+}
+
 // New sessions: each is written and, with half of the keys kept, soon evicts
 // another.
 func BenchmarkNew(b *testing.B) {

@@ -11,6 +11,9 @@ import (
 
 // Cache is a least-recently-used table of sessions, bounded by their number and
 // split into shards so that look-ups do not wait for each other.
+//
+// It keeps sessions in their stored form: that takes a third of the memory, and
+// gives the garbage collector less to follow.
 type Cache struct {
 	seed    maphash.Seed
 	shards  atomic.Pointer[[]*shard]
@@ -20,7 +23,7 @@ type Cache struct {
 
 type shard struct {
 	mu  sync.Mutex
-	lru *simplelru.LRU[string, *Session]
+	lru *simplelru.LRU[string, packed]
 	// size is how many sessions fit.
 	size int
 	// moved says that the sessions are in other shards now.
@@ -58,7 +61,7 @@ func (c *Cache) newShards(capacity int) *[]*shard {
 
 func (s *shard) clear() {
 	// NewLRU fails for sizes below one only.
-	s.lru, _ = simplelru.NewLRU[string, *Session](s.size, nil)
+	s.lru, _ = simplelru.NewLRU[string, packed](s.size, nil)
 }
 
 // lock returns the locked shard of a key.
@@ -76,39 +79,62 @@ func (c *Cache) lock(key string) *shard {
 }
 
 // Get returns the session of a key, or nil, and marks it as recently used.
-func (c *Cache) Get(key string) *Session {
+func (c *Cache) Get(key string) *Session { return c.Load(key, new(Session)) }
+
+// Load does what Get does, without an allocation: the session is put into the
+// one given, whose segments are overwritten.
+func (c *Cache) Load(key string, into *Session) *Session {
 	s := c.lock(key)
-	v, _ := s.lru.Get(key)
+	v, known := s.lru.Get(key)
 	s.mu.Unlock()
-	return v
+	switch {
+	case !known:
+		return nil
+	case v == nil:
+		return absent
+	case decodeSession(bytesOf(v), into) != nil:
+		return nil
+	}
+	return into
+}
+
+// Version returns the version of the cached session of a key, 0 if there is
+// known to be none, and whether anything is known of it.
+func (c *Cache) Version(key string) (version uint64, known bool) {
+	s := c.lock(key)
+	v, known := s.lru.Get(key)
+	s.mu.Unlock()
+	return versionOf(v), known
 }
 
 // Swap puts next in the place of the session of version old (0: none), and
 // reports whether that was what it found.
 func (c *Cache) Swap(key string, old uint64, next *Session) bool {
+	v := pack(next)
 	s := c.lock(key)
 	defer s.mu.Unlock()
-	v, known := s.lru.Get(key)
-	if known && v.Version != old || !known && old != 0 {
+	was, known := s.lru.Get(key)
+	if known && versionOf(was) != old || !known && old != 0 {
 		return false
 	}
-	c.add(s, key, known, next)
+	c.add(s, key, known, v)
 	return true
 }
 
 // Put caches a session in the place of whatever is cached of its key.
 func (c *Cache) Put(key string, next *Session) {
+	v := pack(next)
 	s := c.lock(key)
 	defer s.mu.Unlock()
-	c.add(s, key, s.lru.Contains(key), next)
+	c.add(s, key, s.lru.Contains(key), v)
 }
 
-func (c *Cache) add(s *shard, key string, known bool, next *Session) {
+func (c *Cache) add(s *shard, key string, known bool, v packed) {
 	if !known {
 		// The caller's key is a part of a larger string that would stay with it.
 		key = strings.Clone(key)
 	}
-	if s.lru.Add(key, next) {
+	if s.lru.Add(key, v) {
 		c.evicted.Add(1)
 	}
 }
@@ -149,8 +175,8 @@ func (c *Cache) Evicted() uint64 { return c.evicted.Load() }
 // It holds no lock while fn runs.
 func (c *Cache) Each(fn func(key string, s *Session) error) error {
 	type entry struct {
-		key     string
-		session *Session
+		key    string
+		packed packed
 	}
 	for _, s := range *c.shards.Load() {
 		s.mu.Lock()
@@ -161,7 +187,11 @@ func (c *Cache) Each(fn func(key string, s *Session) error) error {
 		}
 		s.mu.Unlock()
 		for _, e := range entries {
-			if err := fn(e.key, e.session); err != nil {
+			session, err := DecodeSession(bytesOf(e.packed))
+			if err != nil {
+				continue // known to be absent
+			}
+			if err := fn(e.key, session); err != nil {
 				return err
 			}
 		}

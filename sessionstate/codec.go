@@ -9,13 +9,13 @@ import (
 // Sessions are stored as bytes, compact and in an order that shows nothing of
 // the process that wrote them:
 //
-//	format   1 byte, 1
+//	format   1 byte, 2
 //	version  8 bytes, big endian, so that a store can compare it
-//	seen     varint
+//	seen     varint, behind a thousandth of the version, which grows with time
 //	head     1 byte: number of segments, and 0x80 if older ones were dropped
 //	segments, each:
 //	  shape  2 bytes: mode, origin, and which of the fields below are there
-//	  from   varint, behind the last segment's
+//	  from   varint, behind the last segment's, the first one's behind seen
 //	  id     varint, behind from
 //	  last   varint, behind from
 //	  mark   8 bytes
@@ -25,7 +25,9 @@ import (
 //
 // Ids and times lie near each other, so that differences are short. A later
 // format has another first byte, and whoever writes it reads this one too.
-const sessionFormat = 1
+//
+// Format 1 had seen and the first segment's from as they are.
+const sessionFormat = 2
 
 // sessionHead is how many bytes there are before seen.
 const sessionHead = 1 + 8
@@ -53,13 +55,13 @@ var ErrFormat = errors.New("stored session is not readable")
 func AppendSession(b []byte, s *Session) []byte {
 	b = append(b, sessionFormat)
 	b = binary.BigEndian.AppendUint64(b, s.Version)
-	b = binary.AppendVarint(b, s.Seen)
+	b = binary.AppendVarint(b, s.Seen-int64(s.Version/1000))
 	head := byte(len(s.Segments))
 	if s.Truncated {
 		head |= dropped
 	}
 	b = append(b, head)
-	from := int64(0)
+	from := s.Seen
 	for i := range s.Segments {
 		b = s.Segments[i].append(b, from)
 		from = s.Segments[i].From
@@ -103,7 +105,7 @@ func (s *Segment) append(b []byte, from int64) []byte {
 
 // SessionVersion returns the version of a session in its stored form.
 func SessionVersion(b []byte) (uint64, error) {
-	if len(b) < sessionHead || b[0] != sessionFormat {
+	if len(b) < sessionHead || b[0] != sessionFormat && b[0] != 1 {
 		return 0, ErrFormat
 	}
 	return binary.BigEndian.Uint64(b[1:]), nil
@@ -111,33 +113,46 @@ func SessionVersion(b []byte) (uint64, error) {
 
 // DecodeSession reads the stored form of a session. Nothing of b is kept.
 func DecodeSession(b []byte) (*Session, error) {
-	version, err := SessionVersion(b)
-	if err != nil {
+	s := new(Session)
+	if err := decodeSession(b, s); err != nil {
 		return nil, err
 	}
+	return s, nil
+}
+
+// decodeSession does so into s, whose segments it overwrites.
+func decodeSession(b []byte, s *Session) (err error) {
+	if s.Version, err = SessionVersion(b); err != nil {
+		return err
+	}
 	d := decoder{rest: b[sessionHead:]}
-	s := &Session{Version: version, Seen: d.varint()}
+	s.Seen = d.varint()
+	from := int64(0)
+	if b[0] != 1 {
+		s.Seen += int64(s.Version / 1000)
+		from = s.Seen
+	}
 	head := d.take(1)
 	if d.short {
-		return nil, ErrFormat
+		return ErrFormat
 	}
 	s.Truncated = head[0]&dropped != 0
 	n := int(head[0] &^ dropped)
 	if n > MaxSegments {
-		return nil, fmt.Errorf("%w: %d segments", ErrFormat, n)
+		return fmt.Errorf("%w: %d segments", ErrFormat, n)
 	}
-	if n > 0 {
-		s.Segments = make([]Segment, n)
+	s.Segments = s.Segments[:0]
+	if cap(s.Segments) < n {
+		s.Segments = make([]Segment, 0, n)
 	}
-	from := int64(0)
-	for i := range s.Segments {
-		d.segment(&s.Segments[i], from)
-		from = s.Segments[i].From
+	for range n {
+		s.Segments = append(s.Segments, d.segment(from))
+		from = s.Segments[len(s.Segments)-1].From
 	}
 	if d.short || len(d.rest) > 0 {
-		return nil, ErrFormat
+		return ErrFormat
 	}
-	return s, nil
+	return nil
 }
 
 type decoder struct {
@@ -145,7 +160,7 @@ type decoder struct {
 	short bool
 }
 
-func (d *decoder) segment(s *Segment, from int64) {
+func (d *decoder) segment(from int64) (s Segment) {
 	shape := binary.LittleEndian.Uint16(d.take(2))
 	s.Mode = Mode(shape >> modeBits & 7)
 	s.Origin = Origin(shape >> originBits & 7)
@@ -170,6 +185,7 @@ func (d *decoder) segment(s *Segment, from int64) {
 	if shape&hasUserAt != 0 {
 		s.UserAt = s.From + d.varint()
 	}
+	return s
 }
 
 func (d *decoder) varint() int64 {
@@ -198,12 +214,16 @@ func (d *decoder) take(n int) []byte {
 // SessionSeen returns when a session in its stored form was last seen, in Unix
 // milliseconds.
 func SessionSeen(b []byte) (int64, error) {
-	if _, err := SessionVersion(b); err != nil {
+	version, err := SessionVersion(b)
+	if err != nil {
 		return 0, err
 	}
 	seen, n := binary.Varint(b[sessionHead:])
 	if n <= 0 {
 		return 0, ErrFormat
+	}
+	if b[0] != 1 {
+		seen += int64(version / 1000)
 	}
 	return seen, nil
 }

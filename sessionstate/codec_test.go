@@ -18,20 +18,26 @@ var stored = []struct {
 	name    string
 	session Session
 	hex     string
+	// old is what format 1 was.
+	old string
 }{
 	{"nothing", Session{Version: 1},
+		"0200000000000000010000",
 		"0100000000000000010000"},
 	{"a manual session", Session{Version: 1_700_000_000_000_000, Seen: base, Segments: []Segment{
 		{From: base, ID: base, Mode: Manual, Cause: 0x1112131415161718},
 	}},
+		"0200060a24181e40000001410200001817161514131211",
 		"0100060a24181e400080a0abfef96201410280a0abfef962001817161514131211"},
 	{"with mark and user", Session{Version: 1_700_000_000_000_001, Seen: base + 5, Segments: []Segment{
 		{From: base, ID: base, Mode: Manual, Cause: 0x1112131415161718, Mark: 0x2122232425262728, User: 0x3132333435363738, UserAt: base + 5},
 	}},
+		"0200060a24181e40010a01411b09002827262524232221181716151413121138373635343332310a",
 		"0100060a24181e40018aa0abfef96201411b80a0abfef962002827262524232221181716151413121138373635343332310a"},
 	{"an automatic session", Session{Version: 1_700_000_000_000_002, Seen: base + 1000, Segments: []Segment{
 		{From: base, Last: base + 1000, ID: base, Mode: Automatic, Origin: ByEvent, Mark: 0x2122232425262728, Cause: 0x2122232425262728},
 	}},
+		"0200060a24181e4002d00f01cb05cf0f00d00f2827262524232221",
 		"0100060a24181e4002d0afabfef96201cb0580a0abfef96200d00f2827262524232221"},
 	{"a history", Session{Version: 1_700_000_000_000_003, Seen: base + 70, Truncated: true, Segments: []Segment{
 		{From: base, Origin: ByRestart},
@@ -39,11 +45,13 @@ var stored = []struct {
 		{From: base + 20, Last: base + 30, Mode: Ended, Mark: 2, Cause: 3},
 		{From: base + 40, Last: base + 60, ID: base + 40, Mode: Automatic, Origin: ByIdentify, Mark: 4, Cause: 4, User: 5, UserAt: base + 40},
 	}},
+		"0200060a24181e40038c018410008b01410114ef94fbe4f06201000000000000008203141402000000000000000300000000000000db1d2800280400000000000000050000000000000000",
 		"0100060a24181e40038ca1abfef96284100080a0abfef962410114ef94fbe4f06201000000000000008203141402000000000000000300000000000000db1d2800280400000000000000050000000000000000"},
 	{"extremes", Session{Version: math.MaxUint64, Seen: math.MinInt64, Segments: []Segment{
 		{From: math.MinInt64, Last: math.MaxInt64, ID: math.MinInt64, UserAt: -1, Mark: math.MaxUint64, Cause: 1 << 63, User: 1, Mode: Automatic, Origin: ByIdentify},
 		{From: math.MaxInt64, Last: math.MinInt64, ID: MaxID, UserAt: 1},
 	}},
+		"02ffffffffffffffffa2e0cac396b2bbbeff0102db1b000001ffffffffffffffff00000000000000800100000000000000feffffffffffffffff01c01001ffffffffffffffdfff0102fbffffffffffffffff01",
 		"01ffffffffffffffffffffffffffffffffff0102db1bffffffffffffffffff010001ffffffffffffffff00000000000000800100000000000000feffffffffffffffff01c01001ffffffffffffffdfff0102fbffffffffffffffff01"},
 }
 
@@ -58,6 +66,11 @@ func TestStoredForm(t *testing.T) {
 				t.Errorf("written as\n %x, want\n %x", got, want)
 			}
 			checkDecoded(t, want, &c.session)
+			old, err := hex.DecodeString(c.old)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkDecoded(t, old, &c.session)
 		})
 	}
 }
@@ -140,7 +153,7 @@ func TestUnreadableSessions(t *testing.T) {
 		}
 		check(c.name+", going on", append(b[:len(b):len(b)], 0))
 		for format := range 256 {
-			if b[0] != byte(format) {
+			if format < 1 || format > 2 {
 				other := append([]byte{byte(format)}, b[1:]...)
 				check(c.name+", of another format", other)
 				if _, err := SessionVersion(other); !errors.Is(err, ErrFormat) {

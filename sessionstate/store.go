@@ -46,10 +46,14 @@ type Swap struct {
 	Err  error
 }
 
-// Resident is a Store that is as fast as a cache: a [Table] keeps none in front
-// of it. The table's capacity is then the store's.
+// Resident is a Store that is as fast as a cache, and whose Get never fails: a
+// [Table] keeps no cache in front of it. The table's capacity is then the store's.
 type Resident interface {
 	Store
+
+	// Load does what Get does, without an allocation: it may put the session into
+	// the one given, overwriting its segments. It keeps nothing of key.
+	Load(key string, into *Session) *Session
 
 	// Resize sets how many sessions are kept at most; the least recently used
 	// ones go.

@@ -116,15 +116,11 @@ func (t *Table) Apply(ctx context.Context, key string, now int64, p *Policy, eve
 func (t *Table) ApplyNow(key string, now int64, p *Policy, events []Event, decisions []Decision) bool {
 	change := func(s *Session) (*Session, Change) { return Transition(s, now, p, events, decisions) }
 	if t.resident != nil {
-		s, err := t.resident.Get(context.Background(), key)
-		if err == nil {
-			if _, changed := Transition(s, now, p, events, decisions); changed == Unchanged {
-				return true
-			}
-		}
 		return t.update(context.Background(), key, ask{}, change) == nil
 	}
-	return t.now(key, askFor(p, events), change)
+	scratch := borrow()
+	defer scratch.back()
+	return t.now(key, askFor(p, events), scratch, change)
 }
 
 // Release frees the start mark of session id of a key if message m carries it.

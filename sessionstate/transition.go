@@ -1,5 +1,7 @@
 package sessionstate
 
+import "slices"
+
 // Change says how much a transition changed.
 type Change uint8
 
@@ -45,10 +47,12 @@ func Transition(s *Session, now int64, p *Policy, events []Event, decisions []De
 			return s, Unchanged
 		}
 		seen := *s
+		seen.Segments = slices.Clone(s.Segments)
 		seen.Seen = now
 		seen.Version = nextVersion(s, now)
 		return &seen, Touched
 	}
+	line.own(0, line.change) // nothing of s is kept
 	next := &Session{
 		Version:   nextVersion(s, now),
 		Seen:      now,

@@ -2,6 +2,8 @@ package sessionstate
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -23,6 +25,14 @@ func askFor(p *Policy, events []Event) ask {
 	return a
 }
 
+// scratches are sessions to read the cache into. What is read is gone when the
+// update has ended: a change keeps nothing of it.
+var scratches = sync.Pool{New: func() any { return &Session{Segments: make([]Segment, 0, MaxSegments)} }}
+
+func borrow() *Session { return scratches.Get().(*Session) }
+
+func (s *Session) back() { scratches.Put(s) }
+
 // maxPatience bounds how much a crash can make a session seem shorter than it
 // was.
 const maxPatience = 10 * time.Second
@@ -30,22 +40,24 @@ const maxPatience = 10 * time.Second
 // now does an update if nothing is to be written for what is cached, or it may
 // be later: it waits for nobody. Where somebody has the key locked, what is
 // cached may be about to change: that is worth to be waited for.
-func (t *Table) now(key string, a ask, change func(*Session) (*Session, Change)) bool {
+func (t *Table) now(key string, a ask, scratch *Session, change func(*Session) (*Session, Change)) bool {
 	if t.cache == nil || a.fresh && t.shared || t.locks.locked(key) {
 		return false
 	}
-	cached := t.cache.Get(key)
+	cached := t.cache.Load(key, scratch)
 	if cached == nil {
 		return false
 	}
 	next, changed := change(cached.orNil())
-	return changed == Unchanged || t.delays(changed) && t.delayIdle(key, a, cached, next)
+	return changed == Unchanged || t.delays(changed) && t.delayIdle(key, a, cached.version(), next)
 }
 
 // update asks change what becomes of a key's session until that could be
 // written, or nothing is to be.
 func (t *Table) update(ctx context.Context, key string, a ask, change func(*Session) (*Session, Change)) error {
-	if t.now(key, a, change) {
+	scratch := borrow()
+	defer scratch.back()
+	if t.now(key, a, scratch, change) {
 		return nil
 	}
 	var lock *keyLock
@@ -55,12 +67,12 @@ func (t *Table) update(ctx context.Context, key string, a ask, change func(*Sess
 		defer cancel()
 		var err error
 		if lock, err = t.locks.lock(ctx, key); err != nil {
-			return t.meanwhile(key, a, change, err)
+			return t.meanwhile(key, a, scratch, change, err)
 		}
 		defer t.locks.unlock(key, lock)
 	}
 	for range attempts {
-		s, err := t.get(ctx, key, lock, a.fresh && t.shared)
+		s, err := t.get(ctx, key, lock, a.fresh && t.shared, scratch)
 		if err != nil {
 			return err
 		}
@@ -81,11 +93,11 @@ func (t *Table) update(ctx context.Context, key string, a ask, change func(*Sess
 
 // meanwhile does an update that changes nothing by what is cached, where a call
 // before it was waited for in vain: it has changed nothing yet.
-func (t *Table) meanwhile(key string, a ask, change func(*Session) (*Session, Change), err error) error {
+func (t *Table) meanwhile(key string, a ask, scratch *Session, change func(*Session) (*Session, Change), err error) error {
 	if t.cache == nil || a.fresh && t.shared {
 		return err
 	}
-	if cached := t.cache.Get(key); cached != nil {
+	if cached := t.cache.Load(key, scratch); cached != nil {
 		if _, changed := change(cached.orNil()); changed == Unchanged {
 			return nil
 		}
@@ -108,11 +120,14 @@ func (t *Table) delays(changed Change) bool {
 	return t.behind != nil && (changed == Touched || changed == Changed && !t.shared)
 }
 
-func (t *Table) get(ctx context.Context, key string, lock *keyLock, fresh bool) (*Session, error) {
+func (t *Table) get(ctx context.Context, key string, lock *keyLock, fresh bool, scratch *Session) (*Session, error) {
+	if t.resident != nil {
+		return t.resident.Load(key, scratch), nil
+	}
 	if t.cache == nil {
 		return t.store.Get(ctx, key)
 	}
-	if s := t.cache.Get(key); s != nil && !fresh {
+	if s := t.cache.Load(key, scratch); s != nil && !fresh {
 		return s.orNil(), nil
 	}
 	if t.shared {
@@ -160,9 +175,10 @@ func (t *Table) delay(key string, lock *keyLock, a ask, s, next *Session) error 
 // delayIdle does so if nobody has the key locked, and what is cached of it is
 // what next was made from. Others can tell of a change meanwhile: that is seen
 // when next is written.
-func (t *Table) delayIdle(key string, a ask, cached, next *Session) bool {
+func (t *Table) delayIdle(key string, a ask, cached uint64, next *Session) bool {
 	return t.locks.idle(key, func() bool {
-		if t.cache.Get(key) != cached || t.behind.put(key, cached.version(), next, t.due(a)) != nil {
+		version, known := t.cache.Version(key)
+		if !known || version != cached || t.behind.put(key, cached, next, t.due(a)) != nil {
 			return false
 		}
 		t.cache.Put(key, next)
@@ -218,6 +234,7 @@ func (t *Table) undo(key string, s, next *Session) {
 	again := &Session{Seen: next.Seen}
 	if s != nil {
 		same := *s
+		same.Segments = slices.Clone(s.Segments)
 		again = &same
 	}
 	again.Version = next.Version + 1

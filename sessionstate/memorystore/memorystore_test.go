@@ -2,6 +2,7 @@ package memorystore_test
 
 import (
 	"fmt"
+	"reflect"
 	"testing"
 
 	"github.com/rudder-session/rudder-session/sessionstate"
@@ -32,7 +33,7 @@ func TestKeepsTheMostRecentlyUsed(t *testing.T) {
 			t.Fatal(change[0].Err)
 		}
 		// Read before each of the others is written.
-		if got, err := s.Get(t.Context(), "one"); got != v || err != nil {
+		if got, err := s.Get(t.Context(), "one"); !reflect.DeepEqual(got, v) || err != nil {
 			t.Errorf("after %q: %v, %v", key, got, err)
 		}
 	}

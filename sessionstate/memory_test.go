@@ -1,0 +1,44 @@
+package sessionstate_test
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+
+	. "github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/memorystore"
+)
+
+// maxBytes is how much memory a session of the usual kind may take beyond its
+// key: begun by startSession, with its mark given and its user known.
+const maxBytes = 200
+
+func TestMemory(t *testing.T) {
+	const n = 1_000_000
+	before := heap()
+	table := newTable(t, memorystore.New(), n*5/4, 0)
+	keyBytes := 0
+	for i := range n {
+		// 80 bytes, as a write key and an anonymousId are together, and no
+		// allocator's rounding.
+		key := fmt.Sprintf("2Abcdefghijklmnopqrstuvwxyz-padding\x00%08x-1111-4222-8333-444455556666", i)
+		ask(t, table, key, startAt(base, MessageID(1+i)<<20))
+		track := trackAt(base+10, MessageID(1+i)<<30)
+		track.User = UserID(1+i) << 25
+		ask(t, table, key, track)
+		keyBytes += len(key)
+	}
+	each := float64(heap()-before-keyBytes) / float64(n)
+	t.Logf("%d sessions: %.0f bytes each beyond the key", n, each)
+	if each > maxBytes {
+		t.Errorf("more than %d", maxBytes)
+	}
+	runtime.KeepAlive(table)
+}
+
+func heap() int {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
+}
