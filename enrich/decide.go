@@ -30,7 +30,7 @@ func (w *work) decide(ctx context.Context, table *sessionstate.Table, r *Request
 		}
 		w.timeControls(from, to)
 		run := run{from: from, to: to, key: key}
-		run.done = table.ApplyNow(keys[key.start:key.end], r.Received, r.Policy, w.events[from:to], w.decisions[from:to])
+		run.done = table.ApplyNow(&w.scratch, keys[key.start:key.end], r.Received, r.Policy, w.events[from:to], w.decisions[from:to])
 		if !run.done {
 			waiting++
 		}
@@ -144,8 +144,8 @@ func (w *work) timeControls(from, to int) {
 	next := w.events[to-1].Time
 	for i := to - 2; i >= from; i-- {
 		e := &w.events[i]
-		if e.Kind.Control() && w.subjects[w.order[i]].untimed {
-			e.Time = min(e.Time, next)
+		if e.Kind.Control() && w.subjects[w.order[i]].untimed && next < e.Time {
+			e.Time, e.Untold = next, false
 		}
 		next = min(next, e.Time)
 	}

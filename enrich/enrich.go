@@ -86,6 +86,7 @@ type work struct {
 	events    []sessionstate.Event
 	decisions []sessionstate.Decision
 	edits     []edit
+	scratch   sessionstate.Scratch
 	// inserted has the texts of edits.
 	inserted []byte
 	// idText is the session id that was last written.

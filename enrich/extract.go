@@ -49,7 +49,9 @@ func (w *work) extract(r *Request, index int) (ok bool) {
 		original = m.timestamp
 	}
 	s.untimed = isNull(b, original)
-	e.Time = eventTime(r.Received, original.of(b), sent.of(b))
+	told := false
+	e.Time, told = eventTime(r.Received, original.of(b), sent.of(b))
+	e.Untold = !told
 	e.Message = w.messageID(kind, m)
 
 	if kind.Control() {

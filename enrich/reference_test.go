@@ -256,7 +256,9 @@ func refEvent(r *Request, body []byte, m *node) (key string, e sessionstate.Even
 	if sent.null() && r.Endpoint == Batch {
 		sent = parseTree(body, 0).get("sentAt")
 	}
-	e.Time = eventTime(r.Received, []byte(original.raw(body)), []byte(sent.raw(body)))
+	told := false
+	e.Time, told = eventTime(r.Received, []byte(original.raw(body)), []byte(sent.raw(body)))
+	e.Untold = !told
 	untimed = original.null()
 	if id := m.get("messageId"); id != nil && id.kind == '"' && refID(body, id) != "" {
 		e.Message = sessionstate.MessageID(hash(e.Kind, []byte(refID(body, id))))
@@ -306,7 +308,9 @@ func refDecide(t *testing.T, table *sessionstate.Table, r *Request, body []byte,
 			if events[i].Kind.Control() && untimed[i] {
 				for _, later := range indices[n+1:] {
 					if !events[later].Kind.Control() || !untimed[later] {
-						events[i].Time = min(events[i].Time, events[later].Time)
+						if events[later].Time < events[i].Time {
+							events[i].Time, events[i].Untold = events[later].Time, false
+						}
 					}
 				}
 			}

@@ -102,20 +102,20 @@ func daysSinceEpoch(year, month, day int) int64 {
 }
 
 // eventTime is when a message happened by the proxy's clock, in Unix
-// milliseconds: the data plane's formula received - (sentAt - originalTimestamp),
-// and received itself where one of them is missing or unreadable, or the result
-// later.
-func eventTime(received int64, original, sent []byte) int64 {
-	if bytes.Equal(original, sent) {
-		return received
+// milliseconds: the data plane's formula received - (sentAt - originalTimestamp).
+// Where one of them is missing or unreadable it is not told, and the time is
+// received itself, as where the result is later.
+func eventTime(received int64, original, sent []byte) (t int64, told bool) {
+	if len(original) > 0 && bytes.Equal(original, sent) {
+		return received, true
 	}
 	o, ok := parseTime(original)
 	if !ok {
-		return received
+		return received, false
 	}
 	s, ok := parseTime(sent)
 	if !ok {
-		return received
+		return received, false
 	}
-	return min(received, received-(s-o))
+	return min(received, received-(s-o)), true
 }

@@ -149,9 +149,9 @@ func BenchmarkSessions(b *testing.B) {
 			}
 		})
 		b.Run(fmt.Sprintf("impl=table/sessions=%d", n), func(b *testing.B) {
-			events, decisions := []Event{trackAt(base+1, 3)}, make([]Decision, 1)
+			events, decisions, scratch := []Event{trackAt(base+1, 3)}, make([]Decision, 1), Scratch{}
 			for i := 0; b.Loop(); i += 611_953 {
-				if !table.ApplyNow(keys[i%n], base+1000, &policy, events, decisions) {
+				if !table.ApplyNow(&scratch, keys[i%n], base+1000, &policy, events, decisions) {
 					b.Fatal("not known")
 				}
 			}

@@ -23,6 +23,9 @@ type Event struct {
 	// Time is when the message happened, in Unix milliseconds, never later
 	// than when it arrived.
 	Time int64
+	// Untold: the message does not tell when it happened; Time is when it
+	// arrived.
+	Untold bool
 	// Message identifies the message. Events must have one (where the SDK sent
 	// none, a hash of the event itself does); a control call may have 0, and is
 	// then new each time.

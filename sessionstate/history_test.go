@@ -154,7 +154,7 @@ func (r *retelling) tell() {
 // does. What is not answered, and is none of a control call, failed at reading.
 func (r *retelling) one(random *rand.Rand, key string, now int64, e Event) {
 	var got, want [1]Decision
-	if !r.table.ApplyNow(key, now, &r.policy, []Event{e}, got[:]) {
+	if !r.table.ApplyNow(new(Scratch), key, now, &r.policy, []Event{e}, got[:]) {
 		err := r.table.Apply(context.Background(), key, now, &r.policy, []Event{e}, got[:])
 		if err != nil {
 			if !errors.Is(err, errDown) && !errors.Is(err, context.DeadlineExceeded) {

@@ -34,7 +34,7 @@ func TestApplyNow(t *testing.T) {
 			table := open(t, store, Options{})
 			for _, s := range steps {
 				var d [1]Decision
-				now := table.ApplyNow("key", base+1000, &policy, []Event{s.e}, d[:])
+				now := table.ApplyNow(new(Scratch), "key", base+1000, &policy, []Event{s.e}, d[:])
 				if now != slices.Contains(s.want, kind) {
 					t.Errorf("%s: %v", s.name, now)
 				}

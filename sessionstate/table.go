@@ -111,16 +111,17 @@ func (t *Table) Apply(ctx context.Context, key string, now int64, p *Policy, eve
 	})
 }
 
+// Scratch is memory that one call of [Table.ApplyNow] after the other can use.
+type Scratch struct{ session Session }
+
 // ApplyNow does what [Table.Apply] does, if it need not wait for a store, and
-// reports whether it did.
-func (t *Table) ApplyNow(key string, now int64, p *Policy, events []Event, decisions []Decision) bool {
+// reports whether it did. It keeps nothing of its arguments.
+func (t *Table) ApplyNow(scratch *Scratch, key string, now int64, p *Policy, events []Event, decisions []Decision) bool {
 	change := func(s *Session) (*Session, Change) { return Transition(s, now, p, events, decisions) }
 	if t.resident != nil {
-		return t.update(context.Background(), key, ask{}, change) == nil
+		return t.updateIn(&scratch.session, context.Background(), key, ask{}, change) == nil
 	}
-	scratch := borrow()
-	defer scratch.back()
-	return t.now(key, askFor(p, events), scratch, change)
+	return t.now(key, askFor(p, events), &scratch.session, change)
 }
 
 // Release frees the start mark of session id of a key if message m carries it.

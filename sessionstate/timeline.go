@@ -7,17 +7,33 @@ type timeline struct {
 	truncated bool
 	owned     bool
 	change    Change
+	// request has the messages of the request, of which that at index is worked
+	// on.
+	request []Event
+	index   int
 }
 
 // at returns the index of the segment that is current at time t, or -1 before
-// the first.
+// the first. Of those that begin at t the last holds, but for what a message
+// began that stands further behind in the same request, and came before.
 func (l *timeline) at(t int64) int {
 	for i := len(l.segments) - 1; i >= 0; i-- {
-		if l.segments[i].From <= t {
+		if s := &l.segments[i]; s.From < t || s.From == t && !l.isBehind(s.Cause) {
 			return i
 		}
 	}
 	return -1
+}
+
+// isBehind reports whether a message stands further behind in the request than
+// that which is worked on, and not before it as well.
+func (l *timeline) isBehind(m MessageID) bool {
+	for i := range l.request {
+		if m != 0 && l.request[i].Message == m {
+			return i > l.index
+		}
+	}
+	return false
 }
 
 // edit returns segment i to be changed.

@@ -29,10 +29,6 @@ func askFor(p *Policy, events []Event) ask {
 // update has ended: a change keeps nothing of it.
 var scratches = sync.Pool{New: func() any { return &Session{Segments: make([]Segment, 0, MaxSegments)} }}
 
-func borrow() *Session { return scratches.Get().(*Session) }
-
-func (s *Session) back() { scratches.Put(s) }
-
 // maxPatience bounds how much a crash can make a session seem shorter than it
 // was.
 const maxPatience = 10 * time.Second
@@ -55,8 +51,12 @@ func (t *Table) now(key string, a ask, scratch *Session, change func(*Session) (
 // update asks change what becomes of a key's session until that could be
 // written, or nothing is to be.
 func (t *Table) update(ctx context.Context, key string, a ask, change func(*Session) (*Session, Change)) error {
-	scratch := borrow()
-	defer scratch.back()
+	scratch := scratches.Get().(*Session)
+	defer scratches.Put(scratch)
+	return t.updateIn(scratch, ctx, key, a, change)
+}
+
+func (t *Table) updateIn(scratch *Session, ctx context.Context, key string, a ask, change func(*Session) (*Session, Change)) error {
 	if t.now(key, a, scratch, change) {
 		return nil
 	}
