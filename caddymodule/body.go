@@ -12,15 +12,18 @@ import (
 	"github.com/rudder-session/rudder-session/enrich"
 )
 
-// body is a request's body: as it came, and decoded.
+// body is a request's body: as it came, and decoded. Its memory is used again
+// for other requests.
 type body struct {
-	// raw is what was read. It belongs to the request.
-	raw []byte
-	// decoded is the JSON in it, until close is called; nil where the body
-	// cannot be read: it is too large, or in an unknown or broken encoding.
+	// raw is what was read.
+	raw *[]byte
+	// decoded is the JSON in it; nil where the body cannot be read: it is too
+	// large, or in an unknown or broken encoding.
 	decoded []byte
 	// buffer has the decoded bytes where they are not raw.
 	buffer *bytes.Buffer
+	// reader is the request's body, as far as it is in this memory.
+	reader *recallable
 }
 
 // noBody reports whether the request comes without a body. Caddy wraps bodies,
@@ -38,54 +41,60 @@ func readBody(r *http.Request, max int) (*body, error) {
 	if !plain && !zipped || r.ContentLength > int64(max) {
 		return b, nil
 	}
-	raw, whole, err := readAll(r.Body, r.ContentLength, max)
+	b.raw = raws.Get().(*[]byte)
+	whole, err := readAll(b.raw, r.Body, r.ContentLength, max)
 	if err != nil {
+		b.release()
 		return nil, err
 	}
-	b.raw = raw
 	// The server has sent its 100 Continue for the read; the data plane must not
 	// be waited for again.
 	r.Header.Del("Expect")
-	original := r.Body
 	if !whole {
-		r.Body = readCloser{io.MultiReader(bytes.NewReader(raw), original), original}
-		return b, nil
+		r.Body = readCloser{io.MultiReader(bytes.NewReader(*b.raw), r.Body), r.Body}
+		return &body{}, nil
 	}
-	r.Body = readCloser{bytes.NewReader(raw), original}
+	b.reader = &recallable{r: bytes.NewReader(*b.raw), Closer: r.Body}
+	r.Body = b.reader
 	if plain {
-		b.decoded = raw
+		b.decoded = *b.raw
 	} else {
 		b.gunzip(max)
 	}
 	return b, nil
 }
 
-// readAll reads up to max bytes, and tells whether that was all. length is what
-// the client announced, or -1.
-func readAll(from io.Reader, length int64, max int) (raw []byte, whole bool, err error) {
+// readAll reads up to max bytes into raw, and tells whether that was all. length
+// is what the client announced, or -1.
+func readAll(raw *[]byte, from io.Reader, length int64, max int) (whole bool, err error) {
 	size := 16 << 10
 	if length >= 0 {
 		size = int(length)
 	}
+	b := (*raw)[:0]
 	// One byte more than fits tells a body that is too large.
-	raw = make([]byte, 0, min(size, max)+1)
-	for len(raw) <= max {
-		if len(raw) == cap(raw) {
-			raw = append(raw, 0)[:len(raw)]
+	if size = min(size, max) + 1; cap(b) < size {
+		b = make([]byte, 0, size)
+	}
+	defer func() { *raw = b }()
+	for len(b) <= max {
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
 		}
-		n, err := from.Read(raw[len(raw):min(cap(raw), max+1)])
-		raw = raw[:len(raw)+n]
+		n, err := from.Read(b[len(b):min(cap(b), max+1)])
+		b = b[:len(b)+n]
 		if err == io.EOF {
-			return raw, true, nil
+			return true, nil
 		}
 		if err != nil {
-			return nil, false, err
+			return false, err
 		}
 	}
-	return raw, false, nil
+	return false, nil
 }
 
 var (
+	raws      = sync.Pool{New: func() any { return new([]byte) }}
 	unzippers = sync.Pool{New: func() any { return new(gzip.Reader) }}
 	buffers   = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 )
@@ -94,33 +103,22 @@ var (
 func (b *body) gunzip(max int) {
 	unzipper := unzippers.Get().(*gzip.Reader)
 	defer unzippers.Put(unzipper)
-	if unzipper.Reset(bytes.NewReader(b.raw)) != nil {
+	if unzipper.Reset(bytes.NewReader(*b.raw)) != nil {
 		return
 	}
 	b.buffer = buffers.Get().(*bytes.Buffer)
 	b.buffer.Reset()
 	n, err := io.Copy(b.buffer, io.LimitReader(unzipper, int64(max)+1))
-	if err != nil || n > int64(max) {
-		b.close()
-		return
+	if err == nil && n <= int64(max) {
+		b.decoded = b.buffer.Bytes()
 	}
-	b.decoded = b.buffer.Bytes()
-}
-
-// close gives the decoded bytes back.
-func (b *body) close() {
-	if b.buffer != nil {
-		buffers.Put(b.buffer)
-	}
-	b.buffer, b.decoded = nil, nil
 }
 
 // replace gives the request another, plain body, which shares the memory of the
 // decoded bytes. The request is changed in place: others, such as the replacer,
 // hold on to it.
 func (b *body) replace(r *http.Request, changed enrich.Body) {
-	b.buffer = nil
-	r.Body = readCloser{changed.Reader(), r.Body}
+	b.reader.r = changed.Reader()
 	length := changed.Len()
 	r.ContentLength = int64(length)
 	r.TransferEncoding = nil
@@ -128,6 +126,48 @@ func (b *body) replace(r *http.Request, changed enrich.Body) {
 	for _, name := range []string{"Content-Encoding", "Content-Md5", "Digest", "Content-Digest", "Repr-Digest"} {
 		r.Header.Del(name)
 	}
+}
+
+// largestKept is the size, in bytes, up to which memory is kept for other
+// requests.
+const largestKept = 1 << 20
+
+// release gives the memory back, when the request has been answered.
+func (b *body) release() {
+	if b.reader != nil {
+		b.reader.recall()
+	}
+	if b.raw != nil && cap(*b.raw) <= largestKept {
+		raws.Put(b.raw)
+	}
+	if b.buffer != nil && b.buffer.Cap() <= largestKept {
+		buffers.Put(b.buffer)
+	}
+	*b = body{}
+}
+
+// recallable reads from memory that is taken back when the request has been
+// answered: a transport may go on to read the body even then, and gets the same
+// error as from a body of the server's.
+type recallable struct {
+	mu sync.Mutex
+	r  io.Reader
+	io.Closer
+}
+
+func (r *recallable) Read(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.r == nil {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	return r.r.Read(p)
+}
+
+func (r *recallable) recall() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.r = nil
 }
 
 // readCloser reads one body and closes another: the one that came, which the

@@ -36,7 +36,7 @@ func (h *Handler) serveControl(w http.ResponseWriter, r *http.Request, t target,
 		cors(w, r)
 		return err
 	}
-	defer body.close()
+	defer body.release()
 	if body.decoded == nil {
 		return problem(w, r, http.StatusBadRequest, "the body is too large, or in an unknown or broken encoding")
 	}

@@ -18,12 +18,12 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, next caddy
 	if err != nil {
 		return err
 	}
+	defer body.release()
 	if body.decoded == nil {
 		return next.ServeHTTP(w, r)
 	}
 	table, err := h.enter()
 	if err != nil {
-		body.close()
 		if h.rejects() {
 			return unavailable(w, r)
 		}
@@ -36,7 +36,6 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, next caddy
 	if !failed && result.Body != nil {
 		body.replace(r, result.Body)
 	}
-	body.close()
 	h.report(&result.Outcome, failed)
 	switch {
 	case failed:

@@ -1,0 +1,57 @@
+package caddymodule
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/rudder-session/rudder-session/enrich"
+)
+
+// A transport that goes on to read a body when its request has been answered
+// never sees what the memory is used for next.
+func TestBodiesAreRecalled(t *testing.T) {
+	for _, changed := range []bool{false, true} {
+		r := httptest.NewRequest(http.MethodPost, "/v1/track", strings.NewReader(strings.Repeat("first ", 1000)))
+		b, err := readBody(r, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if changed {
+			b.replace(r, enrich.Body{b.decoded[:3000], []byte("put in"), b.decoded[3000:]})
+		}
+		begun, last := make(chan struct{}), make(chan error)
+		go func() {
+			text, p := "", make([]byte, 7)
+			for {
+				n, err := r.Body.Read(p)
+				text += string(p[:n])
+				if len(text) > 100 && begun != nil {
+					close(begun)
+					begun = nil
+				}
+				if err != nil {
+					if strings.Contains(text, "next") {
+						t.Error("read what is another request's")
+					}
+					last <- err
+					return
+				}
+			}
+		}()
+		<-begun
+		memory := *b.raw
+		b.release()
+		copy(memory, bytes.Repeat([]byte("next "), 1200))
+		if err := <-last; err != io.EOF && !errors.Is(err, http.ErrBodyReadAfterClose) {
+			t.Errorf("changed is %v: %v", changed, err)
+		}
+		if n, err := r.Body.Read(make([]byte, 1)); n != 0 || !errors.Is(err, http.ErrBodyReadAfterClose) {
+			t.Errorf("changed is %v: %d bytes, %v after all", changed, n, err)
+		}
+	}
+}
