@@ -26,13 +26,13 @@ func TestBodiesAreRecalled(t *testing.T) {
 		}
 		begun, last := make(chan struct{}), make(chan error)
 		go func() {
-			text, p := "", make([]byte, 7)
+			text, p, told := "", make([]byte, 7), false
 			for {
 				n, err := r.Body.Read(p)
 				text += string(p[:n])
-				if len(text) > 100 && begun != nil {
+				if len(text) > 100 && !told {
+					told = true
 					close(begun)
-					begun = nil
 				}
 				if err != nil {
 					if strings.Contains(text, "next") {
