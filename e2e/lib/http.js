@@ -8,8 +8,8 @@ export async function readAll(stream) {
 }
 
 /** A server on a free port of loopback: {server, port, url, close}. */
-export async function listen(handler) {
-  const server = createServer(handler);
+export async function listen(handler, maxHeaderSize = 1 << 20) {
+  const server = createServer({ maxHeaderSize }, handler);
   // Tests wait for arrivals, browsers hold connections open: neither is idle.
   server.keepAliveTimeout = 0;
   server.requestTimeout = 0;
