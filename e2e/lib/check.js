@@ -12,7 +12,7 @@ export const START = 'start';
 /**
  * Checks every message that was sent, in the order of sending, against a list of
  * [label, session id or one of the above, START if it has the mark, status of the
- * data plane if not 200]. Ends the scenario's table with the verdict of each.
+ * data plane (of the answer, for what was consumed) if not 200]. Ends the scenario's table with the verdict of each.
  */
 export async function check(world, expected, { refused } = {}) {
   await world.recorder.settled();
@@ -23,16 +23,15 @@ export async function check(world, expected, { refused } = {}) {
   checkInvariants(world, refused);
 }
 
-const summary = ({ label, got, upstream }) => `${label}${got && upstream !== 200 ? ` (${upstream})` : ''}`;
-const expectation = ([label, , ...rest]) => {
-  const status = rest.find((it) => it !== START);
-  return `${label}${status === undefined ? '' : ` (${status})`}`;
-};
+const summary = ({ label, got, upstream, control, status }) => titled(label, got ? upstream : control ? status : 200);
+const expectation = ([label, , ...rest]) => titled(label, statusOf(rest));
+const titled = (label, status) => `${label}${status === 200 ? '' : ` (${status})`}`;
+const statusOf = (rest) => rest.find((it) => it !== START) ?? 200;
 
 /** Says what is wrong with a row, or nothing. */
 export function fault(row, [, id, ...rest]) {
   const { sent, got } = row;
-  if (id === CONSUMED) return got || !row.control || row.status !== 200 ? 'is to be consumed' : undefined;
+  if (id === CONSUMED) return got || !row.control || row.status !== statusOf(rest) ? 'is to be consumed' : undefined;
   if (!got) return 'did not arrive';
   const start = rest.includes(START) ? true : undefined;
   let wanted = { id, start };

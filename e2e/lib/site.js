@@ -10,8 +10,11 @@ const FILES = {
   '/': ['site/index.html', 'text/html'],
   '/app.js': ['site/app.js', 'text/javascript'],
   '/style.css': ['site/style.css', 'text/css'],
+  '/worker': ['site/worker.html', 'text/html'],
+  '/worker.js': ['site/worker.js', 'text/javascript'],
   // The bundled builds: the others fetch their plugins from a CDN.
   '/sdk/v3.js': ['node_modules/@rudderstack/analytics-js/dist/npm/modern/bundled/esm/index.mjs', 'text/javascript'],
+  '/sdk/service-worker.js': ['node_modules/@rudderstack/analytics-js-service-worker/dist/npm/modern/esm/index.mjs', 'text/javascript'],
   '/sdk/v1.js': ['node_modules/rudder-sdk-js/dist/npm/index.js', 'text/javascript'],
 };
 

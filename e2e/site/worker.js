@@ -1,0 +1,47 @@
+// The application's service worker, with the SDK in it as a browser extension has it.
+import { Analytics } from '/sdk/service-worker.js';
+
+const query = new URLSearchParams(location.search);
+const [writeKey, dataPlane] = ['writeKey', 'dataPlane'].map((name) => query.get(name));
+
+// Nothing is sent by the clock: the first event at once, the others by flush().
+const analytics = new Analytics(writeKey, dataPlane, { flushAt: 20, flushInterval: 600_000, logLevel: 'off' });
+
+/** What a page can ask for. */
+const app = {
+  /** Queues an event. */
+  call: (method, message) => void analytics[method](message),
+
+  /** Sends what is queued, in one batch: what it came to, after the SDK's own retries. */
+  flush() {
+    // With nothing queued the SDK calls setImmediate, which no browser has.
+    if (analytics.queue.length === 0) return 'nothing to send';
+    return new Promise((resolve) => analytics.flush((error) => resolve(error ? 'failed' : 'sent')));
+  },
+
+  /** Calls a control endpoint. */
+  async control(name, message) {
+    const response = await fetch(`${dataPlane}/v1/${name}`, {
+      method: 'POST',
+      headers: { Authorization: `Basic ${btoa(`${writeKey}:`)}`, 'Content-Type': 'application/json' },
+      body: JSON.stringify(message),
+    });
+    return { status: response.status, body: await response.json() };
+  },
+};
+
+self.addEventListener('install', () => self.skipWaiting());
+self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()));
+
+// A message starts the worker if the browser has stopped it, and keeps it until it is answered.
+self.addEventListener('message', (event) => {
+  const { data: [what, ...args], ports: [port] } = event;
+  const answer = async () => {
+    try {
+      port.postMessage({ value: await app[what](...args) });
+    } catch (error) {
+      port.postMessage({ error: error.stack });
+    }
+  };
+  event.waitUntil(answer());
+});
