@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Runs all checks and tests, installing first what they need and this machine
-# lacks. Arguments go to `go test` (default: all packages).
+# Runs all checks and tests, then the SDKs end to end (e2e/run.sh), installing
+# first what they need and this machine lacks. Arguments go to `go test`
+# (default: all packages, and the SDKs). The last line is
+# "N passed, N failed, N skipped".
 #
 #   ./test.sh                    everything
 #   ./test.sh -run TestCases .   some tests of one package
@@ -53,6 +55,23 @@ count() { grep -cE "^ *--- $1:" "$log" || true; }
 passed=$(count PASS) failed=$(count FAIL) skipped=$(count SKIP)
 if [ "$status" -ne 0 ]; then
 	grep -nE -B 30 -A 30 '^ *--- FAIL|^panic:|DATA RACE' "$log" | grep -vE -- '--- PASS|=== (RUN|PAUSE|CONT)' | tail -n 400
+	[ "$failed" -gt 0 ] || failed=1
+fi
+
+e2e=0
+SECONDS=0
+e2e/run.sh >"$log" 2>&1 || e2e=$?
+if [[ $(tail -n 1 "$log") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+	passed=$((passed + BASH_REMATCH[1])) failed=$((failed + BASH_REMATCH[2]))
+elif [ "$e2e" -eq 0 ]; then
+	e2e=1 # It must have said how many.
+fi
+if [ "$e2e" -eq 0 ]; then
+	printf 'ok  \te2e\t%ss\n' "$SECONDS"
+else
+	status=$e2e
+	cat "$log"
+	printf 'FAIL\te2e\t%ss\n' "$SECONDS"
 	[ "$failed" -gt 0 ] || failed=1
 fi
 echo "$passed passed, $failed failed, $skipped skipped"

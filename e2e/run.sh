@@ -7,15 +7,28 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-if ! command -v chromium >/dev/null; then
+missing=()
+command -v chromium >/dev/null || missing+=(chromium fonts-dejavu-core)
+{ command -v node && command -v npm; } >/dev/null || missing+=(nodejs npm)
+if [ ${#missing[@]} -gt 0 ]; then
+	command -v apt-get >/dev/null || { echo "e2e: ${missing[*]}: not installed, and there is no apt-get to install them with" >&2; exit 1; }
 	sudo=$([ "$(id -u)" -eq 0 ] || echo sudo)
 	$sudo apt-get update -qq
-	$sudo apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core
+	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
 fi
+
 # npm writes this file when it is done: it is as new as what is installed.
-if [ ! node_modules/.package-lock.json -nt package-lock.json ]; then
-	PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --ignore-scripts --no-audit --no-fund
+install() {
+	[ "$1/node_modules/.package-lock.json" -nt "$1/package-lock.json" ] ||
+		PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --prefix "$1" --ignore-scripts --no-audit --no-fund
+}
+# Playwright refuses anything older than Node.js 20, and Debian 12 has 18.
+if [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then
+	install node
+	PATH=$(echo "$PWD"/node/node_modules/node-linux-*/bin):$PATH
+	node --version >/dev/null || { echo "e2e: Node.js 20 or newer is needed: https://nodejs.org/" >&2; exit 1; }
 fi
+install .
 ../xcaddy.sh list-modules | grep -F -e rudder_session
 
 args=(--test --test-concurrency=1 --test-reporter=./lib/reporter.js --test-reporter-destination=stdout)
