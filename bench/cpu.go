@@ -1,0 +1,191 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// scenario is traffic that is sent to several contestants in turns.
+type scenario struct {
+	traffic
+	h2 bool
+	// figures are microseconds of processor time for each request, by the name
+	// of the contestant and by round.
+	figures map[string][]float64
+	// rates are requests a second.
+	rates map[string][]float64
+}
+
+func (s *scenario) title() string {
+	if s.h2 {
+		return s.name + ", HTTP/2"
+	}
+	return s.name
+}
+
+// takes reports whether a contestant can be sent the scenario.
+func (s *scenario) takes(c *contestant) bool { return !s.h2 || c.h2 != "" }
+
+// cpu measures the processor time that proxies take for a request.
+func (b *bench) cpu() error { return b.processorTime(false, false) }
+
+// gzip and http2 measure the same with other requests.
+func (b *bench) gzip() error  { return b.processorTime(true, false) }
+func (b *bench) http2() error { return b.processorTime(false, true) }
+
+func (b *bench) processorTime(zip, h2 bool) error {
+	scenarios := []*scenario{
+		{traffic: b.recorded.singles(zip), h2: h2},
+		{traffic: b.recorded.batches(100, zip), h2: h2},
+	}
+	contestants, err := b.contestants(append(b.only, b.also...)...)
+	if err != nil {
+		return err
+	}
+	for _, c := range contestants {
+		for _, s := range scenarios {
+			if err := c.check(s.traffic); err != nil {
+				return fmt.Errorf("%s: %v", c.name, err)
+			}
+		}
+	}
+	for _, s := range scenarios {
+		s.figures, s.rates = map[string][]float64{}, map[string][]float64{}
+	}
+	// The first round warms everything up and is not counted.
+	for round := range b.rounds + 1 {
+		for _, s := range scenarios {
+			if err := b.round(s, contestants, round > 0); err != nil {
+				return err
+			}
+		}
+		b.table.print(fmt.Sprintf("round %d of %d", round, b.rounds))
+	}
+	for _, s := range scenarios {
+		if b.profiles != "" {
+			if err := b.profile(s, contestants); err != nil {
+				return err
+			}
+		}
+		b.cpuRows(s)
+	}
+	return nil
+}
+
+// turns is how many times each contestant has its turn in a round: the shorter
+// they are, the more alike is the machine that each finds.
+const turns = 8
+
+// round loads the contestants in turns. One whose turn it is not does next to
+// nothing, so its processor time from the beginning of the round to its end is
+// for its requests, and what it does for them later counts too.
+func (b *bench) round(s *scenario, contestants []*contestant, counts bool) error {
+	begun, done := map[string]time.Duration{}, map[string]int{}
+	for _, c := range contestants {
+		var err error
+		if begun[c.name], err = c.cpu(); err != nil {
+			return err
+		}
+	}
+	for range turns {
+		for _, i := range rand.Perm(len(contestants)) {
+			c := contestants[i]
+			if !s.takes(c) {
+				continue
+			}
+			n, err := burst(c, s.requests, s.h2, b.slice/turns)
+			if err != nil {
+				return err
+			}
+			done[c.name] += n
+		}
+	}
+	for _, c := range contestants {
+		ended, err := c.cpu()
+		if err != nil {
+			return err
+		}
+		if n := done[c.name]; counts && n > 0 {
+			s.figures[c.name] = append(s.figures[c.name], float64((ended-begun[c.name]).Microseconds())/float64(n))
+			s.rates[c.name] = append(s.rates[c.name], float64(n)/b.slice.Seconds())
+		}
+	}
+	return nil
+}
+
+func (b *bench) cpuRows(s *scenario) {
+	compare := func(name, reference string, goal bound) {
+		values, references := s.figures[name], s.figures[reference]
+		what := fmt.Sprintf("CPU per request, %s: %s", s.title(), name)
+		switch {
+		case len(references) == 0 && slices.Contains(b.only, reference):
+			b.table.left(what, goal.String(), "no "+reference)
+		case len(references) > 0 && len(values) > 0:
+			b.table.compare(what, " us", values, reference, references, goal)
+		}
+	}
+	batch := s.events > 1
+	toPlain := atMost(1.03)
+	if batch {
+		toPlain = atMost(1.30)
+	}
+	for _, name := range []string{memory, file, redis} {
+		compare(name, plainCaddy, toPlain)
+	}
+	if batch {
+		for _, name := range []string{memory, file, redis} {
+			compare(name, luaNginx, atMost(0.20))
+		}
+		compare(example, plainCaddy, bound{})
+		compare(example, luaNginx, bound{})
+	} else {
+		compare(example, plainCaddy, bound{})
+		compare(example, luaNginx, atMost(2))
+	}
+	compare(luaNginx, plainNginx, bound{})
+	for _, name := range b.only {
+		if values := s.figures[name]; len(values) > 0 {
+			b.table.capacity(s.title(), name, float64(s.events)*1e6/median(values))
+		}
+	}
+	for _, name := range b.also {
+		base, _ := variant(name)
+		compare(name, plainCaddy, bound{})
+		if base != plainCaddy {
+			compare(name, base, bound{})
+		}
+		compare(name, luaNginx, bound{})
+	}
+}
+
+// contestants starts those that this machine has, and brings those that know of
+// sessions to where their users are in one.
+func (b *bench) contestants(names ...string) ([]*contestant, error) {
+	names = slices.Clone(names)
+	if b.parts.nginx == "" {
+		b.table.print("no nginx with a Lua module: its rows are left out")
+		names = slices.DeleteFunc(names, func(name string) bool { return name == plainNginx || name == luaNginx })
+	}
+	opening := b.recorded.opening()
+	var started []*contestant
+	for _, name := range names {
+		if c := b.started[name]; c != nil {
+			started = append(started, c)
+			continue
+		}
+		c, err := b.contestant(name)
+		if err != nil {
+			return nil, err
+		}
+		if c.sessions {
+			if err := sendAll(c, opening.requests, 1); err != nil {
+				return nil, err
+			}
+		}
+		b.started[name] = c
+		started = append(started, c)
+	}
+	return started, nil
+}

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// memory measures what sessions and requests take of Caddy's memory, from
+// outside: what is in use after a collection.
+func (b *bench) memory() error {
+	if err := b.sessionMemory(); err != nil {
+		return err
+	}
+	return b.requestMemory()
+}
+
+func (b *bench) sessionMemory() error {
+	for _, store := range []string{"memory", "file"} {
+		c := &contestant{name: "sessions in " + store, sessions: true}
+		// Room to spare: the shards of the cache are not filled evenly.
+		global := fmt.Sprintf("rudder_session {\n\t\tstore %s\n\t\tcapacity %d\n\t}", store, b.sessions*5/4)
+		if err := b.caddy(c, global, "rudder_session"); err != nil {
+			return err
+		}
+		before, err := c.heap()
+		if err != nil {
+			return err
+		}
+		resident := c.resident()
+		if err := b.openSessions(c); err != nil {
+			return err
+		}
+		after, err := c.heap()
+		if err != nil {
+			return err
+		}
+		each := float64(after-before)/float64(b.sessions) - float64(keyLength)
+		limit := bound{limit: 200, unit: " bytes"}
+		b.table.add(row{
+			what:    fmt.Sprintf("memory per session beyond its key (%d bytes), %d sessions, store %s", keyLength, b.sessions, store),
+			figure:  fmt.Sprintf("%.0f bytes", each),
+			against: fmt.Sprintf("heap +%.0f MB, resident %.0f MB after %.0f MB", float64(after-before)/1e6, float64(c.resident())/1e6, float64(resident)/1e6),
+			goal:    limit.String(), reached: limit.reached(each),
+		})
+		c.stop()
+	}
+	return nil
+}
+
+// keyLength is how long the key of a session is: its kind, the length of the
+// write key, the write key, the anonymousId.
+var keyLength = 2 + len(writeKey) + len(anonymousID(0))
+
+// openSessions starts sessions and sends each its first event, a thousand at a
+// time.
+func (b *bench) openSessions(c *contestant) error {
+	const at = 1000
+	for i := 0; i < b.sessions; i += at {
+		requests := []request{
+			b.recorded.batch(false, at, func(j int) string {
+				return fmt.Sprintf(`{"type":"startSession","anonymousId":"%s","originalTimestamp":"2026-11-23T08:58:41.871Z"}`, anonymousID(i+j))
+			}),
+			b.recorded.batch(false, at, func(j int) string {
+				return fmt.Sprintf(`{"type":"track","event":"Opened","anonymousId":"%s","messageId":"m%d"}`, anonymousID(i+j), i+j)
+			}),
+		}
+		if err := sendAll(c, requests, 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// requestMemory has the data plane not answer to many large requests, and
+// sees what Caddy keeps of them.
+func (b *bench) requestMemory() error {
+	contestants, err := b.contestants(plainCaddy, memory, example)
+	if err != nil {
+		return err
+	}
+	const events = 2300 // as large a body as the data plane takes
+	for _, zip := range []bool{false, true} {
+		t := b.recorded.batches(events, zip)
+		size := len(b.recorded.batches(events, false).requests[0].body)
+		for _, c := range contestants {
+			if zip && !c.sessions {
+				continue
+			}
+			kept, err := b.keptOf(c, t.requests)
+			if err != nil {
+				return err
+			}
+			ratio := float64(kept) / float64(b.held) / float64(size)
+			goal := atMost(3)
+			if !c.sessions {
+				goal = bound{}
+			}
+			b.table.add(row{
+				what:    fmt.Sprintf("memory of a request, %s: %s", t.name, c.name),
+				figure:  fmt.Sprintf("%.1f MB", float64(kept)/float64(b.held)/1e6),
+				against: fmt.Sprintf("its body, unzipped: %.1f MB", float64(size)/1e6),
+				ratio:   fmt.Sprintf("%.2f", ratio), goal: goal.String(), reached: goal.reached(ratio),
+			})
+		}
+	}
+	return nil
+}
+
+// keptOf returns how much more memory is in use while requests are held than
+// before.
+func (b *bench) keptOf(c *contestant, requests []request) (int, error) {
+	before, err := c.heap()
+	if err != nil {
+		return 0, err
+	}
+	var waiting sync.WaitGroup
+	errs := make(chan error, b.held)
+	for i := range b.held {
+		waiting.Go(func() { errs <- hold(c, &requests[i%len(requests)]) })
+	}
+	during, err := b.whenHeld(c)
+	if _, failed := b.ask("/release"); failed != nil {
+		return 0, failed
+	}
+	waiting.Wait()
+	close(errs)
+	for failed := range errs {
+		if failed != nil {
+			return 0, failed
+		}
+	}
+	return during - before, err
+}
+
+// whenHeld waits for the upstream to have all requests, and returns the heap.
+func (b *bench) whenHeld(c *contestant) (int, error) {
+	deadline := time.Now().Add(time.Minute)
+	for {
+		held, err := b.ask("/held")
+		if err != nil {
+			return 0, err
+		}
+		if held == strconv.Itoa(b.held) {
+			return c.heap()
+		}
+		if time.Now().After(deadline) {
+			return 0, fmt.Errorf("%s: %s of %d requests reach the upstream", c.name, held, b.held)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func hold(c *contestant, r *request) error {
+	request, err := http.NewRequest(http.MethodPost, "http://"+c.address+r.path, bytes.NewReader(r.body))
+	if err != nil {
+		return err
+	}
+	request.Header = r.header.Clone()
+	request.Header.Set(wantsHold, "1")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: answered %s", c.name, response.Status)
+	}
+	return nil
+}
+
+// ask asks the upstream itself.
+func (b *bench) ask(path string) (string, error) { return get("http://" + b.upstream + path) }
+
+func get(url string) (string, error) {
+	response, err := http.Get(url)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", url, response.Status)
+	}
+	return string(body), err
+}
+
+var heapAlloc = regexp.MustCompile(`(?m)^# HeapAlloc = (\d+)$`)
+
+// heap returns how much memory a Caddy has in use after a collection; after
+// two, because what is pooled outlives one.
+func (c *contestant) heap() (int, error) {
+	var text string
+	for range 3 {
+		var err error
+		if text, err = get("http://" + c.admin + "/debug/pprof/heap?gc=1&debug=1"); err != nil {
+			return 0, err
+		}
+	}
+	found := heapAlloc.FindStringSubmatch(text)
+	if found == nil {
+		return 0, fmt.Errorf("%s: no HeapAlloc in its heap profile", c.name)
+	}
+	return strconv.Atoi(found[1])
+}
+
+// resident returns how much memory a process has, in bytes.
+func (c *contestant) resident() int {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.cmd.Process.Pid))
+	for line := range strings.Lines(string(text)) {
+		if rest, found := strings.CutPrefix(line, "VmRSS:"); found {
+			kb, _ := strconv.Atoi(strings.Fields(rest)[0])
+			return kb << 10
+		}
+	}
+	return 0
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+)
+
+// wantsEcho makes the upstream answer with the body that it got, wantsHold keep
+// the request until /release is asked for.
+const (
+	wantsEcho = "X-Bench-Echo"
+	wantsHold = "X-Bench-Hold"
+)
+
+// runUpstream stands for the data plane: it reads events and answers as the
+// data plane does, at once. It is a process of its own, so that its processor
+// time is not the proxies'.
+func runUpstream(address string) error {
+	return http.ListenAndServe(address, newUpstream())
+}
+
+// startUpstream starts this program once more, as the upstream.
+func (f *field) startUpstream() (err error) {
+	if f.upstream, err = freeAddress(); err != nil {
+		return err
+	}
+	_, err = f.start("upstream", f.upstream, nil, f.self, "-upstream", f.upstream)
+	return err
+}
+
+type upstream struct {
+	buffers sync.Pool
+
+	mu      sync.Mutex
+	held    int
+	changed *sync.Cond
+	// round is how often the held requests were released.
+	round int
+}
+
+func newUpstream() *upstream {
+	u := &upstream{buffers: sync.Pool{New: func() any { return new([64 << 10]byte) }}}
+	u.changed = sync.NewCond(&u.mu)
+	return u
+}
+
+func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case "/held":
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		fmt.Fprint(w, u.held)
+		return
+	case "/release":
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.round++
+		u.changed.Broadcast()
+		return
+	}
+	if r.Header.Get(wantsEcho) != "" {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		if encoding := r.Header.Get("Content-Encoding"); encoding != "" {
+			w.Header().Set("Content-Encoding", encoding)
+		}
+		w.Write(body)
+		return
+	}
+	buffer := u.buffers.Get().(*[64 << 10]byte)
+	for {
+		if _, err := r.Body.Read(buffer[:]); err != nil {
+			break
+		}
+	}
+	u.buffers.Put(buffer)
+	if r.Header.Get(wantsHold) != "" {
+		u.hold()
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("Vary", "Origin")
+	if origin := r.Header.Get("Origin"); origin != "" {
+		h.Set("Access-Control-Allow-Origin", origin)
+		h.Set("Access-Control-Allow-Credentials", "true")
+	}
+	io.WriteString(w, "ok")
+}
+
+func (u *upstream) hold() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.held++
+	for round := u.round; u.round == round; {
+		u.changed.Wait()
+	}
+	u.held--
+}
