@@ -28,6 +28,7 @@ type request struct {
 type traffic struct {
 	name     string
 	events   int // in each request
+	zip      bool
 	requests []request
 }
 
@@ -161,7 +162,7 @@ func (r *recorded) batches(n int, zip bool) traffic {
 }
 
 func (t traffic) named(zip bool) traffic {
-	if zip {
+	if t.zip = zip; zip {
 		t.name += ", gzip"
 	}
 	return t
