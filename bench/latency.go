@@ -32,7 +32,7 @@ func (b *bench) latency() error {
 	for round := range b.rounds + 1 {
 		for _, i := range rand.Perm(len(contestants)) {
 			c := contestants[i]
-			latencies, err := attack(c, t.requests, rate, 2*b.slice)
+			latencies, err := attack(c, t.requests, rate, max(2*b.slice, time.Second))
 			if err != nil {
 				return fmt.Errorf("%s: %v", c.name, err)
 			}
@@ -92,6 +92,9 @@ func attack(c *contestant, requests []request, rate int, d time.Duration) ([]tim
 		}
 	}
 	c.next = int(next.Load()) % len(requests)
+	if len(latencies) == 0 {
+		return nil, fmt.Errorf("no answers in %s", d)
+	}
 	return latencies, nil
 }
 
