@@ -24,7 +24,8 @@ type App struct {
 
 	// How many sessions are kept in memory at most. Those not used for longest
 	// make room: with the memory store they are forgotten, with others they are
-	// read again when they are needed. A session takes a few hundred bytes.
+	// read again when they are needed. A session takes about 200 bytes besides
+	// its key.
 	// Default: 1000000.
 	Capacity Value `json:"capacity,omitempty"`
 

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
 	"net/http"
 	"strconv"
@@ -108,6 +109,11 @@ func (b *body) gunzip(max int) {
 	}
 	b.buffer = buffers.Get().(*bytes.Buffer)
 	b.buffer.Reset()
+	// The last four bytes say how long it is; whoever says too much gets no more
+	// memory for it than text usually takes.
+	raw := *b.raw
+	said := int(binary.LittleEndian.Uint32(raw[len(raw)-4:]))
+	b.buffer.Grow(min(said, max, 32*len(raw)) + bytes.MinRead)
 	n, err := io.Copy(b.buffer, io.LimitReader(unzipper, int64(max)+1))
 	if err == nil && n <= int64(max) {
 		b.decoded = b.buffer.Bytes()
