@@ -54,24 +54,30 @@ export class Visitor {
   /** Opens the site in a new tab. */
   async open() {
     const tab = new Tab(await this.context.newPage(), this);
+    await this.options.prepare?.(tab.page);
     await tab.load();
     return tab;
+  }
+
+  offline(is) {
+    return this.context.setOffline(is);
   }
 }
 
 /** A page of the site, with an SDK on it. */
 export class Tab {
-  constructor(page, { world, options }) {
-    Object.assign(this, { page, world, options });
+  constructor(page, visitor) {
+    const { world, options } = visitor;
+    Object.assign(this, { page, visitor, world, options });
     page.on('pageerror', (error) => (world.caddy.log += `page: ${error.stack}\n`));
     page.on('console', (message) => (world.caddy.log += `page: ${message.text()}\n`));
   }
 
   async load() {
-    const { sdk = 'v3', mode = 'xhr', load = {} } = this.options;
+    const { sdk = 'v3', mode = 'xhr', load = {}, path = '/' } = this.options;
     const { site, url } = this.world;
     const query = new URLSearchParams({ sdk, mode, writeKey: WRITE_KEY, dataPlane: url, load: JSON.stringify(load) });
-    await this.page.goto(`${site.url}/?${query}`);
+    await this.page.goto(`${site.url}${path}?${query}`);
     await this.ready();
   }
 
@@ -90,12 +96,22 @@ export class Tab {
     return this.page.evaluate(([name, values]) => window.app.call(name, ...values), [method, args]);
   }
 
+  /** Calls several, [method, ...arguments] each, in one turn of the page: nothing comes between them. */
+  callAll(...calls) {
+    return this.page.evaluate((list) => list.forEach(([name, ...values]) => window.app.call(name, ...values)), calls);
+  }
+
   /** Calls one that makes an event, and waits until the data plane has the event. */
-  async send(method, ...args) {
-    const label = named(method, args);
-    const count = this.world.plane.count(label);
-    await this.call(method, ...args);
-    await this.world.plane.got(label, count);
+  send(method, ...args) {
+    return this.sendAll([method, ...args]);
+  }
+
+  /** The same for several, in one turn of the page. */
+  async sendAll(...calls) {
+    const labels = calls.map(([method, ...args]) => named(method, args));
+    const counts = labels.map((label) => this.world.plane.count(label));
+    await this.callAll(...calls);
+    await Promise.all(labels.map((label, i) => this.world.plane.got(label, counts[i])));
   }
 
   /** Calls one that makes a control call, and waits for its answer. */
@@ -108,6 +124,23 @@ export class Tab {
   /** Calls a control endpoint from the page: {status, body}. */
   control(name, message = {}, how = 'query') {
     return this.page.evaluate(([n, m, h]) => window.app.control(n, m, h), [name, message, how]);
+  }
+
+  /** Has the page make one by sendBeacon while it is left. */
+  controlOnLeave(name, message = {}) {
+    return this.page.evaluate(([n, m]) => window.app.controlOnLeave(n, m), [name, message]);
+  }
+
+  /** Has the page call a method of the SDK while it is left. */
+  callOnLeave(method, ...args) {
+    return this.page.evaluate(([name, values]) => window.app.callOnLeave(name, ...values), [method, args]);
+  }
+
+  /** Closes the tab as a person does: the page is told. */
+  async close() {
+    const closed = this.page.waitForEvent('close');
+    await this.page.close({ runBeforeUnload: true });
+    await closed;
   }
 
   /** Writes a picture of the page's log, and of the table, to out/. */

@@ -1,7 +1,7 @@
 import { Agent, request as send } from 'node:http';
 
 import { listen, readAll, Waiters } from './http.js';
-import { labelOf, messagesOf } from './messages.js';
+import { labelOf, messagesOf, pathOf } from './messages.js';
 
 /**
  * Stands between the SDKs and Caddy: passes everything on as it is, and records
@@ -9,6 +9,7 @@ import { labelOf, messagesOf } from './messages.js';
  */
 export class Recorder {
   requests = [];
+  #held = [];
   #agent = new Agent({ keepAlive: false });
   #waiters = new Waiters();
 
@@ -32,6 +33,38 @@ export class Recorder {
     return this.#waiters.until(() => this.count(label) > count, `an answer to "${label}"`, () => this.#describe());
   }
 
+  /** Waits until a control endpoint was called more than `count` times, and has answered: the last answer. */
+  async called(name, count = 0) {
+    const calls = () => this.requests.filter((request) => pathOf(request) === `/v1/${name}` && request.method === 'POST' && request.status);
+    await this.#waiters.until(() => calls().length > count, `a call of "${name}"`, () => this.#describe());
+    const { status, answer } = calls().at(-1);
+    return { status, body: JSON.parse(answer) };
+  }
+
+  /**
+   * Keeps back requests that have a message of this label, but for the first
+   * `skip`, as a slow network would: until what is returned is called.
+   */
+  hold(label, skip = 0) {
+    const held = { label, skip };
+    const released = new Promise((resolve) => (held.release = resolve));
+    held.released = released;
+    this.#held.push(held);
+    return () => {
+      this.#held.splice(this.#held.indexOf(held), 1);
+      held.release();
+    };
+  }
+
+  /** Waits while a request is to be kept back. */
+  async #pass(request) {
+    for (const held of [...this.#held]) {
+      if (!messagesOf(request).some((message) => labelOf(message) === held.label)) continue;
+      if (held.skip-- > 0) continue;
+      await held.released;
+    }
+  }
+
   /** Waits until nothing is without an answer. */
   settled() {
     const done = () => this.requests.every(({ status }) => status !== undefined);
@@ -44,12 +77,14 @@ export class Recorder {
 
   async #serve(incoming, response) {
     const { method, url, headers, rawHeaders } = incoming;
-    const request = { method, url, headers, rawHeaders, at: performance.now(), answeredAt: Infinity };
+    const request = { method, url, headers, rawHeaders, answeredAt: Infinity };
     try {
       request.body = await readAll(incoming);
     } catch {
       return; // A page that was left took its request with it.
     }
+    await this.#pass(request);
+    request.at = performance.now();
     this.requests.push(request);
     this.#waiters.changed();
     const done = (status) => {

@@ -23,9 +23,19 @@ function show({ time, call, answer }) {
   for (const text of [time, call, answer]) row.insertCell().textContent = text;
 }
 
+/** The log outlives the page, where the browser lets it keep anything. */
+function logged() {
+  try {
+    return JSON.parse(localStorage.getItem(LOG) ?? '[]');
+  } catch {
+    return undefined;
+  }
+}
+
 function log(call, answer = '') {
   const entry = { time: new Date().toISOString().slice(11, 23), call, answer };
-  localStorage.setItem(LOG, JSON.stringify([...JSON.parse(localStorage.getItem(LOG) ?? '[]'), entry]));
+  const entries = logged();
+  if (entries) localStorage.setItem(LOG, JSON.stringify([...entries, entry]));
   show(entry);
 }
 
@@ -73,6 +83,19 @@ window.app = {
     return { status: response.status, body: answer };
   },
 
+  /** The same while the page is left: nobody is there for the answer. */
+  controlOnLeave(name, message) {
+    addEventListener('pagehide', () => {
+      const body = JSON.stringify({ anonymousId: window.rudderanalytics.getAnonymousId(), ...message });
+      const queued = navigator.sendBeacon(`${dataPlane}/v1/${name}?writeKey=${writeKey}`, body);
+      log(`sendBeacon /v1/${name} ${JSON.stringify(message)}`, queued ? 'queued' : 'refused');
+    });
+  },
+
+  callOnLeave(method, ...args) {
+    addEventListener('pagehide', () => this.call(method, ...args));
+  },
+
   /** Shows what the data plane got, below what the application did. */
   showEvents(head, rows) {
     const events = document.querySelector('#events');
@@ -89,7 +112,7 @@ window.app = {
   },
 };
 
-for (const entry of JSON.parse(localStorage.getItem(LOG) ?? '[]')) show(entry);
+for (const entry of logged() ?? []) show(entry);
 document.querySelector('#sdk').textContent = `SDK ${kind}, mode ${mode}, data plane URL ${dataPlane}`;
 window.rudderanalytics = await loadSdk();
 window.rudderanalytics.load(writeKey, dataPlane, {

@@ -1,0 +1,71 @@
+import { Visitor } from './browser.js';
+import { AS_SENT, NONE, START } from './check.js';
+import { rowsOf } from './rows.js';
+import { scenario } from './world.js';
+
+/** The web SDKs, in each way to send that they have. */
+export const MODES = [['v3', 'xhr'], ['v3', 'batch'], ['v3', 'beacon'], ['v1', 'xhr'], ['v1', 'beacon']];
+export const POLICIES = ['sdk', 'proxy', 'off'];
+
+/** A scenario on a page of the site, in each mode and under each policy. */
+export function everywhere(title, body, { modes = MODES, policies = POLICIES, visitor = {}, ...options } = {}) {
+  for (const automatic of policies) {
+    for (const [sdk, mode] of modes) {
+      scenario(`JS ${sdk}, ${mode}, automatic ${automatic}: ${title}`, { automatic, ...options }, async (world) => {
+        const tab = await (await Visitor.arrive(world, { sdk, mode, ...visitor })).open();
+        await body({ world, tab, visitor: tab.visitor, sdk, mode, automatic, policy: new Policy(world, automatic) });
+      });
+    }
+  }
+}
+
+/** What events carry where no manual session is, in the words of an expectation. */
+export class Policy {
+  constructor(world, automatic) {
+    Object.assign(this, { world, automatic });
+  }
+
+  /** The mark of a session's first event: there is none where there are no sessions. */
+  get opening() {
+    return this.automatic === 'off' ? [] : [START];
+  }
+
+  /** What holds for a visitor now; with `automatic proxy` asked of the proxy that made it. */
+  async current({ anonymousId }) {
+    return this.pick(AS_SENT, this.automatic === 'proxy' ? await this.world.session({ anonymousId }) : undefined, NONE);
+  }
+
+  pick(sdk, proxy, off) {
+    return { sdk, proxy, off }[this.automatic];
+  }
+}
+
+/** Messages whose order on the way is nobody's promise. */
+export const inAnyOrder = (...expected) => ({ expected });
+/** The same, of a session: one of them has the start mark, whichever it is. */
+export const oneStarts = (id, ...labels) => ({ id, labels });
+
+/** A list for check(), with such groups in the order in which their messages were sent. */
+export async function arranged(world, list) {
+  await world.recorder.settled();
+  const rows = rowsOf(world).filter(({ call }) => !call);
+  return list.reduce((done, it) => {
+    if (Array.isArray(it)) return [...done, it];
+    const size = (it.labels ?? it.expected).length;
+    const group = rows.slice(done.length, done.length + size);
+    if (it.expected) return [...done, ...sorted(it.expected, group)];
+    const first = group.findIndex(({ got }) => got?.start);
+    // Without any mark it is the first one that lacks it.
+    const mark = (row) => row === group[Math.max(first, 0)];
+    const expected = it.labels.map((label) => {
+      const row = group.find((candidate) => candidate.label === label);
+      return mark(row) ? [label, it.id, START] : [label, it.id];
+    });
+    return [...done, ...sorted(expected, group)];
+  }, []);
+}
+
+function sorted(expected, group) {
+  const at = ([label]) => group.findIndex((row) => row.label === label);
+  return [...expected].sort((a, b) => at(a) - at(b));
+}
