@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 import { chromium } from 'playwright-core';
 
-import { labelOf } from './messages.js';
+import { isControl, labelOf } from './messages.js';
 import { HEAD, tableOf } from './table.js';
 import { WRITE_KEY } from './world.js';
 
@@ -101,24 +101,30 @@ export class Tab {
     return this.page.evaluate((list) => list.forEach(([name, ...values]) => window.app.call(name, ...values)), calls);
   }
 
-  /** Calls one that makes an event, and waits until the data plane has the event. */
+  /** Calls one that makes an event, and waits until the data plane has the event (a control call: its answer). */
   send(method, ...args) {
     return this.sendAll([method, ...args]);
   }
 
   /** The same for several, in one turn of the page. */
   async sendAll(...calls) {
-    const labels = calls.map(([method, ...args]) => named(method, args));
-    const counts = labels.map((label) => this.world.plane.count(label));
+    const { plane, recorder } = this.world;
+    const arrivals = calls.map(([method, ...args]) => {
+      const label = named(method, args);
+      if (isControl({ type: method, event: args[0] })) {
+        const count = recorder.count(label);
+        return () => recorder.answered(label, count);
+      }
+      const count = plane.count(label);
+      return () => plane.got(label, count);
+    });
     await this.callAll(...calls);
-    await Promise.all(labels.map((label, i) => this.world.plane.got(label, counts[i])));
+    await Promise.all(arrivals.map((arrived) => arrived()));
   }
 
-  /** Calls one that makes a control call, and waits for its answer. */
-  async sendControl(name, properties) {
-    const count = this.world.recorder.count(name);
-    await this.call('track', name, properties);
-    await this.world.recorder.answered(name, count);
+  /** Makes a control call by track, and waits for its answer. */
+  sendControl(name, properties) {
+    return this.sendAll(['track', name, properties]);
   }
 
   /** Calls a control endpoint from the page: {status, body}. */

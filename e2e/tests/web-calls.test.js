@@ -64,19 +64,3 @@ for (const [sdk, mode] of [['v3', 'xhr'], ['v3', 'batch'], ['v3', 'beacon'], ['v
     ]);
   });
 }
-
-for (const how of [500, 429, 'hang up']) {
-  // Where Caddy itself tries again, an SDK does not notice that a connection broke.
-  scenario(`JS v3, xhr: the data plane fails: ${how}`, { retries: false }, async (world) => {
-    const tab = await (await Visitor.arrive(world, {})).open();
-    const { body: { sessionId: id } } = await tab.control('startSession');
-    world.plane.failOnce('First', how);
-    await tab.send('track', 'First');
-    await tab.send('track', 'Second');
-    await check(world, [
-      ['First', id, START, how],
-      ['First', id, START],
-      ['Second', id],
-    ]);
-  });
-}

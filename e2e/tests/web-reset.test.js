@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+
+import { check, CONSUMED, NONE, START } from '../lib/check.js';
+import { everywhere } from '../lib/web.js';
+
+everywhere('resetSession, by endpoint and by track', async ({ world, tab, policy }) => {
+  const { anonymousId } = tab;
+  await tab.send('page', 'Home');
+  const before = await policy.current(tab);
+
+  // A session that the proxy made is replaced too; others are not its own.
+  const { body: { sessionId: replaced } } = await tab.control('resetSession');
+  assert.equal(replaced !== null && replaced !== before, policy.automatic === 'proxy');
+  await tab.send('track', 'Automatic');
+
+  await tab.control('startSession', { sessionId: 1234567890 });
+  await tab.send('track', 'A');
+  const { status, body: { sessionId: second } } = await tab.control('resetSession');
+  assert.equal(status, 200);
+  assert.notEqual(second, 1234567890);
+  await tab.send('track', 'B');
+  await tab.send('track', 'C');
+  await tab.sendControl('resetSession');
+  const third = await world.session({ anonymousId });
+  assert.notEqual(third, second);
+  await tab.send('track', 'D');
+
+  await tab.control('endSession');
+  assert.deepEqual(await tab.control('resetSession'), { status: 200, body: { sessionId: null } });
+  await tab.send('track', 'Ended');
+
+  await check(world, [
+    ['page Home', before, ...policy.opening],
+    policy.pick(['Automatic', before], ['Automatic', replaced, START], ['Automatic', NONE]),
+    ['A', 1234567890, START],
+    ['B', second, START],
+    ['C', second],
+    ['resetSession', CONSUMED],
+    ['D', third, START],
+    ['Ended', NONE],
+  ]);
+});
+
+everywhere("the SDK's reset(), and a new anonymousId", async ({ world, tab, policy }) => {
+  const { anonymousId } = tab;
+  await tab.control('startSession', { sessionId: 1234567890 });
+  await tab.send('identify', 'ann');
+  await tab.send('track', 'As ann');
+
+  // It puts nothing on the wire: the session goes on, without a user's name in its events.
+  await tab.call('reset');
+  await tab.send('track', 'After reset');
+  // The session's user is still ann: somebody else begins another session.
+  await tab.send('identify', 'bob');
+  const bob = await world.session({ anonymousId });
+  assert.notEqual(bob, 1234567890);
+
+  await tab.call('reset', true);
+  const other = { anonymousId: await tab.call('getAnonymousId') };
+  assert.notEqual(other.anonymousId, anonymousId);
+  await tab.send('track', 'As somebody new');
+  const unknown = await policy.current(other);
+
+  // The session waits for its visitor.
+  await tab.call('setAnonymousId', anonymousId);
+  await tab.send('track', 'As before');
+  await tab.control('endSession');
+  await tab.send('track', 'Ended');
+
+  await check(world, [
+    ['identify ann', 1234567890, START],
+    ['As ann', 1234567890],
+    ['After reset', 1234567890],
+    ['identify bob', bob, START],
+    ['As somebody new', unknown, ...policy.opening],
+    ['As before', bob],
+    ['Ended', NONE],
+  ]);
+});
