@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, connect } from 'node:net';
@@ -28,13 +29,25 @@ async function caddyfile({ port, upstream, options, retries }) {
   return text;
 }
 
+/**
+ * A port that nobody listens on, below those that Linux gives to outgoing connections:
+ * one of these may be taken between here and Caddy's start, even by asking whether
+ * Caddy listens yet.
+ */
 async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (let attempt = 1; ; attempt++) {
+    const server = createServer().listen(randomInt(20_000, 32_768), '127.0.0.1');
+    try {
+      await once(server, 'listening');
+    } catch (error) {
+      if (attempt === 100) throw error;
+      continue;
+    }
+    const { port } = server.address();
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }
 
 function accepts(port) {
