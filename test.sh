@@ -54,7 +54,8 @@ grep -E '^(ok|FAIL|panic:|\?)' "$log" || true
 count() { grep -cE "^ *--- $1:" "$log" || true; }
 passed=$(count PASS) failed=$(count FAIL) skipped=$(count SKIP)
 if [ "$status" -ne 0 ]; then
-	grep -nE -B 30 -A 30 '^ *--- FAIL|^panic:|DATA RACE' "$log" | grep -vE -- '--- PASS|=== (RUN|PAUSE|CONT)' | tail -n 400
+	grep -nE -B 30 -A 30 '^ *--- FAIL|^panic:|DATA RACE' "$log" | grep -vE -- '--- PASS|=== (RUN|PAUSE|CONT)' | tail -n 400 ||
+		tail -n 100 "$log" # A package that does not build has no such line.
 	[ "$failed" -gt 0 ] || failed=1
 fi
 
