@@ -74,7 +74,9 @@ func attack(c *contestant, requests []request, rate int, d time.Duration) ([]tim
 		t.Method, t.URL, t.Body, t.Header = "POST", "http://"+c.address+r.path, r.body, r.header
 		return nil
 	}
-	attacker := vegeta.NewAttacker(vegeta.HTTP2(false), vegeta.MaxBody(0))
+	// Where a proxy falls behind, requests wait for one of so many connections.
+	const most = 256
+	attacker := vegeta.NewAttacker(vegeta.HTTP2(false), vegeta.MaxBody(0), vegeta.Connections(most), vegeta.MaxConnections(most))
 	interval := time.Second / time.Duration(rate)
 	// The first tenth makes the connections.
 	skipped := uint64(float64(rate) * d.Seconds() / 10)

@@ -33,7 +33,7 @@ type traffic struct {
 }
 
 // users are the users that events are of. Nine in ten have a session.
-const users = 20_000
+var users = 20_000
 
 func known(user int) bool { return user%10 != 0 }
 
