@@ -5,10 +5,10 @@ const [kind, mode, writeKey, dataPlane] = ['sdk', 'mode', 'writeKey', 'dataPlane
 
 /** Short timers, so that nobody waits for a batch or a retry. */
 const MODES = {
-  xhr: { queueOptions: { minRetryDelay: 200, maxRetryDelay: 1000, maxAttempts: 8 } },
+  xhr: { queueOptions: { minRetryDelay: 200, maxRetryDelay: 1000, maxAttempts: 100 } },
   batch: {
     queueOptions: {
-      minRetryDelay: 200, maxRetryDelay: 1000, maxAttempts: 8,
+      minRetryDelay: 200, maxRetryDelay: 1000, maxAttempts: 100,
       batch: { enabled: true, maxItems: 10, flushInterval: 200 },
     },
   },

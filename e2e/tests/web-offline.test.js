@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+
+import { AS_SENT, check, CONSUMED, NONE, START } from '../lib/check.js';
+import { rowsOf } from '../lib/rows.js';
+import { everywhere, MODES } from '../lib/web.js';
+
+const MINUTE = 60_000;
+/** The page's clock can be put forward: what it queues is then that much older. */
+const visitor = { prepare: (page) => page.clock.install() };
+
+/** Makes an event while the browser is offline, waits until it could not be sent, then ten minutes. */
+async function queue(tab, ...call) {
+  const failed = tab.page.waitForEvent('requestfailed', (request) => request.url().startsWith(tab.world.url));
+  await tab.callAll(call);
+  await failed;
+  await tab.page.clock.fastForward(10 * MINUTE);
+}
+
+async function goOffline(tab) {
+  await tab.visitor.offline(true);
+  await assert.rejects(tab.control('startSession'), /Failed to fetch/);
+  await queue(tab, 'track', 'Before');
+  await queue(tab, 'track', 'startSession', { sessionId: 1234567890 });
+  await queue(tab, 'track', 'A');
+  await queue(tab, 'track', 'endSession');
+  await queue(tab, 'track', 'B');
+}
+
+// What is in the session is what happened in it, though it arrives after the end.
+everywhere('offline, and sent again', async ({ world, tab, automatic, policy }) => {
+  const since = Date.now();
+  await goOffline(tab);
+  const order = ['Before', 'startSession', 'endSession', 'B', 'A'];
+  const releases = order.map((label) => world.recorder.hold(label));
+  await tab.visitor.offline(false);
+  for (const [i, label] of order.entries()) {
+    releases[i]();
+    await (label.endsWith('Session') ? world.recorder.answered(label) : world.plane.got(label));
+  }
+  await tab.send('track', 'Online');
+
+  const [{ got: { id: made } }] = rowsOf(world);
+  if (automatic === 'proxy') {
+    const happened = made + 50 * MINUTE;
+    assert.ok(since <= happened && happened <= Date.now(), `${made} is not the time of the first event`);
+  }
+  await check(world, [
+    ['Before', policy.pick(AS_SENT, made, NONE), ...policy.opening],
+    ['startSession', CONSUMED],
+    ['endSession', CONSUMED],
+    ['B', NONE],
+    ['A', 1234567890, START],
+    ['Online', NONE],
+  ]);
+}, { modes: MODES.filter(([, mode]) => mode !== 'beacon'), visitor });
+
+everywhere('offline, and lost', async ({ world, tab, automatic, policy }) => {
+  await goOffline(tab);
+  await tab.visitor.offline(false);
+  await tab.send('track', 'Online');
+  // The start mark of the SDK's own session is lost with its first event.
+  await check(world, [['Online', await policy.current(tab), ...(automatic === 'proxy' ? [START] : [])]]);
+}, { modes: MODES.filter(([, mode]) => mode === 'beacon'), visitor });
