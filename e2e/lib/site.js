@@ -8,6 +8,7 @@ const HERE = new URL('../', import.meta.url);
 /** What is served, and from where. The SDKs are the files of their npm packages, as they are. */
 const FILES = {
   '/': ['site/index.html', 'text/html'],
+  '/sandboxed': ['site/index.html', 'text/html'],
   '/app.js': ['site/app.js', 'text/javascript'],
   '/style.css': ['site/style.css', 'text/css'],
   '/worker': ['site/worker.html', 'text/html'],
@@ -28,6 +29,12 @@ export class Site {
     const { url, close } = await listen(async (request, response) => {
       const { pathname } = new URL(request.url, 'http://localhost');
       response.setHeader('Cache-Control', 'no-store');
+      if (pathname === '/sandboxed') {
+        // An origin of its own, as in a frame of another site: no cookies, no storage.
+        response.setHeader('Content-Security-Policy', 'sandbox allow-scripts');
+      }
+      // Modules of such a page come from another origin.
+      response.setHeader('Access-Control-Allow-Origin', '*');
       if (pathname.startsWith('/sourceConfig')) {
         response.setHeader('Access-Control-Allow-Origin', '*');
         response.setHeader('Access-Control-Allow-Headers', 'authorization');

@@ -1,66 +1,90 @@
 import assert from 'node:assert/strict';
 
-import { Visitor } from '../lib/browser.js';
-import { AS_SENT, check, CONSUMED, START } from '../lib/check.js';
-import { scenario } from '../lib/world.js';
+import { AS_SENT, check, CONSUMED, NONE, START } from '../lib/check.js';
+import { everywhere } from '../lib/web.js';
 
-for (const [sdk, mode] of [['v3', 'xhr'], ['v3', 'batch'], ['v3', 'beacon'], ['v1', 'xhr']]) {
-  scenario(`JS ${sdk}, ${mode}: ids of one's own, by endpoint and by track`, {}, async (world) => {
-    const tab = await (await Visitor.arrive(world, { sdk, mode })).open();
-    const { anonymousId } = tab;
-    await tab.send('track', 'Before');
+everywhere("ids of one's own, by endpoint and by track", async ({ world, tab, policy }) => {
+  const { anonymousId } = tab;
+  await tab.send('track', 'Before');
+  const before = await policy.current(tab);
 
-    // With headers, so that the browser asks first, and with credentials.
-    const started = await tab.control('startSession', { sessionId: 1234567890 }, 'credentials');
-    assert.deepEqual(started, { status: 200, body: { sessionId: 1234567890 } });
-    assert.ok(world.recorder.requests.some(({ method, url }) => method === 'OPTIONS' && url === '/v1/startSession'), 'no preflight');
-    await tab.send('track', 'A');
+  // With headers, so that the browser asks first, and with credentials.
+  const started = await tab.control('startSession', { sessionId: 1234567890 }, 'credentials');
+  assert.deepEqual(started, { status: 200, body: { sessionId: 1234567890 } });
+  assert.ok(world.recorder.requests.some(({ method, url }) => method === 'OPTIONS' && url === '/v1/startSession'), 'no preflight');
+  await tab.send('track', 'A');
 
-    const refused = await tab.control('startSession', { sessionId: 123 });
-    assert.deepEqual(refused, { status: 400, body: { error: 'sessionId must have at least 10 digits' } });
-    await tab.send('track', 'B');
+  const refused = await tab.control('startSession', { sessionId: 123 });
+  assert.deepEqual(refused, { status: 400, body: { error: 'sessionId must have at least 10 digits' } });
+  await tab.send('track', 'B');
 
-    await tab.sendControl('startSession', { sessionId: 9876543210 });
-    await tab.send('track', 'C');
-    await tab.send('track', 'D');
+  await tab.sendControl('startSession', { sessionId: 9876543210 });
+  await tab.send('track', 'C');
+  await tab.send('track', 'D');
 
-    await tab.sendControl('startSession', { sessionId: 12.5 });
-    const generated = await world.session({ anonymousId });
-    assert.notEqual(generated, 9876543210);
-    await tab.send('track', 'E');
+  // A track cannot be refused: that a session is to begin is plain.
+  await tab.sendControl('startSession', { sessionId: 12.5 });
+  const generated = await world.session({ anonymousId });
+  assert.notEqual(generated, 9876543210);
+  await tab.send('track', 'E');
 
-    // The SDK's own session is another matter, and does not show.
-    await tab.call('startSession', 1111111111);
-    await tab.send('track', 'F');
+  // The same id again is a new start.
+  await tab.sendControl('startSession', { sessionId: 1234567890 });
+  await tab.send('track', 'F');
+  await tab.sendControl('endSession');
+  await tab.send('track', 'G');
+  // One that is refused starts none.
+  assert.equal((await tab.control('startSession', { sessionId: '12a' })).status, 400);
+  await tab.send('track', 'H');
 
-    await check(world, [
-      ['Before', AS_SENT, START],
-      ['A', 1234567890, START],
-      ['B', 1234567890],
-      ['startSession', CONSUMED],
-      ['C', 9876543210, START],
-      ['D', 9876543210],
-      ['startSession', CONSUMED],
-      ['E', generated, START],
-      ['F', generated],
-    ]);
-  });
+  await check(world, [
+    ['Before', before, ...policy.opening],
+    ['A', 1234567890, START],
+    ['B', 1234567890],
+    ['startSession', CONSUMED],
+    ['C', 9876543210, START],
+    ['D', 9876543210],
+    ['startSession', CONSUMED],
+    ['E', generated, START],
+    ['startSession', CONSUMED],
+    ['F', 1234567890, START],
+    ['endSession', CONSUMED],
+    ['G', NONE],
+    ['H', NONE],
+  ]);
+});
 
-  scenario(`JS ${sdk}, ${mode}: another user`, {}, async (world) => {
-    const tab = await (await Visitor.arrive(world, { sdk, mode })).open();
-    const { anonymousId } = tab;
-    const { body: { sessionId: first } } = await tab.control('startSession');
-    await tab.send('page', 'Home');
-    await tab.send('identify', 'ann');
-    await tab.send('identify', 'bob');
-    const second = await world.session({ anonymousId });
-    assert.notEqual(second, first);
-    await tab.send('track', 'As bob');
-    await check(world, [
-      ['page Home', first, START],
-      ['identify ann', first],
-      ['identify bob', second, START],
-      ['As bob', second],
-    ]);
-  });
-}
+everywhere('another user', async ({ world, tab, policy }) => {
+  const { anonymousId } = tab;
+  await tab.send('identify', 'ann');
+  const ann = await policy.current(tab);
+  // The SDK begins a session of its own for another user, and so does the proxy.
+  await tab.send('identify', 'bob');
+  const bob = await policy.current(tab);
+
+  await tab.control('startSession', { sessionId: 1234567890 });
+  await tab.send('track', 'As bob');
+  await tab.send('identify', 'bob', { again: true });
+  await tab.send('alias', 'robert');
+  await tab.send('identify', 'cid');
+  const cid = await world.session({ anonymousId });
+  assert.notEqual(cid, 1234567890);
+  await tab.send('track', 'As cid');
+
+  // Where a session was ended the proxy begins none for another user. The SDK does.
+  await tab.control('endSession');
+  await tab.send('track', 'Ended');
+  await tab.send('identify', 'dan');
+
+  await check(world, [
+    ['identify ann', ann, ...policy.opening],
+    ['identify bob', bob, ...policy.opening],
+    ['As bob', 1234567890, START],
+    ['identify bob', 1234567890],
+    ['alias', 1234567890],
+    ['identify cid', cid, START],
+    ['As cid', cid],
+    ['Ended', NONE],
+    ['identify dan', ...policy.pick([AS_SENT, START], [NONE], [NONE])],
+  ]);
+});
