@@ -52,7 +52,7 @@ function promisesIn(code) {
 }
 
 /** The name of the track in a line: the string behind `track(` or `event`, in whatever language. */
-const eventIn = (line) => /(?:track\(|["']?event["']?\s*:\s*)["']([^"']+)["']/.exec(line)?.[1];
+const eventIn = (line) => /(?:track\(|["']?event["']?\s*:\s*)["']([^"']+)["']/i.exec(line)?.[1];
 
 /** All that was sent must be promised by the page, or a control call, which goes no further. */
 export function expectations(world, promised) {

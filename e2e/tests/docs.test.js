@@ -94,7 +94,7 @@ scenario('docs/sdks.md, Service worker', {}, async (world) => {
 
 /** Runs a command to its end, and returns what it printed. */
 async function run(command, args) {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 });
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: 180_000 });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (output += text));
   const [status] = await once(child, 'close');
@@ -109,6 +109,15 @@ scenario('docs/sdks.md, Node.js', {}, async (world) => {
   world.closers.push(() => rm(directory, { recursive: true, force: true }));
   await writeFile(join(directory, 'snippet.mjs'), block.code);
   await run(process.execPath, [join(directory, 'snippet.mjs')]);
+  await check(world, expectations(world, block.promised));
+});
+
+scenario('docs/sdks.md, Go', {}, async (world) => {
+  const [block] = snippets('Go', world.url);
+  const directory = await mkdtemp(join(E2E, 'go', '.snippet-'));
+  world.closers.push(() => rm(directory, { recursive: true, force: true }));
+  await writeFile(join(directory, 'main.go'), block.code);
+  await run('go', ['-C', join(E2E, 'go'), 'run', join(directory, 'main.go')]);
   await check(world, expectations(world, block.promised));
 });
 
