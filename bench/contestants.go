@@ -30,6 +30,7 @@ type contestant struct {
 // The names of the contestants.
 const (
 	plainCaddy = "Caddy, plain"
+	stockCaddy = "Caddy, stock build"
 	memory     = "rudder_session, memory"
 	file       = "rudder_session, file"
 	redis      = "rudder_session, redis"
@@ -38,7 +39,7 @@ const (
 	luaNginx   = "nginx + Lua"
 )
 
-var everyone = []string{plainCaddy, memory, file, redis, example, plainNginx, luaNginx}
+var everyone = []string{plainCaddy, stockCaddy, memory, file, redis, example, plainNginx, luaNginx}
 
 // field is where contestants are started.
 type field struct {
@@ -70,10 +71,15 @@ func (f *field) stop() {
 func (f *field) contestant(name string) (*contestant, error) {
 	base, env := variant(name)
 	c := &contestant{name: name, env: env}
-	c.sessions = base != plainCaddy && base != plainNginx && c.setting("BENCH_PLAIN", "") == ""
+	c.sessions = base != plainCaddy && base != stockCaddy && base != plainNginx && c.setting("BENCH_PLAIN", "") == ""
 	store := func(store string) string { return "rudder_session {\n\t\tstore " + store + "\n\t}" }
 	switch base {
 	case plainCaddy:
+		return c, f.caddy(c, "", "")
+	case stockCaddy:
+		// With GOGC set, cmd/caddy leaves the garbage collector as it is in any
+		// other build of Caddy.
+		c.env = append(c.env, "GOGC=100")
 		return c, f.caddy(c, "", "")
 	case memory:
 		return c, f.caddy(c, store("memory"), "rudder_session")

@@ -21,8 +21,6 @@ type process struct {
 	cmd    *exec.Cmd
 	log    string
 	exited chan struct{}
-	// pids are the process and its children, as of start: nginx works in them.
-	pids []int
 }
 
 // startProcess starts a program in dir, where it leaves its log, and waits
@@ -50,8 +48,7 @@ func startProcess(name, dir, address string, env []string, program string, args 
 		p.stop()
 		return nil, err
 	}
-	p.pids, err = family(p.cmd.Process.Pid)
-	return p, err
+	return p, nil
 }
 
 func (p *process) waitFor(address string) error {
@@ -85,11 +82,15 @@ func (p *process) stop() {
 	}
 }
 
-// cpu returns the processor time that the process and its children have had,
-// the kernel's work for them included.
+// cpu returns the processor time that the process and its children, in which
+// nginx works, have had, the kernel's work for them included.
 func (p *process) cpu() (time.Duration, error) {
+	pids, err := family(p.cmd.Process.Pid)
+	if err != nil {
+		return 0, err
+	}
 	var total time.Duration
-	for _, pid := range p.pids {
+	for _, pid := range pids {
 		s, err := readStat(pid)
 		if err != nil {
 			return 0, fmt.Errorf("%s is gone: %v\n%s", p.name, err, p.output())
