@@ -32,7 +32,7 @@ fi
 install .
 ../xcaddy.sh list-modules | grep -F -e rudder_session
 
-args=(--test --test-concurrency=2 --test-reporter=./lib/reporter.js --test-reporter-destination=stdout)
+args=(--test --test-concurrency=4 --test-reporter=./lib/reporter.js --test-reporter-destination=stdout)
 [ $# -eq 0 ] || args+=(--test-name-pattern="$1")
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
