@@ -45,7 +45,7 @@ func (h *Handler) serveControl(w http.ResponseWriter, r *http.Request, t target,
 		return unavailable(w, r)
 	}
 	defer h.app.lease.leave()
-	id, err := enrich.Control(r.Context(), table, request, body.decoded)
+	id, _, err := enrich.Control(r.Context(), table, request, body.decoded)
 	metrics.control(t.endpoint, err)
 	return h.answer(w, r, id, err)
 }

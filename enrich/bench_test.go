@@ -47,7 +47,7 @@ func benchTable(tb testing.TB, users int) (*sessionstate.Table, *Request) {
 	start.Endpoint, start.Received = StartSession, benchNow-60000
 	for i := range users {
 		body := fmt.Sprintf(`{"anonymousId":"667bad4e-5ae6-4418-b1c8-%012d"}`, i)
-		if _, err := Control(context.Background(), table, &start, []byte(body)); err != nil {
+		if _, _, err := Control(context.Background(), table, &start, []byte(body)); err != nil {
 			tb.Fatal(err)
 		}
 		if res := Enrich(context.Background(), table, r, []byte(`{"batch":[`+realEvent(i, 1<<30+i)+`]}`)); res.Stamped != 1 {

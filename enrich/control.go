@@ -24,23 +24,27 @@ func (e *StoreError) Unwrap() error { return e.Err }
 // Control carries out the control call that was sent to a control endpoint and
 // returns the session id to answer, 0 for null. Errors are a *StoreError or
 // safe to be told to the caller.
-func Control(ctx context.Context, table *sessionstate.Table, r *Request, body []byte) (int64, error) {
+func Control(ctx context.Context, table *sessionstate.Table, r *Request, body []byte) (id int64, o Outcome, err error) {
 	w := works.Get().(*work)
 	defer w.free()
 	if !w.parse(r, body) {
-		return 0, ErrBody
+		return 0, o, ErrBody
 	}
-	if !w.extract(r, 0) {
-		return 0, ErrNoID
+	if w.extract(r, 0) != Asked {
+		return 0, o, ErrNoID
 	}
 	s := &w.subjects[0]
 	if s.invalidID != nil {
-		return 0, s.invalidID
+		return 0, o, s.invalidID
 	}
 	decisions := make([]sessionstate.Decision, 1)
-	err := table.Apply(ctx, string(s.key.of(w.keys)), r.Received, r.Policy, []sessionstate.Event{s.event}, decisions)
+	err = table.Apply(ctx, string(s.key.of(w.keys)), r.Received, r.Policy, []sessionstate.Event{s.event}, decisions)
 	if err != nil {
-		return 0, &StoreError{err}
+		o.fail(err, []sessionstate.Event{s.event})
+		return 0, o, &StoreError{err}
 	}
-	return decisions[0].SessionID, nil
+	s.decision = decisions[0]
+	o.count(s)
+	w.observe(r)
+	return s.decision.SessionID, o, nil
 }

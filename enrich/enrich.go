@@ -13,27 +13,6 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate"
 )
 
-// Outcome counts what was done to the messages of a request.
-type Outcome struct {
-	// Stamped and Cleared events got a session id, or lost their own; the rest
-	// of the messages went on untouched. With Shadow it is what would have been.
-	Stamped, Cleared, Untouched int
-	// Consumed control calls were not forwarded, by kind.
-	Starts, Ends, Resets int
-	// InvalidIDs counts startSession calls whose sessionId broke a rule.
-	InvalidIDs int
-	// StoreErrors counts keys whose session could not be had; Err is the first
-	// of the errors.
-	StoreErrors int
-	Err         error
-	// ControlFailed: the session of a control call could not be had. The request
-	// must not be answered as if it had been carried out.
-	ControlFailed bool
-}
-
-// Consumed returns how many messages were control calls.
-func (o *Outcome) Consumed() int { return o.Starts + o.Ends + o.Resets }
-
 // Mark is a start mark that an event of the request carries. Where the data
 // plane refuses that event for good it is to be released.
 type Mark struct {
@@ -124,13 +103,16 @@ func (w *work) parse(r *Request, body []byte) bool {
 
 func (w *work) enrich(ctx context.Context, table *sessionstate.Table, r *Request, result *Result) {
 	for i := range w.payload.messages {
-		w.extract(r, i)
+		if skip := w.extract(r, i); skip != Asked {
+			result.skip(skip)
+		}
 	}
-	result.Untouched = len(w.payload.messages) - len(w.subjects)
 	if len(w.subjects) == 0 {
+		w.observe(r)
 		return
 	}
 	w.decide(ctx, table, r, &result.Outcome)
+	w.observe(r)
 	if result.ControlFailed {
 		return
 	}
@@ -148,8 +130,7 @@ func (w *work) enrich(ctx context.Context, table *sessionstate.Table, r *Request
 			_ = result.Marks[i].Release(ctx, table)
 		}
 		result.Marks = nil
-		result.Untouched += result.Stamped + result.Cleared
-		result.Stamped, result.Cleared = 0, 0
+		result.unchange()
 		w.collect(false)
 	}
 	if len(w.edits) > 0 {
@@ -164,39 +145,6 @@ func reserve(e Endpoint) int {
 		return 0
 	}
 	return 21 + len(`,"type":"identify"`)
-}
-
-func (o *Outcome) fail(err error, events []sessionstate.Event) {
-	o.StoreErrors++
-	if o.Err == nil {
-		o.Err = err
-	}
-	for i := range events {
-		o.ControlFailed = o.ControlFailed || events[i].Kind.Control()
-	}
-}
-
-func (o *Outcome) count(s *subject) {
-	switch s.event.Kind {
-	case sessionstate.Start:
-		o.Starts++
-		if s.invalidID != nil {
-			o.InvalidIDs++
-		}
-	case sessionstate.End:
-		o.Ends++
-	case sessionstate.Reset:
-		o.Resets++
-	default:
-		switch s.decision.Action {
-		case sessionstate.Stamp:
-			o.Stamped++
-		case sessionstate.Clear:
-			o.Cleared++
-		default:
-			o.Untouched++
-		}
-	}
 }
 
 // collect gathers the edits of the whole body, sorted: control calls are cut

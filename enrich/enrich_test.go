@@ -77,7 +77,7 @@ func spliceTable(t *testing.T) (*sessionstate.Table, *Request) {
 		r.Endpoint = step.endpoint
 		if step.endpoint == Track {
 			Enrich(context.Background(), table, r, []byte(step.body))
-		} else if _, err := Control(context.Background(), table, r, []byte(step.body)); err != nil {
+		} else if _, _, err := Control(context.Background(), table, r, []byte(step.body)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -166,11 +166,11 @@ func TestStoreErrors(t *testing.T) {
 	store := brokenStore{memorystore.New(), "bad"}
 	table := sessionstate.NewTable(store, sessionstate.Options{Settings: sessionstate.Settings{Capacity: 100}})
 	r := &Request{WriteKey: "wk", Received: fuzzNow, MaxBody: 4096000, Policy: &sessionstate.Policy{}, Endpoint: StartSession}
-	if _, err := Control(context.Background(), table, r, []byte(`{"anonymousId":"good","sessionId":1234567890}`)); err != nil {
+	if _, _, err := Control(context.Background(), table, r, []byte(`{"anonymousId":"good","sessionId":1234567890}`)); err != nil {
 		t.Fatal(err)
 	}
 	var storeErr *StoreError
-	if _, err := Control(context.Background(), table, r, []byte(`{"anonymousId":"bad"}`)); !errors.As(err, &storeErr) || !errors.Is(err, errBroken) {
+	if _, _, err := Control(context.Background(), table, r, []byte(`{"anonymousId":"bad"}`)); !errors.As(err, &storeErr) || !errors.Is(err, errBroken) {
 		t.Fatalf("control: %v", err)
 	}
 	r.Endpoint = Batch

@@ -20,14 +20,18 @@ type subject struct {
 	decision sessionstate.Decision
 }
 
-// extract appends what a message means to its session to w.subjects. It returns
-// false for a message that is not the proxy's business: of another type, of a
-// job, without ids, or with a context that nothing can be put into.
-func (w *work) extract(r *Request, index int) (ok bool) {
+// extract appends what a message means to its session to w.subjects, or says why
+// it is not the proxy's business.
+func (w *work) extract(r *Request, index int) Skip {
 	b, m := w.payload.b, &w.payload.messages[index]
 	kind, track, known := w.kind(r, m)
-	if !known || !r.Endpoint.Control() && w.payload.hasJob(m) || m.contextKind == contextOther && !kind.Control() {
-		return false
+	switch {
+	case !known:
+		return OtherType
+	case !r.Endpoint.Control() && w.payload.hasJob(m):
+		return OfJob
+	case m.contextKind == contextOther && !kind.Control():
+		return OddContext
 	}
 	n := len(w.subjects)
 	w.subjects = append(w.subjects, subject{index: int32(index)})
@@ -38,7 +42,7 @@ func (w *work) extract(r *Request, index int) (ok bool) {
 	e.Server = string(channel) == "server"
 	if !w.appendKey(s, r, m) {
 		w.subjects = w.subjects[:n]
-		return false
+		return NoID
 	}
 	sent := m.sentAt
 	if isNull(b, sent) {
@@ -62,13 +66,13 @@ func (w *work) extract(r *Request, index int) (ok bool) {
 			}
 			e.ID, s.invalidID = parseSessionID(id.of(b))
 		}
-		return true
+		return Asked
 	}
 	w.ownFields(e, m)
 	e.Mobile = string(channel) == "mobile" || isMobileLibrary(textOf(m.libraryName.of(b)))
 	e.ColdStart = track && string(textOf(m.event.of(b))) == "Application Opened" &&
 		string(w.payload.find(m.properties, nameFromBackground).of(b)) == "false"
-	return true
+	return Asked
 }
 
 // ownFields notes what the SDK itself put into the context.

@@ -44,7 +44,7 @@ func fuzzRequest(t *testing.T, endpoint, options byte) (r *Request, fast, slow *
 		}{{StartSession, `{"anonymousId":"a","sessionId":1234567890}`}, {EndSession, `{"anonymousId":"e"}`}} {
 			control := *r
 			control.Endpoint, control.Received = call.endpoint, fuzzNow-3600000
-			if _, err := Control(context.Background(), table, &control, []byte(call.body)); err != nil {
+			if _, _, err := Control(context.Background(), table, &control, []byte(call.body)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -115,7 +115,7 @@ func FuzzControl(f *testing.F) {
 		r, table, _ := fuzzRequest(t, 0, 0)
 		r.Endpoint = StartSession + Endpoint(call%3)
 		before := dump(t, table)
-		id, err := Control(context.Background(), table, r, body)
+		id, _, err := Control(context.Background(), table, r, body)
 		if err != nil {
 			if id != 0 || err.Error() == "" || dump(t, table) != before {
 				t.Fatalf("refused with %v, but changed something", err)
@@ -125,7 +125,7 @@ func FuzzControl(f *testing.F) {
 		if r.Endpoint == StartSession && (id < sessionstate.MinID || id > sessionstate.MaxID) || r.Endpoint == EndSession && id != 0 {
 			t.Fatalf("answers %d", id)
 		}
-		again, err := Control(context.Background(), table, r, body)
+		again, _, err := Control(context.Background(), table, r, body)
 		messageID := parseTree(body, skipSpace(body, 0)).get("messageId")
 		if repeats := messageID != nil && messageID.kind == '"' && refID(body, messageID) != ""; err != nil || repeats && again != id {
 			t.Fatalf("answers %d, then %d, %v", id, again, err)

@@ -21,8 +21,24 @@ const (
 	ResetSession
 )
 
+// Endpoints is how many there are.
+const Endpoints = ResetSession + 1
+
+var endpointNames = [Endpoints]string{
+	"batch", "identify", "track", "page", "screen", "group", "alias",
+	"startSession", "endSession", "resetSession",
+}
+
+// String is the last part of the endpoint's path.
+func (e Endpoint) String() string {
+	if e >= Endpoints {
+		return "unknown"
+	}
+	return endpointNames[e]
+}
+
 // Control reports whether it is a control endpoint.
-func (e Endpoint) Control() bool { return e >= StartSession }
+func (e Endpoint) Control() bool { return e >= StartSession && e < Endpoints }
 
 // Names are the event names by which a track is a control call.
 type Names struct{ Start, End, Reset string }
@@ -40,4 +56,8 @@ type Request struct {
 	Policy  *sessionstate.Policy
 	// Shadow decides everything and changes no event.
 	Shadow bool
+	// Observe, if not nil, is told what was decided about each message, in the
+	// order of the body, before the request goes on. Nothing of what it is told
+	// is used again.
+	Observe func([]Verdict)
 }

@@ -11,8 +11,9 @@ func (l *timeline) withoutSession(p *Policy, e *Event, i int) Decision {
 		return l.decide(p, e, l.identify(p, e, j))
 	}
 	if e.Visitor {
-		return Decision{}
+		return because(NoSession)
 	}
+	lapsed := i >= 0 && l.segments[i].Mode == Automatic
 	s := Segment{
 		From: e.Time, Last: e.Time, Mode: Automatic, ID: l.generate(e.Time),
 		Mark: e.Message, Cause: e.Message, Origin: e.origin(),
@@ -21,9 +22,11 @@ func (l *timeline) withoutSession(p *Policy, e *Event, i int) Decision {
 	j := l.insert(i, s)
 	if j < 0 {
 		// Older than all of a full timeline: nothing can be known of it.
-		return Decision{}
+		l.ended = false
+		return because(TooOld)
 	}
-	return Decision{Action: Stamp, SessionID: s.ID, Start: true}
+	l.began, l.ended, l.origin = true, l.ended || lapsed, s.Origin
+	return Decision{Action: Stamp, SessionID: s.ID, Start: true, Because: Because{Reason: InAutomaticSession}}
 }
 
 // join finds the automatic session that the event falls into, or within a

@@ -71,4 +71,6 @@ type Decision struct {
 	Start bool
 	// Repeated: a control call that had been applied before.
 	Repeated bool
+	// Because explains it.
+	Because Because
 }

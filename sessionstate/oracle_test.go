@@ -182,6 +182,31 @@ func deliver(t *rapid.T, p *Policy, events []Event, seen func(i int, got Decisio
 	return s
 }
 
+// checkBecause holds an explanation against the decision that it explains.
+func checkBecause(t *rapid.T, e *Event, d Decision, change Change) {
+	allowed := map[Action][]Reason{
+		Keep:  {LeftToSDK, NoSession, TooOld},
+		Stamp: {InManualSession, InAutomaticSession},
+		Clear: {AfterEnd, AutomaticIsOff},
+	}[d.Action]
+	if e.Kind.Control() {
+		allowed = []Reason{Applied, NothingToDo, NotKept}
+		if d.Repeated {
+			allowed = []Reason{AppliedBefore}
+		}
+	}
+	why := d.Because
+	if !slices.Contains(allowed, why.Reason) {
+		t.Fatalf("%+v because %v", d, why.Reason)
+	}
+	if (why.Began || why.Ended) && change == Unchanged {
+		t.Fatalf("%+v, and nothing has changed", d)
+	}
+	if why.Began && (d.SessionID == 0 || e.Kind == End) || why.MarkedAgain && (!d.Start || why.Began) {
+		t.Fatalf("nonsense: %+v", d)
+	}
+}
+
 func apply(t *rapid.T, s *Session, now int64, p *Policy, request []Event, seen func(i int, got Decision)) *Session {
 	before, policy, body := clone(s), *p, slices.Clone(request)
 	decisions := make([]Decision, len(request))
@@ -197,6 +222,10 @@ func apply(t *rapid.T, s *Session, now int64, p *Policy, request []Event, seen f
 	twin, sameChange := Transition(before, now, p, request, again)
 	if !reflect.DeepEqual(next, twin) || change != sameChange || !slices.Equal(decisions, again) {
 		t.Fatalf("asked twice, answered differently:\n %+v %v\n %+v %v", next, decisions, twin, again)
+	}
+	for j := range decisions {
+		checkBecause(t, &request[j], decisions[j], change)
+		decisions[j].Because = Because{}
 	}
 	if (change == Unchanged) != (next == s) || change == Unchanged && s == nil && next != nil {
 		t.Fatalf("change %d is not what came back", change)

@@ -22,6 +22,7 @@ func ask(t testing.TB, table *Table, key string, e Event) Decision {
 	if err := table.Apply(context.Background(), key, base+1000, &policy, []Event{e}, d[:]); err != nil {
 		t.Errorf("%s: %v", brief(e), err)
 	}
+	d[0].Because = Because{}
 	return d[0]
 }
 

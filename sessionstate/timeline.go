@@ -11,6 +11,10 @@ type timeline struct {
 	// on.
 	request []Event
 	index   int
+	// began and ended say that the message began a session, and that it ended one
+	// or showed it to be over.
+	began, ended bool
+	origin       Origin
 }
 
 // at returns the index of the segment that is current at time t, or -1 before

@@ -42,13 +42,16 @@ func Transition(s *Session, now int64, p *Policy, events []Event, decisions []De
 			moved.Time = min(e.Time+by, now)
 			e = &moved
 		}
-		if !e.Kind.Control() {
+		line.began, line.ended, line.origin = false, false, ByControl
+		if e.Kind.Control() {
+			var applied bool
+			decisions[i], applied = line.control(p, e)
+			controlled = controlled || applied
+		} else {
 			decisions[i] = line.event(p, e)
-			continue
 		}
-		var applied bool
-		decisions[i], applied = line.control(p, e)
-		controlled = controlled || applied
+		why := &decisions[i].Because
+		why.Began, why.Ended, why.Origin = line.began, line.ended, line.origin
 	}
 	if line.change == Unchanged {
 		if s == nil || now-s.Seen <= p.seenGrain() || len(line.segments) == 0 {
@@ -169,32 +172,44 @@ func Current(s *Session, now int64, p *Policy) int64 {
 // control applies a control call and reports whether it changed anything.
 func (l *timeline) control(p *Policy, e *Event) (_ Decision, applied bool) {
 	if i := l.causedBy(e.Message); i >= 0 {
-		return Decision{SessionID: l.segments[i].ID, Repeated: true}, false
+		return Decision{SessionID: l.segments[i].ID, Repeated: true, Because: Because{Reason: AppliedBefore}}, false
 	}
 	i := l.at(e.Time)
+	active := i >= 0 && l.segments[i].active(p, e.Time)
 	s := Segment{From: e.Time, Cause: e.Message, Mode: Manual, ID: e.ID}
+	d := because(Applied)
 	switch e.Kind {
 	case End:
+		if !active {
+			d.Because.Reason = NothingToDo
+		}
 		if i >= 0 && l.segments[i].Mode == Ended {
-			return Decision{}, l.endAgain(p, e, i)
+			return d, l.endAgain(p, e, i)
 		}
 		s = Segment{From: e.Time, Last: e.Time, Cause: e.Message, Mode: Ended}
 		l.supersede(p, e, i)
-		return Decision{}, l.insert(i, s) >= 0
 	case Reset:
-		if i < 0 || !l.segments[i].active(p, e.Time) {
-			return Decision{}, false
+		if !active {
+			return because(NothingToDo), false
 		}
 		s.renew(&l.segments[i])
+		fallthrough
+	default:
+		if s.ID == 0 {
+			s.ID = l.generate(e.Time)
+		}
+		if e.Kind == Start {
+			l.supersede(p, e, i)
+		}
+		s.setUser(e)
+		d.SessionID = s.ID
 	}
-	if s.ID == 0 {
-		s.ID = l.generate(e.Time)
+	if l.insert(i, s) < 0 {
+		d.Because.Reason = NotKept
+		return d, false
 	}
-	if e.Kind == Start {
-		l.supersede(p, e, i)
-	}
-	s.setUser(e)
-	return Decision{SessionID: s.ID}, l.insert(i, s) >= 0
+	l.began, l.ended = s.Mode != Ended, active
+	return d, true
 }
 
 // endAgain notes an endSession in an ended segment. It changes no event, but a
@@ -235,7 +250,7 @@ func (l *timeline) event(p *Policy, e *Event) Decision {
 	i := l.at(e.Time)
 	if i < 0 {
 		if l.truncated {
-			return Decision{}
+			return because(TooOld)
 		}
 		return l.withoutSession(p, e, i)
 	}
@@ -244,11 +259,13 @@ func (l *timeline) event(p *Policy, e *Event) Decision {
 		if !l.over(p, e, seg) {
 			break
 		}
+		active := seg.Mode == Manual
 		if p.Automatic != AutomaticProxy {
 			if l.insert(i, Segment{From: e.Time, Cause: e.Message, Origin: e.origin()}) < 0 {
-				return Decision{}
+				return because(TooOld)
 			}
 		}
+		l.ended, l.origin = active, e.origin()
 		return l.withoutSession(p, e, i)
 	default:
 		return l.withoutSession(p, e, i)
@@ -307,6 +324,7 @@ func (l *timeline) identify(p *Policy, e *Event, i int) int {
 	}
 	s.renew(seg)
 	s.setUser(e)
+	l.began, l.ended, l.origin = true, true, ByIdentify
 	return l.insert(i, s)
 }
 
@@ -315,13 +333,15 @@ func (l *timeline) decide(p *Policy, e *Event, i int) Decision {
 	seg := &l.segments[i]
 	switch {
 	case seg.Mode == Ended:
-		return Decision{Action: Clear}
+		return Decision{Action: Clear, Because: Because{Reason: AfterEnd}}
 	case seg.Mode == Automatic && p.Automatic != AutomaticProxy, seg.Mode == None:
 		return p.unsessioned()
 	case seg.Mode == Automatic && e.Visitor:
-		return Decision{Action: Stamp, SessionID: seg.ID}
+		return Decision{Action: Stamp, SessionID: seg.ID, Because: Because{Reason: InAutomaticSession}}
 	}
+	again := !l.began
 	if seg.Mark == 0 {
+		again = false
 		seg = l.edit(i)
 		seg.Mark = e.Message
 	}
@@ -329,13 +349,24 @@ func (l *timeline) decide(p *Policy, e *Event, i int) Decision {
 		seg = l.edit(i)
 		seg.setUser(e)
 	}
-	return Decision{Action: Stamp, SessionID: seg.ID, Start: seg.Mark == e.Message}
+	start := seg.Mark == e.Message
+	reason := InManualSession
+	if seg.Mode == Automatic {
+		reason = InAutomaticSession
+	}
+	return Decision{
+		Action: Stamp, SessionID: seg.ID, Start: start,
+		Because: Because{Reason: reason, MarkedAgain: start && again},
+	}
 }
 
 // unsessioned answers an event that is in no session.
 func (p *Policy) unsessioned() Decision {
-	if p.Automatic == AutomaticOff {
-		return Decision{Action: Clear}
+	switch p.Automatic {
+	case AutomaticOff:
+		return Decision{Action: Clear, Because: Because{Reason: AutomaticIsOff}}
+	case AutomaticSDK:
+		return because(LeftToSDK)
 	}
-	return Decision{}
+	return because(NoSession)
 }

@@ -33,6 +33,8 @@ type key struct {
 	now    int64
 	next   MessageID
 	change Change
+	// because has what explained the last decisions.
+	because []Because
 }
 
 func newKey(t *testing.T, p Policy) *key {
@@ -117,6 +119,16 @@ func (k *key) send(events ...Event) []Decision {
 		}
 	}
 	k.s, k.change = s, change
+	return k.explained(decisions)
+}
+
+// explained takes the explanations off decisions, and keeps them in k.because.
+func (k *key) explained(decisions []Decision) []Decision {
+	k.because = k.because[:0]
+	for i := range decisions {
+		k.because = append(k.because, decisions[i].Because)
+		decisions[i].Because = Because{}
+	}
 	return decisions
 }
 

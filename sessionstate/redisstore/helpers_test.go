@@ -35,6 +35,7 @@ func message(kind Kind) Event {
 func apply(table *Table, key string, e Event) (Decision, error) {
 	var d [1]Decision
 	err := table.Apply(context.Background(), key, e.Time, &policy, []Event{e}, d[:])
+	d[0].Because = Because{}
 	return d[0], err
 }
 

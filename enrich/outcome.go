@@ -1,0 +1,185 @@
+package enrich
+
+import "github.com/rudder-session/rudder-session/sessionstate"
+
+// Skip is why no session was asked about a message, or what was decided was not
+// done.
+type Skip uint8
+
+const (
+	// Asked: none of these, the session decides.
+	Asked Skip = iota
+	// OtherType: not a track, page, identify, screen, group or alias.
+	OtherType
+	// OfJob: of a reverse ETL or cloud extract job.
+	OfJob
+	// NoID: neither an anonymousId nor a userId.
+	NoID
+	// OddContext: its context is no object; there is no place for the fields.
+	OddContext
+	// NoRoom: with the fields the body would be larger than the data plane takes.
+	NoRoom
+
+	// Skips is how many there are.
+	Skips
+)
+
+var skipNames = [Skips]string{
+	OtherType:  "other_type",
+	OfJob:      "job",
+	NoID:       "no_id",
+	OddContext: "odd_context",
+	NoRoom:     "too_large",
+}
+
+// String is the reason as a word, such as no_id; "" for Asked.
+func (s Skip) String() string {
+	if s >= Skips {
+		return "unknown"
+	}
+	return skipNames[s]
+}
+
+// Outcome counts what was done to the messages of a request. With Shadow it is
+// what would have been done.
+type Outcome struct {
+	// Stamped and Cleared events got a session id, or lost their own; the rest
+	// of the messages went on untouched.
+	Stamped, Cleared, Untouched int
+	// Events by why it was decided about them so, for those whose session was
+	// asked; and Skipped, the other ones.
+	Events  [sessionstate.Reasons]int
+	Skipped [Skips]int
+	// Consumed control calls were not forwarded, by kind; and all of them by what
+	// they came to.
+	Starts, Ends, Resets int
+	Controls             [sessionstate.Reasons]int
+	// InvalidIDs counts startSession calls whose sessionId broke a rule.
+	InvalidIDs int
+	// Began and Ended count sessions, by what began and ended them.
+	Began, Ended [Causes]int
+	// Marks counts events that carry a start mark, MarkedAgain those of them that
+	// had carried it before.
+	Marked, MarkedAgain int
+	// StoreErrors counts keys whose session could not be had; Err is the first
+	// of the errors.
+	StoreErrors int
+	Err         error
+	// ControlFailed: the session of a control call could not be had. The request
+	// must not be answered as if it had been carried out.
+	ControlFailed bool
+}
+
+// Cause is what begins or ends a session.
+type Cause uint8
+
+const (
+	ByStart    Cause = iota // startSession
+	ByEnd                   // endSession
+	ByReset                 // resetSession
+	ByIdentify              // an identify with another userId
+	ByRestart               // the cold start of a mobile app
+	ByEvent                 // an event behind the timeout or the cutoff, or the first of all
+
+	// Causes is how many there are.
+	Causes
+)
+
+var causeNames = [Causes]string{"startSession", "endSession", "resetSession", "identify", "restart", "event"}
+
+// String is the control call, or identify, restart or event.
+func (c Cause) String() string { return causeNames[c] }
+
+// causeOf tells what a message is to a session that it begins or ends.
+func causeOf(k sessionstate.Kind, o sessionstate.Origin) Cause {
+	switch k {
+	case sessionstate.Start:
+		return ByStart
+	case sessionstate.End:
+		return ByEnd
+	case sessionstate.Reset:
+		return ByReset
+	}
+	switch o {
+	case sessionstate.ByIdentify:
+		return ByIdentify
+	case sessionstate.ByRestart:
+		return ByRestart
+	}
+	return ByEvent
+}
+
+// Consumed returns how many messages were control calls.
+func (o *Outcome) Consumed() int { return o.Starts + o.Ends + o.Resets }
+
+func (o *Outcome) fail(err error, events []sessionstate.Event) {
+	o.StoreErrors++
+	if o.Err == nil {
+		o.Err = err
+	}
+	for i := range events {
+		o.ControlFailed = o.ControlFailed || events[i].Kind.Control()
+	}
+}
+
+func (o *Outcome) skip(s Skip) {
+	o.Untouched++
+	o.Skipped[s]++
+}
+
+func (o *Outcome) count(s *subject) {
+	d := &s.decision
+	why := &d.Because
+	if why.Began {
+		o.Began[causeOf(s.event.Kind, why.Origin)]++
+	}
+	if why.Ended {
+		o.Ended[causeOf(s.event.Kind, why.Origin)]++
+	}
+	switch s.event.Kind {
+	case sessionstate.Start:
+		o.Starts++
+		if s.invalidID != nil {
+			o.InvalidIDs++
+		}
+	case sessionstate.End:
+		o.Ends++
+	case sessionstate.Reset:
+		o.Resets++
+	default:
+		o.event(d)
+		return
+	}
+	o.Controls[why.Reason]++
+}
+
+func (o *Outcome) event(d *sessionstate.Decision) {
+	o.Events[d.Because.Reason]++
+	switch d.Action {
+	case sessionstate.Stamp:
+		o.Stamped++
+	case sessionstate.Clear:
+		o.Cleared++
+	default:
+		o.Untouched++
+	}
+	if d.Start {
+		o.Marked++
+	}
+	if d.Because.MarkedAgain {
+		o.MarkedAgain++
+	}
+}
+
+// unchange counts all events as untouched, as the body has no room for what was
+// decided about them.
+func (o *Outcome) unchange() {
+	for r := range o.Events {
+		if reason := sessionstate.Reason(r); reason.Changes() {
+			o.Skipped[NoRoom] += o.Events[r]
+			o.Events[r] = 0
+		}
+	}
+	o.Untouched += o.Stamped + o.Cleared
+	o.Stamped, o.Cleared, o.Marked, o.MarkedAgain = 0, 0, 0, 0
+}

@@ -1,0 +1,109 @@
+package enrich
+
+import (
+	"strings"
+
+	"github.com/rudder-session/rudder-session/sessionstate"
+)
+
+// Verdict is what was decided about one message, for people to read.
+type Verdict struct {
+	// Type is the message's type, or its control call; "" if it has none.
+	Type string
+	// Event is the name of a track.
+	Event string
+	// AnonymousID, UserID and MessageID are what the message has, "" for none.
+	AnonymousID, UserID, MessageID string
+	// Time is when it happened, in Unix milliseconds.
+	Time int64
+	// Own and OwnStart are the values of the fields that the message came with,
+	// as JSON; "" for none.
+	Own, OwnStart string
+	// Skip says why no session was asked; the rest then means nothing.
+	Skip     Skip
+	Kind     sessionstate.Kind
+	Decision sessionstate.Decision
+}
+
+// Action is the verdict in a word: stamped, cleared, untouched or consumed.
+func (v *Verdict) Action() string {
+	switch {
+	case v.Skip != Asked:
+	case v.Kind.Control():
+		return "consumed"
+	case v.Decision.Action == sessionstate.Stamp:
+		return "stamped"
+	case v.Decision.Action == sessionstate.Clear:
+		return "cleared"
+	}
+	return "untouched"
+}
+
+// Reason is why, in a word.
+func (v *Verdict) Reason() string {
+	if v.Skip != Asked {
+		return v.Skip.String()
+	}
+	return v.Decision.Because.Reason.String()
+}
+
+// observe tells r.Observe what was decided.
+func (w *work) observe(r *Request) {
+	if r.Observe != nil {
+		r.Observe(w.verdicts(r))
+	}
+}
+
+// verdicts are those about the messages of the payload; the subjects are in the
+// order of the body too.
+func (w *work) verdicts(r *Request) []Verdict {
+	verdicts := make([]Verdict, len(w.payload.messages))
+	next := 0
+	for i := range w.payload.messages {
+		v := &verdicts[i]
+		w.describe(r, v, &w.payload.messages[i])
+		if next < len(w.subjects) && int(w.subjects[next].index) == i {
+			s := &w.subjects[next]
+			v.Time, v.Kind, v.Decision = s.event.Time, s.event.Kind, s.decision
+			if v.Kind.Control() {
+				v.Type = causeOf(v.Kind, sessionstate.ByControl).String()
+			}
+			next++
+			continue
+		}
+		v.Skip = w.skipOf(r, i)
+	}
+	return verdicts
+}
+
+// skipOf finds out once more why a message was skipped: it is not noted for
+// those requests that nobody looks at.
+func (w *work) skipOf(r *Request, i int) Skip {
+	n, keys := len(w.subjects), len(w.keys)
+	skip := w.extract(r, i)
+	w.subjects, w.keys = w.subjects[:n], w.keys[:keys]
+	return skip
+}
+
+func (w *work) describe(r *Request, v *Verdict, m *message) {
+	b := w.payload.b
+	v.Type = r.Endpoint.String()
+	if r.Endpoint == Batch {
+		v.Type = string(textOf(m.typ.of(b)))
+	}
+	v.Event = string(textOf(m.event.of(b)))
+	v.AnonymousID = string(idOf(m.anonymousID.of(b)))
+	v.UserID = string(idOf(m.userID.of(b)))
+	v.MessageID = string(idOf(m.messageID.of(b)))
+	for _, f := range w.payload.fields[m.fields:m.fieldsEnd] {
+		value := strings.Clone(string(f.value.of(b)))
+		switch {
+		case !f.first:
+			return
+		case f.start && v.OwnStart == "":
+			v.OwnStart = value
+		case !f.start && v.Own == "":
+			v.Own = value
+		}
+	}
+}
