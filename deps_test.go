@@ -61,6 +61,8 @@ func TestRequirements(t *testing.T) {
 		"github.com/prometheus/client_golang",
 		"github.com/redis/rueidis",
 		"go.etcd.io/bbolt",
+		"go.opentelemetry.io/otel",
+		"go.opentelemetry.io/otel/trace",
 		"go.uber.org/zap",
 		"golang.org/x/sys",
 		// for tests

@@ -334,7 +334,7 @@ func TestOptionsInDocs(t *testing.T) {
 		inTables []string
 	}{
 		{"docs/configuration.md", []string{"caddymodule/caddyfile.go"}, 10,
-			[]any{caddymodule.Handler{}, caddymodule.App{}, caddymodule.Source{}}, nil},
+			[]any{caddymodule.Handler{}, caddymodule.App{}, caddymodule.Source{}}, []string{"name"}},
 		{"docs/stores.md", []string{"caddymodule/stores/file/file.go", "caddymodule/stores/redis/caddyfile.go"}, 9,
 			[]any{file.Store{}, redis.Store{}, redis.TLS{}}, []string{"ca", "certificate", "key", "server_name", "insecure_skip_verify"}},
 	} {

@@ -128,18 +128,18 @@ func (a *App) drop() {
 	}
 }
 
-// enter returns the open session table. The caller must call a.lease.leave when
-// it is done with it, if there was no error.
-func (a *App) enter() (*sessionstate.Table, error) {
+// enter returns the table, open. The caller must call a.lease.leave when it is
+// done with it, if there was no error.
+func (a *App) enter() (*table, error) {
 	t, err := a.lease.enter()
 	if err != nil {
 		return nil, err
 	}
-	opened, err := t.open(a)
-	if err != nil {
+	if _, err := t.open(a); err != nil {
 		a.lease.leave()
+		return nil, err
 	}
-	return opened, err
+	return t, nil
 }
 
 // Interface guards

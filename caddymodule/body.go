@@ -18,9 +18,10 @@ import (
 type body struct {
 	// raw is what was read.
 	raw *[]byte
-	// decoded is the JSON in it; nil where the body cannot be read: it is too
-	// large, or in an unknown or broken encoding.
+	// decoded is the JSON in it; nil where the body cannot be read, for the
+	// reason that unread is.
 	decoded []byte
+	unread  disposition
 	// buffer has the decoded bytes where they are not raw.
 	buffer *bytes.Buffer
 	// reader is the request's body, as far as it is in this memory.
@@ -35,11 +36,15 @@ func noBody(r *http.Request) bool { return r.Body == nil || r.ContentLength == 0
 // what is read and what it may decode to. An error is the client's: the body
 // never came whole, and nothing may be done with the request.
 func readBody(r *http.Request, max int) (*body, error) {
-	b := &body{}
+	b := &body{unread: tooLarge}
 	encoding := r.Header["Content-Encoding"]
 	plain := len(encoding) == 0 || len(encoding) == 1 && (encoding[0] == "" || encoding[0] == "identity")
 	zipped := len(encoding) == 1 && encoding[0] == "gzip"
-	if !plain && !zipped || r.ContentLength > int64(max) {
+	if !plain && !zipped {
+		b.unread = unknownEncoding
+		return b, nil
+	}
+	if r.ContentLength > int64(max) {
 		return b, nil
 	}
 	b.raw = raws.Get().(*[]byte)
@@ -53,7 +58,7 @@ func readBody(r *http.Request, max int) (*body, error) {
 	r.Header.Del("Expect")
 	if !whole {
 		r.Body = readCloser{io.MultiReader(bytes.NewReader(*b.raw), r.Body), r.Body}
-		return &body{}, nil
+		return &body{unread: tooLarge}, nil
 	}
 	b.reader = &recallable{r: bytes.NewReader(*b.raw), Closer: r.Body}
 	r.Body = b.reader
@@ -104,6 +109,7 @@ var (
 func (b *body) gunzip(max int) {
 	unzipper := unzippers.Get().(*gzip.Reader)
 	defer unzippers.Put(unzipper)
+	b.unread = unknownEncoding
 	if unzipper.Reset(bytes.NewReader(*b.raw)) != nil {
 		return
 	}
@@ -115,7 +121,10 @@ func (b *body) gunzip(max int) {
 	said := int(binary.LittleEndian.Uint32(raw[len(raw)-4:]))
 	b.buffer.Grow(min(said, max, 32*len(raw)) + bytes.MinRead)
 	n, err := io.Copy(b.buffer, io.LimitReader(unzipper, int64(max)+1))
-	if err == nil && n <= int64(max) {
+	switch {
+	case n > int64(max):
+		b.unread = tooLarge
+	case err == nil:
 		b.decoded = b.buffer.Bytes()
 	}
 }

@@ -110,6 +110,7 @@ func (a *App) unmarshalStore(d *caddyfile.Dispenser) error {
 //	        automatic sdk|proxy|off [<timeout>]
 //	        timeout   <duration>
 //	        cutoff    <duration>|off
+//	        name      <name>
 //	    }
 //	    shadow
 //	}
@@ -188,6 +189,9 @@ func (h *Handler) unmarshalSource(d *caddyfile.Dispenser) error {
 	for nesting := d.Nesting(); d.NextBlock(nesting); empty = false {
 		name := d.Val()
 		known, err := source.unmarshalOption(d, name)
+		if !known && name == "name" {
+			known, err = true, Option(d, name, &source.Name, parseName)
+		}
 		if !known {
 			err = d.Errf("source: unknown option %q", name)
 		}

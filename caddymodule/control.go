@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -20,68 +21,87 @@ const (
 
 // serveControl answers a request to a control endpoint. It is never handed on:
 // the data plane does not know these paths.
-func (h *Handler) serveControl(w http.ResponseWriter, r *http.Request, t target, writeKey string, found bool) error {
+func (h *Handler) serveControl(w http.ResponseWriter, r *http.Request, a *account, writeKey string, found bool) error {
 	if !found {
+		a.close(unauthorized)
 		return plain(w, r, http.StatusUnauthorized, textNoWriteKey)
 	}
 	if !h.listed(writeKey) {
+		a.close(unauthorized)
 		return plain(w, r, http.StatusUnauthorized, textInvalidWriteKey)
 	}
-	request := h.request(r, t, writeKey)
-	if t.current {
-		return h.serveCurrent(w, r, request)
+	request := h.request(r, a.target, writeKey)
+	if a.target.current {
+		return h.serveCurrent(w, r, a, request)
 	}
 	body, err := readBody(r, h.maxBody)
 	if err != nil {
+		a.close(aborted)
 		cors(w, r)
 		return err
 	}
 	defer body.release()
 	if body.decoded == nil {
+		a.refuse(invalidCall)
 		return problem(w, r, http.StatusBadRequest, "the body is too large, or in an unknown or broken encoding")
 	}
 	table, err := h.enter()
 	if err != nil {
+		a.refuse(unavailableState)
 		return unavailable(w, r)
 	}
 	defer h.app.lease.leave()
-	id, _, err := enrich.Control(r.Context(), table, request, body.decoded)
-	metrics.control(t.endpoint, err)
-	return h.answer(w, r, id, err)
+	table.observe(request, h.source(writeKey).name)
+	span, began := startSpan(r), time.Now()
+	id, outcome, err := enrich.Control(r.Context(), table.sessions(), request, body.decoded)
+	a.outcome = outcome
+	measure(a.target, len(body.decoded), began)
+	countSessions(&outcome)
+	if err == nil || outcome.Err != nil {
+		table.activity.count(request.Received, &outcome, err != nil)
+	}
+	defer a.endSpan(span)
+	return h.answer(w, r, a, id, err)
 }
 
 // serveCurrent answers which session is current: what getSessionId() is in the
 // SDKs.
-func (h *Handler) serveCurrent(w http.ResponseWriter, r *http.Request, request *enrich.Request) error {
+func (h *Handler) serveCurrent(w http.ResponseWriter, r *http.Request, a *account, request *enrich.Request) error {
 	query := r.URL.Query()
 	key := enrich.Key(request.WriteKey, query.Get("anonymousId"), query.Get("userId"))
 	if key == "" {
+		a.close(invalidCall)
 		return problem(w, r, http.StatusBadRequest, enrich.ErrNoID.Error())
 	}
 	table, err := h.enter()
 	if err != nil {
+		a.close(unavailableState)
 		return unavailable(w, r)
 	}
 	defer h.app.lease.leave()
 	w.Header().Set("Cache-Control", "no-store")
-	id, err := table.Current(r.Context(), key, request.Received, request.Policy)
+	id, err := table.sessions().Current(r.Context(), key, request.Received, request.Policy)
 	if err != nil {
 		err = &enrich.StoreError{Err: err}
 	}
-	return h.answer(w, r, id, err)
+	return h.answer(w, r, a, id, err)
 }
 
 // answer answers a control call with the session id, or with what was wrong.
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request, id int64, err error) error {
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, a *account, id int64, err error) error {
 	var storeErr *enrich.StoreError
 	switch {
 	case errors.As(err, &storeErr):
+		a.refuse(unavailableState)
 		metrics.storeErrors.Inc()
 		h.logger.Error("control call", zap.Error(err))
 		return unavailable(w, r)
 	case err != nil:
+		a.refuse(invalidCall)
 		return problem(w, r, http.StatusBadRequest, err.Error())
 	}
+	a.sessionID = id
+	a.close(answered)
 	answer := struct {
 		SessionID *int64 `json:"sessionId"`
 	}{}
@@ -89,6 +109,14 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, id int64, err e
 		answer.SessionID = &id
 	}
 	return writeJSON(w, r, http.StatusOK, answer)
+}
+
+// refuse closes the account of a control call that was not carried out.
+func (a *account) refuse(d disposition) {
+	a.close(d)
+	if !a.target.current {
+		countControl(a.target.endpoint.String(), d.outcome(), 1)
+	}
 }
 
 // accepted answers as the data plane does to an event that it took.

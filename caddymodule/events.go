@@ -3,45 +3,59 @@ package caddymodule
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/rudder-session/rudder-session/enrich"
-	"github.com/rudder-session/rudder-session/sessionstate"
 )
 
 // serveEvents enriches the events of a request and hands it on.
-func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, request *enrich.Request) error {
+func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, a *account, request *enrich.Request) error {
 	body, err := readBody(r, h.maxBody)
 	if err != nil {
+		a.close(aborted)
 		return err
 	}
 	defer body.release()
 	if body.decoded == nil {
+		a.close(body.unread)
 		return next.ServeHTTP(w, r)
 	}
 	table, err := h.enter()
 	if err != nil {
 		if h.rejects() {
+			a.close(unavailableState)
 			return unavailable(w, r)
 		}
+		a.close(noStore)
 		return next.ServeHTTP(w, r)
 	}
 	defer h.app.lease.leave()
 
-	result := enrich.Enrich(r.Context(), table, request, body.decoded)
+	source := h.source(request.WriteKey)
+	table.observe(request, source.name)
+	span, began := startSpan(r), time.Now()
+	result := enrich.Enrich(r.Context(), table.sessions(), request, body.decoded)
 	failed := result.ControlFailed || result.StoreErrors > 0 && h.rejects()
-	if !failed && result.Body != nil {
-		body.replace(r, result.Body)
-	}
-	h.report(&result.Outcome, failed)
+	a.outcome, a.sessionID = result.Outcome, result.SessionID
+	a.close(dispositionOf(&result, failed))
+	measure(a.target, len(body.decoded), began)
+	source.meter.count(request.Endpoint, &result.Outcome, failed)
+	table.activity.count(request.Received, &result.Outcome, failed)
+	a.endSpan(span)
+	h.log(&result.Outcome, failed)
+
 	switch {
 	case failed:
 		return unavailable(w, r)
 	case result.Empty:
 		return accepted(w, r)
+	}
+	if result.Body != nil {
+		body.replace(r, result.Body)
 	}
 	if len(result.Marks) == 0 {
 		return next.ServeHTTP(w, r)
@@ -53,9 +67,23 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, next caddy
 	return err
 }
 
-// enter returns the session table. The caller must call h.app.lease.leave when it
-// is done with it, if there was no error.
-func (h *Handler) enter() (*sessionstate.Table, error) {
+func dispositionOf(result *enrich.Result, failed bool) disposition {
+	switch {
+	case failed:
+		return unavailableState
+	case result.Unreadable:
+		return notJSON
+	case result.Empty:
+		return answered
+	case result.Body != nil:
+		return changed
+	}
+	return unchanged
+}
+
+// enter returns the table. The caller must call h.app.lease.leave when it is done
+// with it, if there was no error.
+func (h *Handler) enter() (*table, error) {
 	table, err := h.app.enter()
 	if err != nil {
 		h.logger.Error("opening the session store", zap.Error(err))
@@ -81,21 +109,21 @@ func refused(status int) bool {
 }
 
 // release frees the start marks of events that were refused for good.
-func (h *Handler) release(r *http.Request, table *sessionstate.Table, marks []enrich.Mark) {
+func (h *Handler) release(r *http.Request, table *table, marks []enrich.Mark) {
 	// The client may be gone: what it left must be set right all the same.
 	ctx := context.WithoutCancel(r.Context())
 	for i := range marks {
-		if err := marks[i].Release(ctx, table); err != nil {
+		if err := marks[i].Release(ctx, table.sessions()); err != nil {
 			metrics.storeErrors.Inc()
 			h.logger.Error("releasing a start mark", zap.Error(err))
+			continue
 		}
+		metrics.released.Inc()
 	}
 }
 
-// report counts and logs what was decided. Of a request that failed nothing but
-// its errors counts: it comes again.
-func (h *Handler) report(o *enrich.Outcome, failed bool) {
-	metrics.count(o, failed)
+// log tells of what went wrong and, at debug level, of what was decided.
+func (h *Handler) log(o *enrich.Outcome, failed bool) {
 	if o.InvalidIDs > 0 {
 		h.logger.Warn("startSession with an invalid sessionId; the session got a generated one",
 			zap.Int("calls", o.InvalidIDs))
@@ -111,4 +139,12 @@ func (h *Handler) report(o *enrich.Outcome, failed bool) {
 			zap.Int("untouched", o.Untouched), zap.Int("starts", o.Starts), zap.Int("ends", o.Ends),
 			zap.Int("resets", o.Resets))
 	}
+}
+
+// sampled bounds how often one message is logged: a store that is down, or a
+// client that calls wrongly, would repeat it with every request.
+func sampled(logger *zap.Logger) *zap.Logger {
+	return logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, time.Second, 10, 1000)
+	}))
 }

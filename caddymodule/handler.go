@@ -77,9 +77,10 @@ type Handler struct {
 	// Default: false.
 	Shadow bool `json:"shadow,omitempty"`
 
-	app       *App
-	policy    sessionstate.Policy
-	policies  map[string]*sessionstate.Policy
+	app *App
+	// sources are those that are configured, by write key.
+	sources   map[string]*source
+	others    source
 	names     enrich.Names
 	writeKeys map[string]struct{}
 	maxBody   int
@@ -91,6 +92,10 @@ type Handler struct {
 // Source has the options that may differ for one write key. What is not set is
 // as it is for the handler.
 type Source struct {
+	// What the source is called in metrics, which never have write keys: the
+	// label `source` of `caddy_rudder_session_events_total`. Default: no name.
+	Name Value `json:"name,omitempty"`
+
 	// As the handler's `automatic`.
 	Automatic Value `json:"automatic,omitempty"`
 
@@ -133,24 +138,29 @@ func (h *Handler) readOptions() (err error) {
 	if base.IdentifyReset, err = Read("identify_reset", h.IdentifyReset, parseIdentifyReset, 0); err != nil {
 		return err
 	}
-	own := Source{h.Automatic, h.Timeout, h.Cutoff}
-	if h.policy, err = own.policy(base); err != nil {
+	own := Source{Automatic: h.Automatic, Timeout: h.Timeout, Cutoff: h.Cutoff}
+	if h.others.policy, err = own.policy(base); err != nil {
 		return err
 	}
-	h.policies = map[string]*sessionstate.Policy{}
-	for key, source := range h.Sources {
+	h.others.meter = newEventMeter("")
+	h.sources = map[string]*source{}
+	for key, options := range h.Sources {
 		writeKey, err := ReadAll("source", []string{key})
 		if err != nil {
 			return err
 		}
-		if h.policies[writeKey[0]] != nil {
+		if h.sources[writeKey[0]] != nil {
 			return fmt.Errorf("source: %q stands twice", key)
 		}
-		policy, err := source.policy(h.policy)
-		if err != nil {
+		s := &source{}
+		if s.policy, err = options.policy(h.others.policy); err != nil {
 			return fmt.Errorf("source %q: %v", key, err)
 		}
-		h.policies[writeKey[0]] = &policy
+		if s.name, err = Read("name", options.Name, parseName, ""); err != nil {
+			return fmt.Errorf("source %q: %v", key, err)
+		}
+		s.meter = newEventMeter(s.name)
+		h.sources[writeKey[0]] = s
 	}
 	if h.names, err = parseNames(h.ControlEvents); err != nil {
 		return err
@@ -194,23 +204,37 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if !known {
 		return next.ServeHTTP(w, r)
 	}
+	if caddyhttp.GetVar(r.Context(), handledVar) != nil {
+		return next.ServeHTTP(w, r) // on the account of the other handler
+	}
+	a := h.open(r, target)
 	writeKey, found := findWriteKey(r, target)
 	if target.control() {
-		return h.serveControl(w, r, target, writeKey, found)
+		return h.serveControl(w, r, a, writeKey, found)
 	}
-	if !found || !h.listed(writeKey) || passes(r) {
+	if why, passes := h.passes(r, writeKey, found); passes {
+		a.close(why)
 		return next.ServeHTTP(w, r)
 	}
 	caddyhttp.SetVar(r.Context(), handledVar, true)
-	return h.serveEvents(w, r, next, h.request(r, target, writeKey))
+	return h.serveEvents(w, r, next, a, h.request(r, target, writeKey))
 }
 
-// passes reports whether an event request is not to be read: it is of a rETL or
-// cloud-extract job, has no body, asks not to be held up, or another handler has
-// worked on it.
-func passes(r *http.Request) bool {
-	return r.Header.Get("X-Rudder-Job-Run-Id") != "" || noBody(r) ||
-		caddyhttp.IsIncremental(r.Header) || caddyhttp.GetVar(r.Context(), handledVar) != nil
+// passes reports whether an event request is not to be read, and why.
+func (h *Handler) passes(r *http.Request, writeKey string, found bool) (why disposition, passes bool) {
+	switch {
+	case !found:
+		return noWriteKey, true
+	case !h.listed(writeKey):
+		return otherWriteKey, true
+	case r.Header.Get("X-Rudder-Job-Run-Id") != "":
+		return ofJob, true
+	case noBody(r):
+		return withoutBody, true
+	case caddyhttp.IsIncremental(r.Header):
+		return streaming, true // asks not to be held up
+	}
+	return 0, false
 }
 
 func (h *Handler) request(r *http.Request, t target, writeKey string) *enrich.Request {
@@ -220,13 +244,28 @@ func (h *Handler) request(r *http.Request, t target, writeKey string) *enrich.Re
 		Received: received(r).UnixMilli(),
 		MaxBody:  h.maxBody,
 		Names:    h.names,
-		Policy:   &h.policy,
+		Policy:   &h.others.policy,
 		Shadow:   h.Shadow,
 	}
-	if policy, ok := h.policies[writeKey]; ok {
-		request.Policy = policy
+	if source, ok := h.sources[writeKey]; ok {
+		request.Policy = &source.policy
 	}
 	return request
+}
+
+// source is what differs by write key.
+type source struct {
+	// name is what it is called in metrics.
+	name   string
+	policy sessionstate.Policy
+	meter  *eventMeter
+}
+
+func (h *Handler) source(writeKey string) *source {
+	if s, ok := h.sources[writeKey]; ok {
+		return s
+	}
+	return &h.others
 }
 
 // received is when Caddy received the request, before its body: the moment

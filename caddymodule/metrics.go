@@ -2,50 +2,110 @@ package caddymodule
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/rudder-session/rudder-session/enrich"
+	"github.com/rudder-session/rudder-session/sessionstate"
 )
+
+const namespace, subsystem = "caddy", "rudder_session"
 
 // metrics live as long as the process: Caddy makes a new registry for each
 // configuration, and counters that began again with it would lose counts.
-var metrics = newHandlerMetrics()
+var metrics = newCollectors()
 
-type handlerMetrics struct {
-	events      *prometheus.CounterVec
-	controls    *prometheus.CounterVec
-	invalidIDs  prometheus.Counter
-	storeErrors prometheus.Counter
+type collectors struct {
+	all []prometheus.Collector
+
+	events                  *prometheus.CounterVec
+	requests                cached[prometheus.Counter] // by endpoint and disposition
+	controls                *prometheus.CounterVec
+	began, ended            cached[prometheus.Counter] // by cause
+	given, again, released  prometheus.Counter
+	invalidIDs, storeErrors prometheus.Counter
+	bodies, decisions       cached[prometheus.Observer] // by endpoint
+	stores                  *prometheus.HistogramVec
 }
 
-func newHandlerMetrics() *handlerMetrics {
-	const namespace, subsystem = "caddy", "rudder_session"
-	return &handlerMetrics{
-		events: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "events_total",
-			Help: "Events by what was decided about their session fields.",
-		}, []string{"outcome"}),
-		controls: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "control_calls_total",
-			Help: "Control calls by kind and result.",
-		}, []string{"call", "result"}),
-		invalidIDs: prometheus.NewCounter(prometheus.CounterOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "invalid_session_ids_total",
-			Help: "startSession calls in events whose sessionId was invalid and replaced by a generated one.",
-		}),
-		storeErrors: prometheus.NewCounter(prometheus.CounterOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "store_errors_total",
-			Help: "Sessions that could not be read or written.",
-		}),
+func newCollectors() *collectors {
+	m := &collectors{}
+	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return collect(m, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: name, Help: help,
+		}, labels))
 	}
+	counter := func(name, help string) prometheus.Counter {
+		return collect(m, prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: name, Help: help,
+		}))
+	}
+	histograms := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		return collect(m, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: name, Help: help, Buckets: buckets,
+		}, labels))
+	}
+
+	m.events = counters("events_total",
+		"Messages of event requests by what was decided about them and why; source is the name of a configured source.",
+		"endpoint", "source", "outcome", "reason")
+	requests := counters("requests_total",
+		"Requests to the endpoints of events and control calls by what became of them and, where they were handed on unread, why.",
+		"endpoint", "outcome", "reason")
+	m.requests = byNumber(endpoints*int(dispositions), func(i int) prometheus.Counter {
+		d := disposition(i % int(dispositions))
+		return requests.WithLabelValues(endpointName(i/int(dispositions)), d.outcome(), d.reason())
+	})
+	m.controls = counters("control_calls_total",
+		"Control calls by kind and result, in whichever form they came.",
+		"call", "result")
+	began := counters("sessions_started_total", "Sessions begun, by what began them.", "by")
+	m.began = byNumber(int(enrich.Causes), func(i int) prometheus.Counter {
+		return began.WithLabelValues(enrich.Cause(i).String())
+	})
+	ended := counters("sessions_ended_total",
+		"Sessions ended, by what ended them or was the first to show that they were over.", "by")
+	m.ended = byNumber(int(enrich.Causes), func(i int) prometheus.Counter {
+		return ended.WithLabelValues(enrich.Cause(i).String())
+	})
+	marks := counters("start_marks_total",
+		"Start marks: given to an event, carried again by an event that was sent again, and released because the data plane refused the event.",
+		"state")
+	m.given, m.again = marks.WithLabelValues("given"), marks.WithLabelValues("repeated")
+	m.released = marks.WithLabelValues("released")
+	m.invalidIDs = counter("invalid_session_ids_total",
+		"startSession calls in events whose sessionId was invalid and replaced by a generated one.")
+	m.storeErrors = counter("store_errors_total", "Sessions that could not be read or written.")
+
+	bodies := histograms("body_size_bytes", "Decoded size of bodies that were read.",
+		prometheus.ExponentialBuckets(256, 4, 8), "endpoint")
+	m.bodies = byNumber(endpoints, func(i int) prometheus.Observer {
+		return bodies.WithLabelValues(endpointName(i))
+	})
+	decisions := histograms("decision_duration_seconds",
+		"Time to decide about a request and to change its body, waiting for the store included; neither reading the body nor the data plane.",
+		[]float64{5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, .1, .25, 1, 2.5},
+		"endpoint")
+	m.decisions = byNumber(endpoints, func(i int) prometheus.Observer {
+		return decisions.WithLabelValues(endpointName(i))
+	})
+	m.stores = histograms("store_operation_duration_seconds",
+		"Time that calls of a store took, by result: ok, conflict (another change came first) or error. Changes written in one go are one call.",
+		[]float64{1e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, .1, .25, .5, 1, 2.5, 5},
+		"table", "operation", "result")
+	collect(m, prometheus.Collector(tableCollector{}))
+	return m
+}
+
+func collect[C prometheus.Collector](m *collectors, c C) C {
+	m.all = append(m.all, c)
+	return c
 }
 
 func registerMetrics(registry *prometheus.Registry) error {
-	for _, c := range []prometheus.Collector{metrics.events, metrics.controls, metrics.invalidIDs, metrics.storeErrors} {
+	for _, c := range metrics.all {
 		var registered prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &registered) {
 			return err
@@ -54,55 +114,134 @@ func registerMetrics(registry *prometheus.Registry) error {
 	return nil
 }
 
-func (m *handlerMetrics) count(o *enrich.Outcome, failed bool) {
-	m.storeErrors.Add(float64(o.StoreErrors))
-	result := "ok"
+// cached has the metrics of some combinations of labels by a number: to find
+// one by its labels takes longer than to count. None is there before it is
+// first counted.
+type cached[M any] struct {
+	at   []atomic.Pointer[M]
+	make func(int) M
+}
+
+func byNumber[M any](n int, of func(int) M) cached[M] {
+	return cached[M]{make([]atomic.Pointer[M], n), of}
+}
+
+func (c *cached[M]) get(i int) M {
+	if m := c.at[i].Load(); m != nil {
+		return *m
+	}
+	m := c.make(i)
+	c.at[i].Store(&m)
+	return m
+}
+
+// endpoints are those of package enrich and, last, that which tells the current
+// session.
+const endpoints = int(enrich.Endpoints) + 1
+
+func endpointName(i int) string {
+	if i == int(enrich.Endpoints) {
+		return "session"
+	}
+	return enrich.Endpoint(i).String()
+}
+
+func (t target) number() int {
+	if t.current {
+		return int(enrich.Endpoints)
+	}
+	return int(t.endpoint)
+}
+
+// eventMeter counts the events of one source.
+type eventMeter struct{ cached[prometheus.Counter] }
+
+// Where an eventMeter has what: for each endpoint the decisions, the skips, and
+// the control calls.
+const (
+	firstSkip    = int(sessionstate.Reasons)
+	firstControl = firstSkip + int(enrich.Skips)
+	outcomes     = firstControl + int(enrich.Causes)
+)
+
+func newEventMeter(source string) *eventMeter {
+	return &eventMeter{byNumber(endpoints*outcomes, func(i int) prometheus.Counter {
+		outcome, reason := "untouched", ""
+		switch place := i % outcomes; {
+		case place >= firstControl:
+			outcome, reason = "consumed", enrich.Cause(place-firstControl).String()
+		case place >= firstSkip:
+			reason = enrich.Skip(place - firstSkip).String()
+		default:
+			r := sessionstate.Reason(place)
+			reason = r.String()
+			if r.Changes() {
+				outcome = r.Action().String()
+			}
+		}
+		return metrics.events.WithLabelValues(endpointName(i/outcomes), source, outcome, reason)
+	})}
+}
+
+// count counts what was decided about the messages of a request. Of one that
+// failed the events do not count: it comes again.
+func (m *eventMeter) count(e enrich.Endpoint, o *enrich.Outcome, failed bool) {
+	add := func(place, n int) {
+		if n > 0 {
+			m.get(int(e)*outcomes + place).Add(float64(n))
+		}
+	}
+	metrics.storeErrors.Add(float64(o.StoreErrors))
 	if failed {
-		result = "unavailable"
-		o = &enrich.Outcome{Starts: o.Starts, Ends: o.Ends, Resets: o.Resets}
+		countControl("startSession", "unavailable", o.Starts)
+		countControl("endSession", "unavailable", o.Ends)
+		countControl("resetSession", "unavailable", o.Resets)
+		return
 	}
-	m.addEvents("stamped", o.Stamped)
-	m.addEvents("cleared", o.Cleared)
-	m.addEvents("untouched", o.Untouched)
-	m.addControls("startSession", result, o.Starts)
-	m.addControls("endSession", result, o.Ends)
-	m.addControls("resetSession", result, o.Resets)
-	m.invalidIDs.Add(float64(o.InvalidIDs))
+	for reason, n := range o.Events {
+		add(reason, n)
+	}
+	for skip, n := range o.Skipped {
+		add(firstSkip+skip, n)
+	}
+	add(firstControl+int(enrich.ByStart), o.Starts)
+	add(firstControl+int(enrich.ByEnd), o.Ends)
+	add(firstControl+int(enrich.ByReset), o.Resets)
+	countSessions(o)
 }
 
-func (m *handlerMetrics) addEvents(outcome string, n int) {
+// countSessions counts what became of sessions and control calls.
+func countSessions(o *enrich.Outcome) {
+	for cause := range o.Began {
+		if n := o.Began[cause]; n > 0 {
+			metrics.began.get(cause).Add(float64(n))
+		}
+		if n := o.Ended[cause]; n > 0 {
+			metrics.ended.get(cause).Add(float64(n))
+		}
+	}
+	if o.Consumed() > 0 {
+		for cause, results := range o.Controls {
+			for reason, n := range results {
+				countControl(enrich.Cause(cause).String(), sessionstate.Reason(reason).String(), int(n))
+			}
+		}
+		metrics.invalidIDs.Add(float64(o.InvalidIDs))
+	}
+	if o.Marked > 0 {
+		metrics.given.Add(float64(o.Marked - o.MarkedAgain))
+		metrics.again.Add(float64(o.MarkedAgain))
+	}
+}
+
+func countControl(call, result string, n int) {
 	if n > 0 {
-		m.events.WithLabelValues(outcome).Add(float64(n))
+		metrics.controls.WithLabelValues(call, result).Add(float64(n))
 	}
 }
 
-func (m *handlerMetrics) addControls(call, result string, n int) {
-	if n > 0 {
-		m.controls.WithLabelValues(call, result).Add(float64(n))
-	}
-}
-
-func (m *handlerMetrics) control(e enrich.Endpoint, err error) {
-	call := map[enrich.Endpoint]string{
-		enrich.StartSession: "startSession",
-		enrich.EndSession:   "endSession",
-		enrich.ResetSession: "resetSession",
-	}[e]
-	result := "ok"
-	var storeErr *enrich.StoreError
-	switch {
-	case errors.As(err, &storeErr):
-		result = "unavailable"
-	case err != nil:
-		result = "invalid"
-	}
-	m.controls.WithLabelValues(call, result).Inc()
-}
-
-// sampled bounds how often one message is logged: a store that is down, or a
-// client that calls wrongly, would repeat it with every request.
-func sampled(logger *zap.Logger) *zap.Logger {
-	return logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
-		return zapcore.NewSamplerWithOptions(core, time.Second, 10, 1000)
-	}))
+// measure notes how large a body was and how long the decision took.
+func measure(t target, body int, since time.Time) {
+	metrics.bodies.get(t.number()).Observe(float64(body))
+	metrics.decisions.get(t.number()).Observe(time.Since(since).Seconds())
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -143,6 +144,16 @@ func parsePrefix(text string) (string, error) {
 	}
 	return text, nil
 }
+
+// parseName reads a name for a label: short, of letters, digits and a few signs.
+func parseName(text string) (string, error) {
+	if len(text) > 64 || !isName.MatchString(text) {
+		return "", fmt.Errorf("%q is no name of up to 64 letters, digits, and . _ -", text)
+	}
+	return text, nil
+}
+
+var isName = regexp.MustCompile(`^[\p{L}\p{N}._-]+$`)
 
 // parseNames reads the three names of control_events.
 func parseNames(names []string) (n enrich.Names, err error) {

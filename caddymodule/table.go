@@ -23,7 +23,8 @@ const defaultFlushInterval = 100 * time.Millisecond
 
 // table is a session table, opened when it is first needed.
 type table struct {
-	opened atomic.Pointer[sessionstate.Table]
+	opened   atomic.Pointer[sessionstate.Table]
+	activity activity
 
 	mu sync.Mutex
 	// wanted has what each live configuration wants. The largest table that
@@ -51,9 +52,20 @@ func (t *table) open(app *App) (*sessionstate.Table, error) {
 		Settings: t.settings(app.settings),
 		Deadline: storeDeadline,
 		Report:   reportWrites(app.logger),
+		Observe:  observeStore(tableName(app.store.Identity())),
 	})
 	t.opened.Store(opened)
 	return opened, nil
+}
+
+// sessions returns the session table, for who has entered this one.
+func (t *table) sessions() *sessionstate.Table { return t.opened.Load() }
+
+// observeStore counts the calls of a table's store.
+func observeStore(name string) sessionstate.Observer {
+	return func(operation, result string, took time.Duration) {
+		metrics.stores.WithLabelValues(name, operation, result).Observe(took.Seconds())
+	}
 }
 
 // settings returns what all want, and at least this.

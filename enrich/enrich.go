@@ -34,6 +34,11 @@ type Result struct {
 	// Empty: all messages were consumed, nothing is left to be forwarded.
 	Empty bool
 	Marks []Mark
+	// Unreadable: the body is not such that the data plane would take it.
+	Unreadable bool
+	// SessionID is that of the first event that was stamped or, where there is
+	// none, of the first control call that was answered with one; 0 for none.
+	SessionID int64
 	Outcome
 }
 
@@ -45,7 +50,7 @@ func Enrich(ctx context.Context, table *sessionstate.Table, r *Request, body []b
 	w := works.Get().(*work)
 	defer w.free()
 	if len(body) > r.MaxBody || !w.parse(r, body) {
-		return Result{}
+		return Result{Unreadable: true}
 	}
 	result := Result{}
 	w.enrich(ctx, table, r, &result)
@@ -116,6 +121,7 @@ func (w *work) enrich(ctx context.Context, table *sessionstate.Table, r *Request
 	if result.ControlFailed {
 		return
 	}
+	result.SessionID = w.sessionID()
 	if result.Consumed() == len(w.payload.messages) {
 		result.Empty = true
 		return
@@ -136,6 +142,19 @@ func (w *work) enrich(ctx context.Context, table *sessionstate.Table, r *Request
 	if len(w.edits) > 0 {
 		result.Body = w.splice()
 	}
+}
+
+func (w *work) sessionID() (id int64) {
+	for i := range w.subjects {
+		d := &w.subjects[i].decision
+		if d.Action == sessionstate.Stamp {
+			return d.SessionID
+		}
+		if id == 0 {
+			id = d.SessionID
+		}
+	}
+	return id
 }
 
 // reserve is what the data plane adds to a single event before it measures it:

@@ -50,10 +50,10 @@ type Outcome struct {
 	// asked; and Skipped, the other ones.
 	Events  [sessionstate.Reasons]int
 	Skipped [Skips]int
-	// Consumed control calls were not forwarded, by kind; and all of them by what
-	// they came to.
+	// Consumed control calls were not forwarded, by kind; and by kind and
+	// what they came to.
 	Starts, Ends, Resets int
-	Controls             [sessionstate.Reasons]int
+	Controls             [ByReset + 1][sessionstate.Reasons]uint32
 	// InvalidIDs counts startSession calls whose sessionId broke a rule.
 	InvalidIDs int
 	// Began and Ended count sessions, by what began and ended them.
@@ -150,7 +150,7 @@ func (o *Outcome) count(s *subject) {
 		o.event(d)
 		return
 	}
-	o.Controls[why.Reason]++
+	o.Controls[causeOf(s.event.Kind, why.Origin)][why.Reason]++
 }
 
 func (o *Outcome) event(d *sessionstate.Decision) {

@@ -27,16 +27,10 @@ type Verdict struct {
 
 // Action is the verdict in a word: stamped, cleared, untouched or consumed.
 func (v *Verdict) Action() string {
-	switch {
-	case v.Skip != Asked:
-	case v.Kind.Control():
+	if v.Skip == Asked && v.Kind.Control() {
 		return "consumed"
-	case v.Decision.Action == sessionstate.Stamp:
-		return "stamped"
-	case v.Decision.Action == sessionstate.Clear:
-		return "cleared"
 	}
-	return "untouched"
+	return v.Decision.Action.String()
 }
 
 // Reason is why, in a word.

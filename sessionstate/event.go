@@ -61,6 +61,17 @@ const (
 	Clear
 )
 
+// String is what was done: untouched, stamped or cleared.
+func (a Action) String() string {
+	switch a {
+	case Stamp:
+		return "stamped"
+	case Clear:
+		return "cleared"
+	}
+	return "untouched"
+}
+
 // Decision answers one Event.
 type Decision struct {
 	// Action says what to do with an event. It is Keep for control calls.

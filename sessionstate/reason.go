@@ -72,9 +72,20 @@ func (r Reason) String() string {
 	return reasonNames[r]
 }
 
+// Action is what is done with an event that is decided about for this reason.
+func (r Reason) Action() Action {
+	switch r {
+	case InManualSession, InAutomaticSession:
+		return Stamp
+	case AfterEnd, AutomaticIsOff:
+		return Clear
+	}
+	return Keep
+}
+
 // Changes reports whether an event that is decided about for this reason is
 // stamped or cleared.
-func (r Reason) Changes() bool { return r >= InManualSession && r <= AutomaticIsOff }
+func (r Reason) Changes() bool { return r.Action() != Keep }
 
 // because is a decision to change nothing about a message.
 func because(r Reason) Decision { return Decision{Because: Because{Reason: r}} }

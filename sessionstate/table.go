@@ -2,6 +2,7 @@ package sessionstate
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 )
 
@@ -9,6 +10,8 @@ import (
 // it. It is safe for concurrent use.
 type Table struct {
 	store Store
+	// plain is the store itself, where store tells of its calls.
+	plain Store
 	// cache is nil where the store is resident, and where nothing that is read
 	// from it may be kept. What is cached of a key is changed only by who holds
 	// its lock, or removed.
@@ -19,6 +22,7 @@ type Table struct {
 	shared   bool
 	locks    keyLocks
 	deadline time.Duration
+	capacity atomic.Int64
 }
 
 // Settings are what may change while a table is used.
@@ -40,6 +44,8 @@ type Options struct {
 	Deadline time.Duration
 	// Report, if not nil, is told what each delayed write came to.
 	Report func(error)
+	// Observe, if not nil, is told of each call of a store that is not resident.
+	Observe Observer
 }
 
 // attempts bounds how often a change is tried again after others changed the
@@ -52,15 +58,18 @@ var absent = new(Session)
 
 // NewTable makes a table over a store.
 func NewTable(store Store, o Options) *Table {
-	t := &Table{store: store, deadline: o.Deadline}
+	t := &Table{store: store, plain: store, deadline: o.Deadline}
 	t.locks.init()
 	t.resident, _ = store.(Resident)
+	if o.Observe != nil && t.resident == nil {
+		t.store = &observed{store, o.Observe}
+	}
 	shared, isShared := store.(Shared)
 	t.shared = isShared
 	if t.resident == nil {
 		t.cache = NewCache(o.Capacity)
 		t.behind = &writeBehind{
-			store: store, shared: isShared, lost: t.changed, report: o.Report, interval: o.FlushInterval,
+			store: t.store, shared: isShared, lost: t.changed, report: o.Report, interval: o.FlushInterval,
 		}
 		t.behind.prepare()
 	}
@@ -77,7 +86,8 @@ func NewTable(store Store, o Options) *Table {
 
 // Configure changes the settings.
 func (t *Table) Configure(s Settings) {
-	if forgetful, ok := t.store.(Forgetful); ok {
+	t.capacity.Store(int64(s.Capacity))
+	if forgetful, ok := t.plain.(Forgetful); ok {
 		forgetful.Retain(s.Retention)
 	}
 	switch {

@@ -81,6 +81,23 @@ func (l *link) breaker(key string) *breaker {
 	return &l.breakers[slot(key)*len(l.breakers)/slots]
 }
 
+// down is the share of the breakers that are open.
+func (l *link) down() float64 {
+	if !l.cluster.Load() {
+		if l.breakers[0].open.Load() {
+			return 1
+		}
+		return 0
+	}
+	open := 0
+	for i := range l.breakers {
+		if l.breakers[i].open.Load() {
+			open++
+		}
+	}
+	return float64(open) / float64(len(l.breakers))
+}
+
 // try calls fn for a key, and again if its connection broke: the library may
 // still give out one that just did.
 func (l *link) try(ctx context.Context, key string, fn func(rueidis.Client) error) (err error) {

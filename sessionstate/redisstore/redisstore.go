@@ -176,6 +176,10 @@ func (s *Store) page(ctx context.Context, node rueidis.Client, cursor uint64, pa
 // globs escapes what has a meaning in a pattern.
 var globs = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`)
 
+// Down returns the share of the store that is known not to answer, 0 to 1: of a
+// Cluster some nodes may be down and others not.
+func (s *Store) Down() float64 { return s.link.down() }
+
 // Close closes the connections.
 func (s *Store) Close() error {
 	s.link.close()

@@ -1,0 +1,147 @@
+package caddymodule
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/rudder-session/rudder-session/enrich"
+)
+
+// account is what is told of a request: in metrics, in the access log, in
+// placeholders and in the trace.
+type account struct {
+	target      target
+	disposition disposition
+	shadow      bool
+	sessionID   int64
+	outcome     enrich.Outcome
+}
+
+// open begins the account of a request, and lets the access log and other
+// directives have it.
+func (h *Handler) open(r *http.Request, t target) *account {
+	a := &account{target: t, shadow: h.Shadow}
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Map(a.placeholder)
+	}
+	// Fields that no log takes would cost an allocation or two.
+	if server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && server.Logs != nil {
+		if fields, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+			fields.Add(zap.Object("rudder_session", a))
+		}
+	}
+	return a
+}
+
+// close says what became of the request, and counts it.
+func (a *account) close(d disposition) {
+	a.disposition = d
+	metrics.requests.get(a.target.number()*int(dispositions) + int(d)).Inc()
+}
+
+const placeholderPrefix = "http.rudder_session."
+
+// placeholder knows {http.rudder_session.*}. What there is none of is empty.
+func (a *account) placeholder(key string) (any, bool) {
+	name, ok := strings.CutPrefix(key, placeholderPrefix)
+	if !ok {
+		return nil, false
+	}
+	switch name {
+	case "endpoint":
+		return endpointName(a.target.number()), true
+	case "outcome":
+		return a.disposition.outcome(), true
+	case "reason":
+		return a.disposition.reason(), true
+	case "session_id":
+		if a.sessionID == 0 {
+			return "", true
+		}
+		return a.sessionID, true
+	}
+	for _, c := range a.counts() {
+		if c.name == name {
+			return c.n, true
+		}
+	}
+	return nil, false
+}
+
+type namedCount struct {
+	name string
+	n    int
+}
+
+// counts are the messages of an event request by what was done to them.
+func (a *account) counts() [5]namedCount {
+	o := &a.outcome
+	return [...]namedCount{
+		{"events", o.Stamped + o.Cleared + o.Untouched},
+		{"stamped", o.Stamped},
+		{"cleared", o.Cleared},
+		{"untouched", o.Untouched},
+		{"consumed", o.Consumed()},
+	}
+}
+
+// MarshalLogObject writes the fields of the access log. No id is among them.
+func (a *account) MarshalLogObject(to zapcore.ObjectEncoder) error {
+	to.AddString("endpoint", endpointName(a.target.number()))
+	to.AddString("outcome", a.disposition.outcome())
+	if reason := a.disposition.reason(); reason != "" {
+		to.AddString("reason", reason)
+	}
+	if a.shadow {
+		to.AddBool("shadow", true)
+	}
+	if a.disposition == changed || a.disposition == unchanged || a.disposition == answered {
+		for _, c := range a.counts() {
+			to.AddInt(c.name, c.n)
+		}
+	}
+	return nil
+}
+
+// startSpan begins a span of its own within that of the request, if there is
+// one that is recorded. It lasts while the request is decided about.
+func startSpan(r *http.Request) trace.Span {
+	parent := trace.SpanFromContext(r.Context())
+	if !parent.IsRecording() {
+		return nil
+	}
+	tracer := parent.TracerProvider().Tracer("github.com/rudder-session/rudder-session")
+	_, span := tracer.Start(context.WithoutCancel(r.Context()), "rudder_session")
+	return span
+}
+
+// endSpan ends the span with what the account says.
+func (a *account) endSpan(span trace.Span) {
+	if span == nil {
+		return
+	}
+	span.SetAttributes(
+		attribute.String("rudder_session.endpoint", endpointName(a.target.number())),
+		attribute.String("rudder_session.outcome", a.disposition.outcome()),
+		attribute.Bool("rudder_session.shadow", a.shadow),
+	)
+	if reason := a.disposition.reason(); reason != "" {
+		span.SetAttributes(attribute.String("rudder_session.reason", reason))
+	}
+	for _, c := range a.counts() {
+		span.SetAttributes(attribute.Int("rudder_session."+c.name, c.n))
+	}
+	if a.outcome.Err != nil {
+		span.SetStatus(codes.Error, "session state is unavailable")
+	}
+	span.End()
+}

@@ -1,0 +1,106 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/rudder-session/rudder-session/enrich"
+)
+
+// Decided is what was decided about one message, as the admin API, the command
+// line and the inspector show it.
+type Decided struct {
+	// Received is when its request arrived, At when it happened.
+	Received time.Time `json:"received"`
+	At       time.Time `json:"at,omitzero"`
+	Endpoint string    `json:"endpoint"`
+	WriteKey string    `json:"write_key"`
+	Source   string    `json:"source,omitempty"`
+
+	// Type is the message's type, or its control call; Event the name of a track.
+	Type        string `json:"type,omitempty"`
+	Event       string `json:"event,omitempty"`
+	AnonymousID string `json:"anonymous_id,omitempty"`
+	UserID      string `json:"user_id,omitempty"`
+	MessageID   string `json:"message_id,omitempty"`
+
+	// Action is stamped, cleared, untouched or consumed; Reason is why.
+	Action string `json:"action"`
+	Reason string `json:"reason"`
+	// SessionID is that which was set, or answered.
+	SessionID int64 `json:"session_id,omitempty"`
+	// Start: it carries the start mark; Again: it did before.
+	Start bool `json:"session_start,omitempty"`
+	Again bool `json:"again,omitempty"`
+	// Began and Ended are what it meant for sessions.
+	Began bool `json:"began,omitempty"`
+	Ended bool `json:"ended,omitempty"`
+	// Had are the session fields that it came with.
+	HadID    json.RawMessage `json:"had_session_id,omitempty"`
+	HadStart json.RawMessage `json:"had_session_start,omitempty"`
+	// Shadow: it was decided, and nothing was done.
+	Shadow bool `json:"shadow,omitempty"`
+
+	received int64
+}
+
+// decided puts what people are to see of a verdict together.
+func decided(r *enrich.Request, source string, v *enrich.Verdict) Decided {
+	d := Decided{
+		Received: time.UnixMilli(r.Received).UTC(), Endpoint: r.Endpoint.String(),
+		WriteKey: clip(r.WriteKey), Source: source,
+		Type: clip(v.Type), Event: clip(v.Event),
+		AnonymousID: clip(v.AnonymousID), UserID: clip(v.UserID), MessageID: clip(v.MessageID),
+		Action: v.Action(), Reason: v.Reason(),
+		HadID: rawJSON(v.Own), HadStart: rawJSON(v.OwnStart),
+		Shadow:   r.Shadow,
+		received: r.Received,
+	}
+	if v.Skip != enrich.Asked {
+		return d
+	}
+	d.At = time.UnixMilli(v.Time).UTC()
+	d.SessionID, d.Start = v.Decision.SessionID, v.Decision.Start
+	why := v.Decision.Because
+	d.Again = why.MarkedAgain || v.Decision.Repeated
+	d.Began, d.Ended = why.Began, why.Ended
+	return d
+}
+
+// longestShown is how much of a text is kept, in bytes: whoever sends a large
+// one is not to have it kept a thousand times.
+const longestShown = 256
+
+func clip(text string) string {
+	if len(text) > longestShown {
+		return strings.ToValidUTF8(text[:longestShown], "") + "…"
+	}
+	return text
+}
+
+// rawJSON keeps a value of a message as it came, unless it is long.
+func rawJSON(text string) json.RawMessage {
+	if text == "" {
+		return nil
+	}
+	if len(text) > longestShown || !json.Valid([]byte(text)) {
+		quoted, _ := json.Marshal(clip(text)) // a string can always be one
+		return quoted
+	}
+	return json.RawMessage(text)
+}
+
+// observe has the decisions of a request shown to those who look, if any do.
+func (t *table) observe(request *enrich.Request, source string) {
+	if !t.activity.wanted(request.Received) {
+		return
+	}
+	request.Observe = func(verdicts []enrich.Verdict) {
+		all := make([]Decided, len(verdicts))
+		for i := range verdicts {
+			all[i] = decided(request, source, &verdicts[i])
+		}
+		t.activity.note(all)
+	}
+}

@@ -1,0 +1,89 @@
+package caddymodule
+
+import (
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/rudder-session/rudder-session/sessionstate"
+)
+
+// tableName is the name by which people know a table: that of its store's
+// module. Two can have one name for as long as a reload that moves the sessions
+// to another place takes.
+func tableName(identity string) string {
+	name, _, _ := strings.Cut(identity, " ")
+	return name
+}
+
+// eachTable calls fn for the tables that are open, which stay so meanwhile. It
+// must not wait.
+func eachTable(fn func(name string, t *table, opened *sessionstate.Table)) {
+	tables.Range(func(identity, value any) bool {
+		t := value.(*table)
+		if opened := t.opened.Load(); opened != nil {
+			fn(tableName(identity.(string)), t, opened)
+		}
+		return true
+	})
+}
+
+// tableCollector tells of the tables that are open, whichever configuration
+// uses them.
+type tableCollector struct{}
+
+var (
+	descSessions = describe("sessions",
+		"Users whose session is in memory, those included that are known to have none.")
+	descCapacity  = describe("capacity", "Users whose session fits in memory.")
+	descHits      = describe("cache_hits_total", "Sessions looked up and found in memory.")
+	descMisses    = describe("cache_misses_total", "Sessions looked up and not found in memory.")
+	descEvictions = describe("cache_evictions_total", "Sessions that made room for others in memory.")
+	descDelayed   = describe("delayed_writes", "Changed sessions that wait to be written to the store.")
+	descDown      = describe("store_down",
+		"Share of the store that is known not to answer and is not asked until it does: 0 to 1.")
+)
+
+func describe(name, help string) *prometheus.Desc {
+	return prometheus.NewDesc(prometheus.BuildFQName(namespace, subsystem, name), help, []string{"table"}, nil)
+}
+
+// Describe is a part of prometheus.Collector.
+func (tableCollector) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		descSessions, descCapacity, descHits, descMisses, descEvictions, descDelayed, descDown,
+	} {
+		to <- d
+	}
+}
+
+// Collect is a part of prometheus.Collector.
+func (tableCollector) Collect(to chan<- prometheus.Metric) {
+	stats := map[string]sessionstate.Stats{}
+	eachTable(func(name string, _ *table, opened *sessionstate.Table) {
+		stats[name] = sum(stats[name], opened.Stats())
+	})
+	for name, s := range stats {
+		gauge := func(d *prometheus.Desc, v float64) {
+			to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, name)
+		}
+		counter := func(d *prometheus.Desc, v uint64) {
+			to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), name)
+		}
+		gauge(descSessions, float64(s.Sessions))
+		gauge(descCapacity, float64(s.Capacity))
+		counter(descHits, s.Hits)
+		counter(descMisses, s.Misses)
+		counter(descEvictions, s.Evictions)
+		gauge(descDelayed, float64(s.Delayed))
+		gauge(descDown, s.Down)
+	}
+}
+
+func sum(a, b sessionstate.Stats) sessionstate.Stats {
+	return sessionstate.Stats{
+		Sessions: a.Sessions + b.Sessions, Capacity: a.Capacity + b.Capacity,
+		Hits: a.Hits + b.Hits, Misses: a.Misses + b.Misses, Evictions: a.Evictions + b.Evictions,
+		Delayed: a.Delayed + b.Delayed, Down: max(a.Down, b.Down),
+	}
+}

@@ -1,0 +1,145 @@
+package sessionstate
+
+import (
+	"context"
+	"maps"
+	"slices"
+)
+
+// Stats are the figures of a table at a moment.
+type Stats struct {
+	// Sessions are in memory, keys included that are known to have none; at most
+	// Capacity.
+	Sessions, Capacity int
+	// Hits and Misses count look-ups in memory, Evictions what made room there.
+	Hits, Misses, Evictions uint64
+	// Delayed changes wait to be written.
+	Delayed int
+	// Down is the share of the store that is known not to answer: 0 to 1.
+	Down float64
+}
+
+// counted has the counters of a cache.
+type counted interface {
+	Stats() (hits, misses, evictions uint64)
+}
+
+// Stats returns the figures of this moment.
+func (t *Table) Stats() Stats {
+	s := Stats{Sessions: t.Len(), Capacity: int(t.capacity.Load())}
+	var memory any = t.resident
+	if t.cache != nil {
+		memory = t.cache
+	}
+	if c, ok := memory.(counted); ok {
+		s.Hits, s.Misses, s.Evictions = c.Stats()
+	}
+	if t.behind != nil {
+		s.Delayed = t.behind.len()
+	}
+	if breaker, ok := t.plain.(interface{ Down() float64 }); ok {
+		s.Down = breaker.Down()
+	}
+	return s
+}
+
+// Session returns what is known of a key, or nil.
+func (t *Table) Session(ctx context.Context, key string) (found *Session, err error) {
+	err = t.update(ctx, key, ask{fresh: true}, func(s *Session) (*Session, Change) {
+		found = s.clone()
+		return s, Unchanged
+	})
+	return found, err
+}
+
+func (s *Session) clone() *Session {
+	if s == nil {
+		return nil
+	}
+	c := *s
+	c.Segments = slices.Clone(s.Segments)
+	return &c
+}
+
+// Forget removes a key from memory and store, and from the memory of all others
+// that share the store. A message of it that arrives later begins anew.
+func (t *Table) Forget(ctx context.Context, key string) error {
+	if t.resident != nil {
+		return t.store.Delete(ctx, key)
+	}
+	ctx, cancel := t.bounded(ctx)
+	defer cancel()
+	lock, err := t.locks.lock(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer t.locks.unlock(key, lock)
+	if t.cache == nil {
+		return t.store.Delete(ctx, key)
+	}
+	if _, err := t.behind.hold(ctx, key, 0); err != nil {
+		return err
+	}
+	err = t.store.Delete(ctx, key)
+	t.behind.settle(key, err == nil)
+	t.cache.Remove(key)
+	return err
+}
+
+// Put writes a session that comes from elsewhere, if it is newer than what is
+// known of its key, and reports whether it did. It is durable when Put returns.
+func (t *Table) Put(ctx context.Context, key string, s *Session) (written bool, err error) {
+	err = t.update(ctx, key, ask{fresh: true}, func(known *Session) (*Session, Change) {
+		written = known.version() < s.Version
+		if !written {
+			return known, Unchanged
+		}
+		return s, Controlled
+	})
+	return written, err
+}
+
+// Each calls fn for every session, in no order, until fn returns an error, which
+// it returns. Sessions changed meanwhile may be seen in either state, or twice;
+// what others who share the store have not written yet is not seen.
+func (t *Table) Each(ctx context.Context, fn func(key string, s *Session) error) error {
+	waiting := map[string]*Session{}
+	if t.behind != nil {
+		waiting = t.behind.waiting()
+	}
+	err := t.store.Scan(ctx, func(key string, s *Session) error {
+		if later := waiting[key]; later != nil {
+			delete(waiting, key)
+			if later.Version > s.Version {
+				s = later
+			}
+		}
+		return fn(key, s)
+	})
+	if err != nil || t.shared {
+		return err // a shared store has a session before anything of it may wait
+	}
+	for _, key := range slices.Sorted(maps.Keys(waiting)) {
+		if err := fn(key, waiting[key]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// waiting returns what is yet to be written, by key.
+func (b *writeBehind) waiting() map[string]*Session {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := make(map[string]*Session, len(b.entries))
+	for key, e := range b.entries {
+		all[key] = e.next
+	}
+	return all
+}
+
+func (b *writeBehind) len() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.entries)
+}
