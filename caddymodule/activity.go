@@ -138,10 +138,25 @@ func (a *activity) recent(now int64) []Decided {
 	return append(slices.Clone(a.kept[a.next:]), a.kept[:a.next]...)
 }
 
+// forget drops the decisions that are kept about an anonymousId or a userId.
+func (a *activity) forget(id string, user bool) {
+	id = clip(id)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	inOrder := append(slices.Clone(a.kept[a.next:]), a.kept[:a.next]...)
+	a.next = 0
+	a.kept = slices.DeleteFunc(inOrder, func(d Decided) bool {
+		return user && d.UserID == id || !user && d.AnonymousID == id
+	})
+}
+
 // watcher gets decisions as they are made.
 type watcher struct {
 	decisions chan Decided
-	missed    atomic.Int64
+	// missed is how many there was no room for.
+	missed atomic.Int64
+	// gone is closed with the table.
+	gone chan struct{}
 }
 
 func (w *watcher) tell(d Decided) {
@@ -154,7 +169,7 @@ func (w *watcher) tell(d Decided) {
 
 // watch begins to tell decisions to a watcher, until stop is called.
 func (a *activity) watch() (w *watcher, stop func()) {
-	w = &watcher{decisions: make(chan Decided, watcherBehind)}
+	w = &watcher{decisions: make(chan Decided, watcherBehind), gone: make(chan struct{})}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.watchers == nil {
@@ -165,6 +180,19 @@ func (a *activity) watch() (w *watcher, stop func()) {
 	return w, func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
+		if _, there := a.watchers[w]; there {
+			delete(a.watchers, w)
+			a.watching.Add(-1)
+		}
+	}
+}
+
+// close sends all watchers away: the table is closed.
+func (a *activity) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for w := range a.watchers {
+		close(w.gone)
 		delete(a.watchers, w)
 		a.watching.Add(-1)
 	}

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"encoding/json"
 	"fmt"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -38,6 +39,31 @@ type App struct {
 	settings sessionstate.Settings
 	lease    *lease
 	logger   *zap.Logger
+
+	mu sync.Mutex
+	// handlers are those of this configuration, in the order in which Caddy
+	// loaded them.
+	handlers []*Handler
+}
+
+// serves notes a handler that uses the app.
+func (a *App) serves(h *Handler) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.handlers = append(a.handlers, h)
+}
+
+// handler returns the handler that cares for a write key, or nil: the first of
+// several, whose options may differ.
+func (a *App) handler(writeKey string) *Handler {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, h := range a.handlers {
+		if h.listed(writeKey) {
+			return h
+		}
+	}
+	return nil
 }
 
 // CaddyModule returns the Caddy module information.

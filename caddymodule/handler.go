@@ -130,7 +130,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.app = app.(*App)
-	return h.readOptions()
+	if err := h.readOptions(); err != nil {
+		return err
+	}
+	h.app.serves(h)
+	return nil
 }
 
 func (h *Handler) readOptions() (err error) {
@@ -238,10 +242,14 @@ func (h *Handler) passes(r *http.Request, writeKey string, found bool) (why disp
 }
 
 func (h *Handler) request(r *http.Request, t target, writeKey string) *enrich.Request {
+	return h.requestAt(received(r).UnixMilli(), t.endpoint, writeKey)
+}
+
+func (h *Handler) requestAt(received int64, e enrich.Endpoint, writeKey string) *enrich.Request {
 	request := &enrich.Request{
-		Endpoint: t.endpoint,
+		Endpoint: e,
 		WriteKey: writeKey,
-		Received: received(r).UnixMilli(),
+		Received: received,
 		MaxBody:  h.maxBody,
 		Names:    h.names,
 		Policy:   &h.others.policy,

@@ -103,6 +103,16 @@ func (t *table) hold(app *App) {
 	t.configure()
 }
 
+// user returns a configuration that uses the table, nil if none does.
+func (t *table) user() *App {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for app := range t.wanted {
+		return app
+	}
+	return nil
+}
+
 func (t *table) drop(app *App) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -125,6 +135,7 @@ func (t *table) configure() {
 
 // Destruct closes the table. The pool calls it when nobody uses it any more.
 func (t *table) Destruct() error {
+	t.activity.close()
 	if opened := t.opened.Swap(nil); opened != nil {
 		return opened.Close()
 	}

@@ -1,6 +1,9 @@
 package caddymodule
 
 import (
+	"errors"
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,6 +29,45 @@ func eachTable(fn func(name string, t *table, opened *sessionstate.Table)) {
 		}
 		return true
 	})
+}
+
+// errNoTable says that a name is not, or not enough, to find a table by.
+var errNoTable = errors.New("no such table")
+
+// enterTable finds an open table by its name; "" is enough where there is one
+// only. The caller must call leave when it is done with it, if there was no
+// error.
+func enterTable(name string) (t *table, app *App, leave func(), err error) {
+	type candidate struct {
+		name string
+		app  *App
+	}
+	var found []candidate
+	names := []string{}
+	tables.Range(func(identity, value any) bool {
+		c := candidate{name: tableName(identity.(string)), app: value.(*table).user()}
+		if c.app != nil {
+			names = append(names, c.name)
+			if name == "" || name == c.name {
+				found = append(found, c)
+			}
+		}
+		return true
+	})
+	slices.Sort(names)
+	switch {
+	case len(names) == 0:
+		return nil, nil, nil, fmt.Errorf("%w: none is open", errNoTable)
+	case len(found) == 0:
+		return nil, nil, nil, fmt.Errorf("%w: %q; there are: %s", errNoTable, name, strings.Join(names, ", "))
+	case name == "" && len(found) > 1:
+		return nil, nil, nil, fmt.Errorf("%w: which of %s?", errNoTable, strings.Join(names, ", "))
+	}
+	app = found[0].app
+	if t, err = app.enter(); err != nil {
+		return nil, nil, nil, err
+	}
+	return t, app, app.lease.leave, nil
 }
 
 // tableCollector tells of the tables that are open, whichever configuration

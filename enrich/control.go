@@ -45,6 +45,7 @@ func Control(ctx context.Context, table *sessionstate.Table, r *Request, body []
 	}
 	s.decision = decisions[0]
 	o.count(s)
+	w.noRoom = false
 	w.observe(r)
 	return s.decision.SessionID, o, nil
 }

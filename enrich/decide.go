@@ -30,7 +30,7 @@ func (w *work) decide(ctx context.Context, table *sessionstate.Table, r *Request
 		}
 		w.timeControls(from, to)
 		run := run{from: from, to: to, key: key}
-		run.done = table.ApplyNow(&w.scratch, keys[key.start:key.end], r.Received, r.Policy, w.events[from:to], w.decisions[from:to])
+		run.done = !r.DryRun && table.ApplyNow(&w.scratch, keys[key.start:key.end], r.Received, r.Policy, w.events[from:to], w.decisions[from:to])
 		if !run.done {
 			waiting++
 		}
@@ -79,7 +79,11 @@ func (w *work) wait(ctx context.Context, table *sessionstate.Table, r *Request, 
 			}
 			if run := &w.runs[i]; !run.done {
 				key := keys[run.key.start:run.key.end]
-				run.err = table.Apply(ctx, key, r.Received, r.Policy, w.events[run.from:run.to], w.decisions[run.from:run.to])
+				apply := table.Apply
+				if r.DryRun {
+					apply = table.Preview
+				}
+				run.err = apply(ctx, key, r.Received, r.Policy, w.events[run.from:run.to], w.decisions[run.from:run.to])
 			}
 		}
 	}

@@ -71,6 +71,8 @@ type work struct {
 	decisions []sessionstate.Decision
 	edits     []edit
 	scratch   sessionstate.Scratch
+	// noRoom: the body would be too large with what was decided.
+	noRoom bool
 	// inserted has the texts of edits.
 	inserted []byte
 	// idText is the session id that was last written.
@@ -112,12 +114,12 @@ func (w *work) enrich(ctx context.Context, table *sessionstate.Table, r *Request
 			result.skip(skip)
 		}
 	}
+	w.noRoom = false
+	defer w.observe(r)
 	if len(w.subjects) == 0 {
-		w.observe(r)
 		return
 	}
 	w.decide(ctx, table, r, &result.Outcome)
-	w.observe(r)
 	if result.ControlFailed {
 		return
 	}
@@ -137,6 +139,7 @@ func (w *work) enrich(ctx context.Context, table *sessionstate.Table, r *Request
 		}
 		result.Marks = nil
 		result.unchange()
+		w.noRoom = true
 		w.collect(false)
 	}
 	if len(w.edits) > 0 {

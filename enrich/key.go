@@ -3,6 +3,7 @@ package enrich
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -52,6 +53,99 @@ func Key(writeKey, anonymousID, userID string) string {
 		return string(appendKey(nil, byUserID, writeKey, []byte(id)))
 	}
 	return ""
+}
+
+// ID is what a session key says.
+type ID struct {
+	// WriteKey is the write key, or the SHA-256 of a long one.
+	WriteKey string
+	// User: the id is a userId and no anonymousId.
+	User bool
+	// ID is the id, or the SHA-256 of a long one.
+	ID string
+	// HashedKey and HashedID say that it is a SHA-256.
+	HashedKey, HashedID bool
+}
+
+// Key returns the session key that says so.
+func (id ID) Key() string {
+	kind := byte(byAnonymousID)
+	if id.User {
+		kind = byUserID
+	}
+	if id.HashedID {
+		kind -= 'a' - 'A'
+	}
+	length := len(id.WriteKey)
+	if id.HashedKey {
+		length = maxID + 1
+	}
+	key := binary.AppendUvarint([]byte{kind}, uint64(length))
+	return string(append(append(key, id.WriteKey...), id.ID...))
+}
+
+// Of reports whether it is that of an anonymousId or, with user set, a userId.
+func (id ID) Of(text string, user bool) bool {
+	text = normalise(text)
+	if text == "" || user != id.User {
+		return false
+	}
+	if id.HashedID {
+		sum := sha256.Sum256([]byte(text))
+		return id.ID == string(sum[:])
+	}
+	return id.ID == text
+}
+
+// OfSource reports whether it is that of a write key.
+func (id ID) OfSource(writeKey string) bool {
+	if id.HashedKey {
+		sum := sha256.Sum256([]byte(writeKey))
+		return id.WriteKey == string(sum[:])
+	}
+	return id.WriteKey == writeKey
+}
+
+// User returns what stands for a userId in sessions, 0 for none.
+func User(userID string) sessionstate.UserID {
+	if userID = normalise(userID); userID == "" {
+		return 0
+	}
+	return sessionstate.UserID(hash(0, []byte(userID)))
+}
+
+// errKey is told of a key that appendKey cannot have made.
+var errKey = errors.New("not a session key")
+
+// ParseKey takes a session key apart.
+func ParseKey(key string) (id ID, err error) {
+	if key == "" {
+		return id, errKey
+	}
+	switch key[0] {
+	case byAnonymousID:
+	case byUserID:
+		id.User = true
+	case byLongAnonymousID:
+		id.HashedID = true
+	case byLongUserID:
+		id.User, id.HashedID = true, true
+	default:
+		return id, errKey
+	}
+	length, n := binary.Uvarint([]byte(key[1:min(len(key), 1+binary.MaxVarintLen64)]))
+	if n <= 0 {
+		return id, errKey
+	}
+	rest := key[1+n:]
+	if length == maxID+1 {
+		id.HashedKey, length = true, sha256.Size
+	}
+	if uint64(len(rest)) < length || id.HashedID && uint64(len(rest)) != length+sha256.Size {
+		return id, errKey
+	}
+	id.WriteKey, id.ID = rest[:length], rest[length:]
+	return id, nil
 }
 
 // hash is the same in every process. The kind keeps a control call apart from

@@ -1,6 +1,12 @@
 package enrich
 
-import "github.com/rudder-session/rudder-session/sessionstate"
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/rudder-session/rudder-session/sessionstate"
+)
 
 // Endpoint is what a request was sent to.
 type Endpoint uint8
@@ -37,6 +43,15 @@ func (e Endpoint) String() string {
 	return endpointNames[e]
 }
 
+// ParseEndpoint reads the name of an endpoint.
+func ParseEndpoint(name string) (Endpoint, error) {
+	i := slices.Index(endpointNames[:], name)
+	if i < 0 {
+		return 0, fmt.Errorf("endpoint: %q is none of %s", name, strings.Join(endpointNames[:], ", "))
+	}
+	return Endpoint(i), nil
+}
+
 // Control reports whether it is a control endpoint.
 func (e Endpoint) Control() bool { return e >= StartSession && e < Endpoints }
 
@@ -56,6 +71,8 @@ type Request struct {
 	Policy  *sessionstate.Policy
 	// Shadow decides everything and changes no event.
 	Shadow bool
+	// DryRun decides everything, as Shadow does, and changes no session either.
+	DryRun bool
 	// Observe, if not nil, is told what was decided about each message, in the
 	// order of the body, before the request goes on. Nothing of what it is told
 	// is used again.

@@ -1,8 +1,6 @@
 package enrich
 
 import (
-	"strings"
-
 	"github.com/rudder-session/rudder-session/sessionstate"
 )
 
@@ -14,8 +12,16 @@ type Verdict struct {
 	Event string
 	// AnonymousID, UserID and MessageID are what the message has, "" for none.
 	AnonymousID, UserID, MessageID string
-	// Time is when it happened, in Unix milliseconds.
-	Time int64
+	// Key is the key of its session; Server says that it comes from a server-side
+	// SDK, Mobile that it comes from a native mobile one.
+	Key            string
+	Server, Mobile bool
+	// Time is when it happened, in Unix milliseconds, as told by SentAt and
+	// OriginalTimestamp, which are JSON or "" for none; Untold: it is when it
+	// arrived.
+	Time                      int64
+	SentAt, OriginalTimestamp string
+	Untold                    bool
 	// Own and OwnStart are the values of the fields that the message came with,
 	// as JSON; "" for none.
 	Own, OwnStart string
@@ -23,6 +29,8 @@ type Verdict struct {
 	Skip     Skip
 	Kind     sessionstate.Kind
 	Decision sessionstate.Decision
+	// InvalidID says what is wrong with the id that a startSession asks for.
+	InvalidID error
 }
 
 // Action is the verdict in a word: stamped, cleared, untouched or consumed.
@@ -59,8 +67,13 @@ func (w *work) verdicts(r *Request) []Verdict {
 		if next < len(w.subjects) && int(w.subjects[next].index) == i {
 			s := &w.subjects[next]
 			v.Time, v.Kind, v.Decision = s.event.Time, s.event.Kind, s.decision
+			v.Key, v.Server, v.Mobile = string(s.key.of(w.keys)), s.event.Server, s.event.Mobile
+			v.Untold, v.InvalidID = s.event.Untold, s.invalidID
 			if v.Kind.Control() {
 				v.Type = causeOf(v.Kind, sessionstate.ByControl).String()
+			}
+			if w.noRoom && v.Decision.Action != sessionstate.Keep {
+				v.Skip, v.Decision = NoRoom, sessionstate.Decision{}
 			}
 			next++
 			continue
@@ -89,8 +102,16 @@ func (w *work) describe(r *Request, v *Verdict, m *message) {
 	v.AnonymousID = string(idOf(m.anonymousID.of(b)))
 	v.UserID = string(idOf(m.userID.of(b)))
 	v.MessageID = string(idOf(m.messageID.of(b)))
+	sent, original := m.sentAt, m.originalTimestamp
+	if isNull(b, sent) {
+		sent = w.payload.sentAt
+	}
+	if isNull(b, original) {
+		original = m.timestamp
+	}
+	v.SentAt, v.OriginalTimestamp = string(sent.of(b)), string(original.of(b))
 	for _, f := range w.payload.fields[m.fields:m.fieldsEnd] {
-		value := strings.Clone(string(f.value.of(b)))
+		value := string(f.value.of(b))
 		switch {
 		case !f.first:
 			return

@@ -52,6 +52,14 @@ func (t *Table) Session(ctx context.Context, key string) (found *Session, err er
 	return found, err
 }
 
+// Preview does what [Table.Apply] does, and changes nothing.
+func (t *Table) Preview(ctx context.Context, key string, now int64, p *Policy, events []Event, decisions []Decision) error {
+	return t.update(ctx, key, ask{fresh: true}, func(s *Session) (*Session, Change) {
+		Transition(s, now, p, events, decisions)
+		return s, Unchanged
+	})
+}
+
 func (s *Session) clone() *Session {
 	if s == nil {
 		return nil

@@ -1,5 +1,10 @@
 package sessionstate
 
+import (
+	"errors"
+	"fmt"
+)
+
 // Mode is what a segment of a timeline says about the events in it.
 type Mode uint8
 
@@ -106,3 +111,37 @@ type MessageID uint64
 // UserID stands for a userId: a hash of it that is the same in every process.
 // 0 is no user.
 type UserID uint64
+
+// HasUser reports whether a user was the user of one of its segments.
+func (s *Session) HasUser(u UserID) bool {
+	for i := range s.Segments {
+		if u != 0 && s.Segments[i].User == u {
+			return true
+		}
+	}
+	return false
+}
+
+// Check reports what no session can be: it is for sessions that come from
+// elsewhere.
+func (s *Session) Check() error {
+	if s.Version == 0 {
+		return errors.New("version: 0")
+	}
+	if len(s.Segments) > MaxSegments {
+		return fmt.Errorf("segments: %d, more than %d", len(s.Segments), MaxSegments)
+	}
+	for i := range s.Segments {
+		switch seg := &s.Segments[i]; {
+		case i > 0 && seg.From < s.Segments[i-1].From:
+			return fmt.Errorf("segments[%d]: begins before the one before it", i)
+		case seg.Mode > Automatic || seg.Origin > ByIdentify:
+			return fmt.Errorf("segments[%d]: of an unknown kind", i)
+		case seg.hasSession() && (seg.ID < MinID || seg.ID > MaxID):
+			return fmt.Errorf("segments[%d]: session id %d is not between %d and %d", i, seg.ID, MinID, MaxID)
+		case !seg.hasSession() && seg.ID != 0:
+			return fmt.Errorf("segments[%d]: a session id without a session", i)
+		}
+	}
+	return nil
+}

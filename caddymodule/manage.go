@@ -1,0 +1,170 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rudder-session/rudder-session/enrich"
+	"github.com/rudder-session/rudder-session/sessionstate"
+)
+
+// who is a user, as the admin API and the inspector are asked about one.
+type who struct {
+	WriteKey    string `json:"write_key"`
+	AnonymousID string `json:"anonymous_id"`
+	UserID      string `json:"user_id"`
+}
+
+var (
+	errNoWriteKey = errors.New("write_key is required")
+	errNoID       = errors.New("anonymous_id or user_id is required")
+	errTwoIDs     = errors.New("anonymous_id and user_id: only one of them")
+)
+
+// key returns the session key of one user of one source.
+func (w who) key() (string, error) {
+	switch {
+	case w.WriteKey == "":
+		return "", errNoWriteKey
+	case w.AnonymousID != "" && w.UserID != "":
+		return "", errTwoIDs
+	}
+	key := enrich.Key(w.WriteKey, w.AnonymousID, w.UserID)
+	if key == "" {
+		return "", errNoID
+	}
+	return key, nil
+}
+
+// Timeline is what is known of a user's session at a moment.
+type Timeline struct {
+	Record
+	// Known: there is something.
+	Known bool `json:"known"`
+	// Now is the moment, in Unix milliseconds, and Current the session then; null
+	// for none.
+	Now     int64  `json:"now"`
+	Current *int64 `json:"current"`
+}
+
+// show returns the timeline of a user.
+func (t *table) show(ctx context.Context, app *App, w who) (Timeline, error) {
+	key, err := w.key()
+	if err != nil {
+		return Timeline{}, err
+	}
+	s, err := t.sessions().Session(ctx, key)
+	if err != nil {
+		return Timeline{}, &enrich.StoreError{Err: err}
+	}
+	now, policy := time.Now().UnixMilli(), app.policy(w.WriteKey)
+	if s != nil && policy.Expired(s, now) {
+		s = nil
+	}
+	line := Timeline{Known: s != nil, Now: now}
+	if line.Record, err = record(key, s); err != nil {
+		return line, err
+	}
+	if id := sessionstate.Current(s, now, policy); id != 0 {
+		line.Current = &id
+	}
+	return line, nil
+}
+
+// policy is that of the handler which cares for a write key.
+func (a *App) policy(writeKey string) *sessionstate.Policy {
+	if h := a.handler(writeKey); h != nil {
+		return &h.source(writeKey).policy
+	}
+	return &sessionstate.Policy{Timeout: defaultTimeout, Retention: a.settings.Retention}
+}
+
+// end ends the session of a user now, as endSession does, and reports whether
+// there was one.
+func (t *table) end(ctx context.Context, app *App, w who) (ended bool, err error) {
+	key, err := w.key()
+	if err != nil {
+		return false, err
+	}
+	now := time.Now().UnixMilli()
+	decisions := make([]sessionstate.Decision, 1)
+	call := []sessionstate.Event{{Kind: sessionstate.End, Time: now}}
+	if err := t.sessions().Apply(ctx, key, now, app.policy(w.WriteKey), call, decisions); err != nil {
+		return false, &enrich.StoreError{Err: err}
+	}
+	why := decisions[0].Because
+	if why.Ended {
+		metrics.ended.get(int(enrich.ByEnd)).Inc()
+	}
+	countControl("endSession", why.Reason.String(), 1)
+	return why.Ended, nil
+}
+
+// forget removes all that is kept under an anonymousId or a userId: sessions
+// under that id and, for a userId, those of the devices that were its user's. A
+// write key restricts it to one source. It returns how many sessions there were.
+func (t *table) forget(ctx context.Context, w who) (n int, err error) {
+	if w.AnonymousID != "" && w.UserID != "" {
+		return 0, errTwoIDs
+	}
+	if enrich.Key("", w.AnonymousID, w.UserID) == "" {
+		return 0, errNoID
+	}
+	text, byUser, user := w.AnonymousID, false, sessionstate.UserID(0)
+	if w.UserID != "" {
+		text, byUser, user = w.UserID, true, enrich.User(w.UserID)
+	}
+	var keys []string
+	err = t.sessions().Each(ctx, func(key string, s *sessionstate.Session) error {
+		id, err := enrich.ParseKey(key)
+		if err != nil || w.WriteKey != "" && !id.OfSource(w.WriteKey) {
+			return nil
+		}
+		if id.Of(text, byUser) || s.HasUser(user) {
+			keys = append(keys, key)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, &enrich.StoreError{Err: err}
+	}
+	for _, key := range keys {
+		if err := t.sessions().Forget(ctx, key); err != nil {
+			return n, &enrich.StoreError{Err: fmt.Errorf("%d of %d were forgotten: %w", n, len(keys), err)}
+		}
+		n++
+	}
+	t.activity.forget(text, byUser)
+	return n, nil
+}
+
+// explanation is what would be done to a message, as JSON.
+type explanation struct {
+	Decided
+	Rules []string `json:"rules"`
+}
+
+var errNoHandler = errors.New("no rudder_session handler serves this write key")
+
+// explain says what the handler of a write key would do to a body.
+func (t *table) explain(ctx context.Context, app *App, e enrich.Endpoint, writeKey string, received int64, body []byte) ([]explanation, error) {
+	h := app.handler(writeKey)
+	switch {
+	case writeKey == "":
+		return nil, errNoWriteKey
+	case h == nil:
+		return nil, errNoHandler
+	}
+	request := h.requestAt(received, e, writeKey)
+	explained, err := enrich.Explain(ctx, t.sessions(), request, body)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]explanation, len(explained))
+	for i := range explained {
+		all[i] = explanation{decided(request, h.source(writeKey).name, &explained[i].Verdict), explained[i].Rules}
+	}
+	return all, nil
+}

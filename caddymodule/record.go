@@ -1,0 +1,200 @@
+package caddymodule
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/rudder-session/rudder-session/enrich"
+	"github.com/rudder-session/rudder-session/sessionstate"
+)
+
+// Record is what is known of one user's session, as the admin API shows it and
+// as it is exported: one JSON object, times in Unix milliseconds.
+type Record struct {
+	// WriteKey is the source's. Text that is not UTF-8, and the SHA-256 that
+	// stands for a write key or an id of more than 256 bytes, is in hexadecimal
+	// digits in the members behind.
+	WriteKey       string `json:"write_key,omitempty"`
+	WriteKeyHex    string `json:"write_key_hex,omitempty"`
+	WriteKeySHA256 string `json:"write_key_sha256,omitempty"`
+	// One of both is there.
+	AnonymousID       string `json:"anonymous_id,omitempty"`
+	AnonymousIDHex    string `json:"anonymous_id_hex,omitempty"`
+	AnonymousIDSHA256 string `json:"anonymous_id_sha256,omitempty"`
+	UserID            string `json:"user_id,omitempty"`
+	UserIDHex         string `json:"user_id_hex,omitempty"`
+	UserIDSHA256      string `json:"user_id_sha256,omitempty"`
+
+	Version uint64 `json:"version"`
+	// Seen is when a message last arrived, within a day.
+	Seen int64 `json:"seen"`
+	// Truncated: there was more before the first segment.
+	Truncated bool            `json:"truncated,omitempty"`
+	Segments  []SegmentRecord `json:"segments"`
+}
+
+// SegmentRecord is a stretch of time with one session, or none. It lasts until
+// the next one begins.
+type SegmentRecord struct {
+	// Mode is manual, automatic (made by the proxy), ended or none.
+	Mode string `json:"mode"`
+	From int64  `json:"from"`
+	// Last is the newest event's time of an automatic session, or when a session
+	// was ended last.
+	Last int64 `json:"last,omitempty"`
+	ID   int64 `json:"session_id,omitempty"`
+	// Origin is what began it: control, event, restart or identify.
+	Origin string `json:"origin"`
+	// Mark, Cause and User are hashes, in hexadecimal digits: of the messageIds of
+	// the event that carries the start mark and of what began the segment, and of
+	// the userId.
+	Mark   string `json:"mark,omitempty"`
+	Cause  string `json:"cause,omitempty"`
+	User   string `json:"user,omitempty"`
+	UserAt int64  `json:"user_at,omitempty"`
+}
+
+var (
+	modes   = []sessionstate.Mode{sessionstate.None, sessionstate.Manual, sessionstate.Ended, sessionstate.Automatic}
+	origins = []string{
+		sessionstate.ByControl: "control", sessionstate.ByEvent: "event",
+		sessionstate.ByRestart: "restart", sessionstate.ByIdentify: "identify",
+	}
+)
+
+// record shows a session.
+func record(key string, s *sessionstate.Session) (r Record, err error) {
+	id, err := enrich.ParseKey(key)
+	if err != nil {
+		return r, err
+	}
+	put(id.WriteKey, id.HashedKey, &r.WriteKey, &r.WriteKeyHex, &r.WriteKeySHA256)
+	if id.User {
+		put(id.ID, id.HashedID, &r.UserID, &r.UserIDHex, &r.UserIDSHA256)
+	} else {
+		put(id.ID, id.HashedID, &r.AnonymousID, &r.AnonymousIDHex, &r.AnonymousIDSHA256)
+	}
+	r.Segments = []SegmentRecord{}
+	if s == nil {
+		return r, nil
+	}
+	r.Version, r.Seen, r.Truncated = s.Version, s.Seen, s.Truncated
+	for i := range s.Segments {
+		seg := &s.Segments[i]
+		r.Segments = append(r.Segments, SegmentRecord{
+			Mode: seg.Mode.String(), From: seg.From, Last: seg.Last, ID: seg.ID,
+			Origin: origins[seg.Origin],
+			Mark:   digits(uint64(seg.Mark)), Cause: digits(uint64(seg.Cause)),
+			User: digits(uint64(seg.User)), UserAt: seg.UserAt,
+		})
+	}
+	return r, nil
+}
+
+func put(text string, hashed bool, plain, odd, sum *string) {
+	switch {
+	case hashed:
+		*sum = hex.EncodeToString([]byte(text))
+	case utf8.ValidString(text):
+		*plain = text
+	default:
+		*odd = hex.EncodeToString([]byte(text))
+	}
+}
+
+func digits(n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%016x", n)
+}
+
+var errRecordID = errors.New("one of anonymous_id and user_id is needed, in one of its forms")
+
+// session reads a record; an error says what is wrong with it.
+func (r *Record) session() (key string, s *sessionstate.Session, err error) {
+	var id enrich.ID
+	if id.WriteKey, id.HashedKey, err = take("write_key", r.WriteKey, r.WriteKeyHex, r.WriteKeySHA256); err != nil {
+		return "", nil, err
+	}
+	anonymous, anonymousHashed, err := take("anonymous_id", r.AnonymousID, r.AnonymousIDHex, r.AnonymousIDSHA256)
+	if err != nil {
+		return "", nil, err
+	}
+	user, userHashed, err := take("user_id", r.UserID, r.UserIDHex, r.UserIDSHA256)
+	if err != nil {
+		return "", nil, err
+	}
+	if (anonymous == "") == (user == "") {
+		return "", nil, errRecordID
+	}
+	id.ID, id.HashedID = anonymous, anonymousHashed
+	if user != "" {
+		id.User, id.ID, id.HashedID = true, user, userHashed
+	}
+	s = &sessionstate.Session{Version: r.Version, Seen: r.Seen, Truncated: r.Truncated}
+	for i := range r.Segments {
+		seg, err := r.Segments[i].segment()
+		if err != nil {
+			return "", nil, fmt.Errorf("segments[%d]: %v", i, err)
+		}
+		s.Segments = append(s.Segments, seg)
+	}
+	return id.Key(), s, s.Check()
+}
+
+// take reads one of the forms that put writes.
+func take(name, plain, odd, sum string) (text string, hashed bool, err error) {
+	switch {
+	case sum != "":
+		b, err := hex.DecodeString(sum)
+		if err != nil || len(b) != 32 {
+			return "", false, fmt.Errorf("%s_sha256: not 64 hexadecimal digits", name)
+		}
+		return string(b), true, nil
+	case odd != "":
+		b, err := hex.DecodeString(odd)
+		if err != nil {
+			return "", false, fmt.Errorf("%s_hex: not hexadecimal digits", name)
+		}
+		return string(b), false, nil
+	}
+	return plain, false, nil
+}
+
+func (r *SegmentRecord) segment() (seg sessionstate.Segment, err error) {
+	seg = sessionstate.Segment{From: r.From, Last: r.Last, ID: r.ID, UserAt: r.UserAt}
+	known := false
+	for _, mode := range modes {
+		if mode.String() == r.Mode {
+			seg.Mode, known = mode, true
+		}
+	}
+	if !known {
+		return seg, fmt.Errorf("mode: %q is none of none, manual, ended, automatic", r.Mode)
+	}
+	known = false
+	for origin, name := range origins {
+		if name == r.Origin {
+			seg.Origin, known = sessionstate.Origin(origin), true
+		}
+	}
+	if !known {
+		return seg, fmt.Errorf("origin: %q is none of control, event, restart, identify", r.Origin)
+	}
+	var numbers [3]uint64
+	for i, text := range []string{r.Mark, r.Cause, r.User} {
+		if text == "" {
+			continue
+		}
+		if numbers[i], err = strconv.ParseUint(text, 16, 64); err != nil {
+			return seg, fmt.Errorf("%s: %q is not up to 16 hexadecimal digits", []string{"mark", "cause", "user"}[i], text)
+		}
+	}
+	seg.Mark, seg.Cause = sessionstate.MessageID(numbers[0]), sessionstate.MessageID(numbers[1])
+	seg.User = sessionstate.UserID(numbers[2])
+	return seg, nil
+}

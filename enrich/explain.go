@@ -1,0 +1,194 @@
+package enrich
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/rudder-session/rudder-session/sessionstate"
+)
+
+// Explanation is what would be done to one message, and why.
+type Explanation struct {
+	Verdict
+	// Rules are sentences, in the order in which the rules were applied.
+	Rules []string
+}
+
+// Explain decides about the messages of a request as [Enrich] and [Control] do,
+// changes nothing, and says why. It returns ErrBody for a body that is not read.
+func Explain(ctx context.Context, table *sessionstate.Table, r *Request, body []byte) ([]Explanation, error) {
+	dry := *r
+	dry.DryRun = true
+	var explained []Explanation
+	dry.Observe = func(verdicts []Verdict) {
+		explained = make([]Explanation, len(verdicts))
+		for i := range verdicts {
+			explained[i].Verdict = verdicts[i]
+		}
+	}
+	result := Enrich(ctx, table, &dry, body)
+	switch {
+	case result.Unreadable:
+		return nil, ErrBody
+	case result.Err != nil:
+		return nil, &StoreError{result.Err}
+	}
+	known := map[string]*sessionstate.Session{}
+	for i := range explained {
+		e := &explained[i]
+		if e.Key != "" && known[e.Key] == nil {
+			s, err := table.Session(ctx, e.Key)
+			if err != nil {
+				return nil, &StoreError{err}
+			}
+			known[e.Key] = s
+		}
+		e.Rules = rules(&dry, &e.Verdict, known[e.Key])
+	}
+	return explained, nil
+}
+
+// rules says which rules of the session contract were applied to a message.
+func rules(r *Request, v *Verdict, s *sessionstate.Session) (said []string) {
+	say := func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
+	switch v.Skip {
+	case OtherType:
+		say("Its type is %q: only track, page, identify, screen, group and alias, and control calls, have a session.", v.Type)
+	case OfJob:
+		say("It is of a reverse ETL or cloud extract job: those are not read.")
+	case NoID:
+		say("It has neither an anonymousId nor a userId: it is in nobody's session.")
+	case OddContext:
+		say("Its context is no object: there is no place for the session's fields.")
+	case NoRoom:
+		say("With the session's fields the body would be larger than max_body.")
+	}
+	if v.Skip != Asked {
+		return append(said, "It is forwarded as it is.")
+	}
+	if v.Kind.Control() {
+		say("It is a control call, %s: it is carried out here and not forwarded.", v.Type)
+	}
+	if v.InvalidID != nil && r.Endpoint.Control() {
+		return append(said, fmt.Sprintf("It is answered with 400 and changes nothing: %v.", v.InvalidID))
+	}
+	say("%s", keyRule(v))
+	say("%s", timeRule(r, v))
+	say("%s", stateRule(s, v.Time))
+	return append(said, decisionRules(r, v)...)
+}
+
+func keyRule(v *Verdict) string {
+	id, err := ParseKey(v.Key)
+	switch {
+	case err != nil:
+		return "Its session is of nobody that is known."
+	case !id.User && v.Server && !v.Kind.Control():
+		return fmt.Sprintf("Its session is that of the anonymousId %q. It comes from a server: it may be in a session of the proxy's own, but neither begins nor prolongs one.", v.AnonymousID)
+	case !id.User:
+		return fmt.Sprintf("Its session is that of the anonymousId %q.", v.AnonymousID)
+	case v.AnonymousID != "":
+		return fmt.Sprintf("Its session is that of the userId %q: its channel is server, where the userId comes first.", v.UserID)
+	}
+	return fmt.Sprintf("It has no anonymousId: its session is that of the userId %q.", v.UserID)
+}
+
+func timeRule(r *Request, v *Verdict) string {
+	if v.Untold {
+		return fmt.Sprintf("It does not tell when it happened (sentAt and originalTimestamp): that was when it arrived, at %s.", clock(v.Time))
+	}
+	return fmt.Sprintf("It happened at %s: that is when it arrived, %s, minus what is between sentAt, %s, and originalTimestamp, %s, and never later than it arrived.",
+		clock(v.Time), clock(r.Received), v.SentAt, v.OriginalTimestamp)
+}
+
+// stateRule says what was known of a key's session before the request.
+func stateRule(s *sessionstate.Session, at int64) string {
+	if s == nil || len(s.Segments) == 0 {
+		return "Before this request nothing is known of its session."
+	}
+	for i := len(s.Segments) - 1; i >= 0; i-- {
+		seg := &s.Segments[i]
+		if seg.From > at {
+			continue
+		}
+		since := clock(seg.From)
+		switch seg.Mode {
+		case sessionstate.Manual:
+			return fmt.Sprintf("Before this request, it would be in the session %d, manual, which began at %s.", seg.ID, since)
+		case sessionstate.Automatic:
+			return fmt.Sprintf("Before this request, the last session at that time is %d, made by the proxy, which began at %s and had its last event at %s.", seg.ID, since, clock(seg.Last))
+		case sessionstate.Ended:
+			return fmt.Sprintf("Before this request, the session of that time has been ended, at %s.", since)
+		}
+		return fmt.Sprintf("Before this request, the proxy has no session at that time, since %s.", since)
+	}
+	return fmt.Sprintf("Before this request, what is known of its session begins later, at %s.", clock(s.Segments[0].From))
+}
+
+var reasonSentences = map[sessionstate.Reason]string{
+	sessionstate.InManualSession:    "A manual session overrides what the SDK sent.",
+	sessionstate.InAutomaticSession: "The proxy makes the automatic sessions (automatic proxy).",
+	sessionstate.AfterEnd:           "After endSession events carry no session fields.",
+	sessionstate.AutomaticIsOff:     "Without a manual session there are to be no session fields (automatic off).",
+	sessionstate.LeftToSDK:          "Without a manual session the SDK's own session fields are left as they are (automatic sdk).",
+	sessionstate.NoSession:          "There is no session that it is in, and it begins none.",
+	sessionstate.TooOld:             "It is older than all that is remembered of its session.",
+	sessionstate.Applied:            "It is carried out.",
+	sessionstate.AppliedBefore:      "It had been carried out before (the same messageId): nothing changes, and the answer is the same.",
+	sessionstate.NothingToDo:        "There is no session that it could end or replace.",
+	sessionstate.NotKept:            "It is older than all that is remembered of its session: it changes nothing.",
+}
+
+func decisionRules(r *Request, v *Verdict) (said []string) {
+	say := func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
+	d := &v.Decision
+	if v.InvalidID != nil {
+		say("The id that it asks for is refused: %v. In an event the session gets a generated one.", v.InvalidID)
+	}
+	say("%s", reasonSentences[d.Because.Reason])
+	if d.Because.Ended && v.Kind != sessionstate.End {
+		say("With it the session before it is over.")
+	}
+	if d.Because.Began {
+		say("It begins a session, %d.", d.SessionID)
+	}
+	switch {
+	case v.Kind.Control():
+		if d.SessionID != 0 {
+			say("It is answered with sessionId %d.", d.SessionID)
+		} else {
+			say("It is answered with sessionId null.")
+		}
+		return said
+	case d.Action == sessionstate.Stamp:
+		say("context.sessionId becomes %d (it came with %s).", d.SessionID, orNone(v.Own))
+		switch {
+		case d.Start && d.Because.MarkedAgain:
+			say("context.sessionStart becomes true: it is the session's first event, sent again.")
+		case d.Start:
+			say("context.sessionStart becomes true: it is the session's first event.")
+		default:
+			say("It carries no context.sessionStart (it came with %s): another event was the session's first.", orNone(v.OwnStart))
+		}
+	case d.Action == sessionstate.Clear:
+		say("context.sessionId (%s) and context.sessionStart (%s) are removed.", orNone(v.Own), orNone(v.OwnStart))
+	default:
+		say("It is forwarded as it is: sessionId %s, sessionStart %s.", orNone(v.Own), orNone(v.OwnStart))
+	}
+	if r.Shadow {
+		say("But the handler is in shadow: it is forwarded as it is.")
+	}
+	return said
+}
+
+func orNone(value string) string {
+	if value == "" {
+		return "none"
+	}
+	return value
+}
+
+func clock(at int64) string {
+	return time.UnixMilli(at).UTC().Format("2006-01-02T15:04:05.000Z")
+}
