@@ -4,20 +4,26 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"sync/atomic"
 	"time"
-
-	vegeta "github.com/tsenart/vegeta/v12/lib"
 )
 
 // latency measures how long a request takes while requests come at a fixed rate,
-// whether earlier ones are answered or not: half of what Caddy alone can do
-// on this machine, next to the load and the upstream.
+// whether earlier ones are answered or not: half of what plain Caddy can do on its
+// half of this machine's processors. The load and the upstream have the other.
 func (b *bench) latency() error {
 	t := b.recorded.singles(false)
 	contestants, err := b.contestants(plainCaddy, memory, file, redis, example)
 	if err != nil {
 		return err
+	}
+	undo, apart, err := b.keepApart(contestants)
+	if err != nil {
+		return err
+	}
+	defer undo()
+	if !apart {
+		b.table.left("p99 latency, one event", "<= +0.2 ms", "one processor for proxies and load")
+		return nil
 	}
 	plain := contestants[0]
 	if _, err := burst(plain, t.requests, false, b.slice); err != nil {
@@ -71,37 +77,23 @@ func (b *bench) latency() error {
 	return nil
 }
 
+// paced is how many connections requests at a fixed rate may take: where a proxy
+// falls behind for longer, they wait for one.
+const paced = 128
+
 // attack sends requests at a rate for a while. A request's latency is from when
 // it was due, not from when it could be sent: what makes one wait that is in
 // its way counts.
 func attack(c *contestant, requests []request, rate int, d time.Duration) ([]time.Duration, error) {
-	var next atomic.Int64
-	next.Store(int64(c.next))
-	targeter := func(t *vegeta.Target) error {
-		r := &requests[int(next.Add(1)-1)%len(requests)]
-		t.Method, t.URL, t.Body, t.Header = "POST", "http://"+c.address+r.path, r.body, r.header
-		return nil
+	l := &load{
+		contestant: c, requests: requests, begun: time.Now(), interval: time.Second / time.Duration(rate),
+		deadline: time.Now().Add(d),
 	}
-	// Where a proxy falls behind, requests wait for one of so many connections.
-	const most = 256
-	attacker := vegeta.NewAttacker(vegeta.HTTP2(false), vegeta.MaxBody(0), vegeta.Connections(most), vegeta.MaxConnections(most))
-	interval := time.Second / time.Duration(rate)
+	if _, err := l.run(paced); err != nil {
+		return nil, err
+	}
 	// The first tenth makes the connections.
-	skipped := uint64(float64(rate) * d.Seconds() / 10)
-	var latencies []time.Duration
-	begun := time.Now()
-	for result := range attacker.Attack(targeter, vegeta.ConstantPacer{Freq: rate, Per: time.Second}, d, "") {
-		if result.Error != "" {
-			attacker.Stop()
-			return nil, fmt.Errorf("%s", result.Error)
-		}
-		if result.Seq >= skipped {
-			// vegeta's first request is due after one interval.
-			due := begun.Add(time.Duration(result.Seq+1) * interval)
-			latencies = append(latencies, max(result.End().Sub(due), result.Latency))
-		}
-	}
-	c.next = int(next.Load()) % len(requests)
+	latencies := l.latencies[min(len(l.latencies), int(float64(rate)*d.Seconds()/10)):]
 	if len(latencies) == 0 {
 		return nil, fmt.Errorf("no answers in %s", d)
 	}

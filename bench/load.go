@@ -28,6 +28,13 @@ type load struct {
 	deadline time.Time
 	limit    int64
 	sent     atomic.Int64
+
+	// With an interval, requests are due one after the other from begun on, and
+	// sent then if a connection is free; latencies are from when they were due.
+	begun     time.Time
+	interval  time.Duration
+	mu        sync.Mutex
+	latencies []time.Duration
 }
 
 // burst loads a contestant for a while.
@@ -65,8 +72,11 @@ func (l *load) run(at int) (int, error) {
 				return
 			}
 			defer hangUp()
+			var latencies []time.Duration
+			defer func() { l.took(latencies) }()
 			for {
 				n := l.sent.Add(1)
+				due := l.await(n)
 				if l.limit > 0 && n > l.limit || l.limit == 0 && time.Now().After(l.deadline) {
 					return
 				}
@@ -75,6 +85,9 @@ func (l *load) run(at int) (int, error) {
 					return
 				}
 				done.Add(1)
+				if l.interval > 0 {
+					latencies = append(latencies, time.Since(due))
+				}
 			}
 		})
 	}
@@ -88,6 +101,22 @@ func (l *load) run(at int) (int, error) {
 		l.contestant.next = (first + int(done.Load())) % len(l.requests)
 	}
 	return int(done.Load()), nil
+}
+
+// await waits until a request is due, if they are due one after the other.
+func (l *load) await(n int64) (due time.Time) {
+	if l.interval == 0 {
+		return due
+	}
+	due = l.begun.Add(time.Duration(n) * l.interval)
+	time.Sleep(time.Until(due))
+	return due
+}
+
+func (l *load) took(latencies []time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.latencies = append(l.latencies, latencies...)
 }
 
 // sender begins what sends one request after the other.
