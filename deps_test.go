@@ -61,6 +61,7 @@ func TestRequirements(t *testing.T) {
 		"github.com/klauspost/compress",
 		"github.com/prometheus/client_golang",
 		"github.com/redis/rueidis",
+		"github.com/spf13/cobra",
 		"go.etcd.io/bbolt",
 		"go.opentelemetry.io/otel",
 		"go.opentelemetry.io/otel/trace",

@@ -183,11 +183,11 @@ type question struct {
 	// Endpoint is the last part of the path that it would be sent to.
 	Endpoint string `json:"endpoint"`
 	// Received is when it would arrive, in Unix milliseconds; 0 is now.
-	Received int64 `json:"received"`
+	Received int64 `json:"received,omitempty"`
 	// Body is its body; BodyBase64 is it where that is no JSON, or its very bytes
 	// matter.
-	Body       json.RawMessage `json:"body"`
-	BodyBase64 []byte          `json:"body_base64"`
+	Body       json.RawMessage `json:"body,omitempty"`
+	BodyBase64 []byte          `json:"body_base64,omitempty"`
 }
 
 func (Admin) explain(w http.ResponseWriter, r *http.Request, t *table, app *App) error {

@@ -12,9 +12,9 @@ import (
 
 // who is a user, as the admin API and the inspector are asked about one.
 type who struct {
-	WriteKey    string `json:"write_key"`
-	AnonymousID string `json:"anonymous_id"`
-	UserID      string `json:"user_id"`
+	WriteKey    string `json:"write_key,omitempty"`
+	AnonymousID string `json:"anonymous_id,omitempty"`
+	UserID      string `json:"user_id,omitempty"`
 }
 
 var (

@@ -1,0 +1,186 @@
+package caddymodule
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+)
+
+func init() {
+	caddycmd.RegisterCommand(caddycmd.Command{
+		Name:  "rudder-session",
+		Usage: "<tables|show|end|forget|export|import|watch|explain>",
+		Short: "Looks into the sessions of a running Caddy",
+		Long: `
+Looks into, and manages, the sessions of a running Caddy with the rudder_session
+module, through its admin endpoint. Without --address the endpoint is that of
+the configuration file given with --config, else Caddy's default.`,
+		CobraFunc: func(cmd *cobra.Command) {
+			cmd.PersistentFlags().String("address", "", "The address of the admin endpoint")
+			cmd.PersistentFlags().StringP("config", "c", "", "A configuration file to take the address from")
+			cmd.PersistentFlags().StringP("adapter", "a", "", "The name of the adapter of that file")
+			cmd.PersistentFlags().String("table", "", "The table, where there are several: file, redis or memory")
+			cmd.AddCommand(tablesCommand(), showCommand(), endCommand(), forgetCommand(),
+				exportCommand(), importCommand(), watchCommand(), explainCommand())
+		},
+	})
+}
+
+// command makes a subcommand. Its errors go to standard error in one line.
+func command(use, short, long string, run func(cmd *cobra.Command, args []string) error) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short, Long: long, SilenceUsage: true}
+	cmd.RunE = run
+	return cmd
+}
+
+// call asks the admin endpoint. The caller must close the body.
+func call(cmd *cobra.Command, method, route string, body io.Reader) (*http.Response, error) {
+	flag := func(name string) string { return cmd.Flag(name).Value.String() }
+	address, err := caddycmd.DetermineAdminAPIAddress(flag("address"), nil, flag("config"), flag("adapter"))
+	if err != nil {
+		return nil, err
+	}
+	uri := "/rudder_session/" + route
+	if table := flag("table"); table != "" {
+		uri += "?table=" + url.QueryEscape(table)
+	}
+	response, err := caddycmd.AdminAPIRequest(address, method, uri, nil, body)
+	if err != nil {
+		return nil, plainError(err, address)
+	}
+	return response, nil
+}
+
+// plainError takes the message out of an answer of the admin endpoint.
+func plainError(err error, address string) error {
+	text := err.Error()
+	if _, answer, ok := strings.Cut(text, "caddy responded with error: HTTP "); ok {
+		var message struct {
+			Error string `json:"error"`
+		}
+		status, body, _ := strings.Cut(answer, ": ")
+		if json.Unmarshal([]byte(body), &message) == nil && message.Error != "" {
+			return errors.New(message.Error)
+		}
+		if status == "404" {
+			return fmt.Errorf("the Caddy at %s has no rudder_session module", address)
+		}
+	}
+	return fmt.Errorf("is Caddy running? %w", err)
+}
+
+// ask calls and decodes the answer, which --json prints as it is.
+func ask(cmd *cobra.Command, method, route string, body, into any) (shown bool, err error) {
+	var reader io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return false, err
+		}
+		reader = bytes.NewReader(text)
+	}
+	response, err := call(cmd, method, route, reader)
+	if err != nil {
+		return false, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return false, err
+	}
+	if asJSON := cmd.Flag("json"); asJSON != nil && asJSON.Value.String() == "true" {
+		_, err := cmd.OutOrStdout().Write(text)
+		return true, err
+	}
+	return false, json.Unmarshal(text, into)
+}
+
+func withJSON(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().Bool("json", false, "Print JSON, for other programs")
+	return cmd
+}
+
+// withUser adds the flags that say who is meant.
+func withUser(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().String("write-key", "", "The write key of the source")
+	cmd.Flags().String("anonymous-id", "", "The user's anonymousId")
+	cmd.Flags().String("user-id", "", "The user's userId")
+	return cmd
+}
+
+func userOf(cmd *cobra.Command) who {
+	flag := func(name string) string { return cmd.Flag(name).Value.String() }
+	return who{flag("write-key"), flag("anonymous-id"), flag("user-id")}
+}
+
+func tablesCommand() *cobra.Command {
+	return withJSON(command("tables", "Lists the session tables", `
+Lists the tables that are open, with how many sessions they have in memory, how
+often one was found there, and how much of the store does not answer.`,
+		func(cmd *cobra.Command, _ []string) error {
+			var all []TableInfo
+			if shown, err := ask(cmd, http.MethodGet, "tables", nil, &all); shown || err != nil {
+				return err
+			}
+			out := columns(cmd.OutOrStdout())
+			fmt.Fprintln(out, "TABLE\tIN MEMORY\tCAPACITY\tHITS\tMISSES\tEVICTED\tTO BE WRITTEN\tDOWN")
+			for _, t := range all {
+				fmt.Fprintf(out, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%.0f %%\n",
+					t.Table, t.Sessions, t.Capacity, t.Hits, t.Misses, t.Evicted, t.Delayed, t.Down*100)
+			}
+			return out.Flush()
+		}))
+}
+
+func showCommand() *cobra.Command {
+	return withJSON(withUser(command("show", "Shows a user's timeline", `
+Shows what is known of the sessions of one user of one source: --write-key, and
+--anonymous-id or --user-id.`,
+		func(cmd *cobra.Command, _ []string) error {
+			var line Timeline
+			if shown, err := ask(cmd, http.MethodPost, "session", userOf(cmd), &line); shown || err != nil {
+				return err
+			}
+			return printTimeline(cmd.OutOrStdout(), &line)
+		})))
+}
+
+func endCommand() *cobra.Command {
+	return withUser(command("end", "Ends a user's session", `
+Ends the session of one user of one source now, as endSession does.`,
+		func(cmd *cobra.Command, _ []string) error {
+			var answer struct{ Ended bool }
+			if _, err := ask(cmd, http.MethodPost, "end", userOf(cmd), &answer); err != nil {
+				return err
+			}
+			text := "there was no session"
+			if answer.Ended {
+				text = "ended"
+			}
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), text)
+			return err
+		}))
+}
+
+func forgetCommand() *cobra.Command {
+	return withUser(command("forget", "Forgets all that is known of a user", `
+Removes all sessions under an anonymousId or a userId from memory and store, and
+from the memory of all Caddys that share the store: for all sources, or that of
+--write-key. With --user-id those of the devices go too that were the user's.`,
+		func(cmd *cobra.Command, _ []string) error {
+			var answer struct{ Forgotten int }
+			if _, err := ask(cmd, http.MethodPost, "forget", userOf(cmd), &answer); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "forgot %d\n", answer.Forgotten)
+			return err
+		}))
+}

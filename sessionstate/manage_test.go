@@ -1,0 +1,93 @@
+package sessionstate_test
+
+import (
+	"fmt"
+	"testing"
+
+	. "github.com/rudder-session/rudder-session/sessionstate"
+)
+
+// TestForgottenEverywhere: what one table forgets, another that shares its store
+// does not go on to know, nor does it write it again.
+func TestForgottenEverywhere(t *testing.T) {
+	p := newPair(t, Options{})
+	ask(t, p.a, "key", startAt(base, 1))
+	ask(t, p.a, "key", trackAt(base, 2))
+	if got := ask(t, p.b, "key", trackAt(base+1, 3)); got.SessionID != base {
+		t.Fatal(got)
+	}
+	if err := p.a.Forget(t.Context(), "key"); err != nil {
+		t.Fatal(err)
+	}
+	p.there.changed("key")
+	for name, table := range map[string]*Table{"a": p.a, "b": p.b} {
+		if s, err := table.Session(t.Context(), "key"); s != nil || err != nil {
+			t.Errorf("%s knows %+v, %v", name, s, err)
+		}
+		if got := ask(t, table, "key", trackAt(base+2, 4)); got != (Decision{}) {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+// TestManaged: on each kind of table a session is seen, listed with what is not
+// written yet, put back and forgotten.
+func TestManaged(t *testing.T) {
+	eachTable(t, func(t *testing.T, table *Table) {
+		for i := range 20 {
+			key := fmt.Sprint("key ", i)
+			ask(t, table, key, startAt(base, 1))
+			ask(t, table, key, trackAt(base+1, 2)) // the mark is written later
+		}
+		all := map[string]*Session{}
+		if err := table.Each(t.Context(), func(key string, s *Session) error {
+			if key != "other" {
+				all[key] = s
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if len(all) != 20 {
+			t.Errorf("%d sessions", len(all))
+		}
+		for key, listed := range all {
+			seen, err := table.Session(t.Context(), key)
+			if err != nil || seen.Version != listed.Version || seen.Segments[0].Mark != 2 || listed.Segments[0].Mark != 2 {
+				t.Fatalf("%s: listed %+v, seen %+v, %v", key, listed, seen, err)
+			}
+			if written, err := table.Put(t.Context(), key, listed); written || err != nil {
+				t.Errorf("put over itself: %v, %v", written, err)
+			}
+			if err := table.Forget(t.Context(), key); err != nil {
+				t.Fatal(err)
+			}
+			if s, err := table.Session(t.Context(), key); s != nil || err != nil {
+				t.Errorf("forgotten: %+v, %v", s, err)
+			}
+			if written, err := table.Put(t.Context(), key, listed); !written || err != nil {
+				t.Errorf("put back: %v, %v", written, err)
+			}
+			if got := ask(t, table, key, trackAt(base+2, 3)); got.SessionID != base || got.Start {
+				t.Errorf("after it was put back: %+v", got)
+			}
+		}
+	})
+}
+
+func TestPreviewChangesNothing(t *testing.T) {
+	eachTable(t, func(t *testing.T, table *Table) {
+		var d [1]Decision
+		for range 2 {
+			if err := table.Preview(t.Context(), "key", base, &policy, []Event{startAt(base, 1)}, d[:]); err != nil {
+				t.Fatal(err)
+			}
+			if d[0].SessionID != base || d[0].Repeated || !d[0].Because.Began {
+				t.Errorf("%+v", d[0])
+			}
+		}
+		if s, err := table.Session(t.Context(), "key"); s != nil || err != nil {
+			t.Errorf("%+v, %v", s, err)
+		}
+	})
+}
