@@ -135,7 +135,7 @@ func (a *activity) recent(now int64) []Decided {
 		a.kept, a.next = nil, 0
 	}
 	a.until.Store(now + keepFor.Milliseconds())
-	return append(slices.Clone(a.kept[a.next:]), a.kept[:a.next]...)
+	return append(append([]Decided{}, a.kept[a.next:]...), a.kept[:a.next]...)
 }
 
 // forget drops the decisions that are kept about an anonymousId or a userId.
@@ -143,7 +143,7 @@ func (a *activity) forget(id string, user bool) {
 	id = clip(id)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	inOrder := append(slices.Clone(a.kept[a.next:]), a.kept[:a.next]...)
+	inOrder := slices.Concat(a.kept[a.next:], a.kept[:a.next])
 	a.next = 0
 	a.kept = slices.DeleteFunc(inOrder, func(d Decided) bool {
 		return user && d.UserID == id || !user && d.AnonymousID == id

@@ -10,7 +10,7 @@ import { isControl, labelOf } from './messages.js';
 import { HEAD, tableOf } from './table.js';
 import { WRITE_KEY } from './world.js';
 
-const LAUNCH = {
+export const LAUNCH = {
   executablePath: '/usr/bin/chromium',
   headless: true,
   args: [

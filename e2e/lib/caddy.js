@@ -17,11 +17,11 @@ function replace(text, from, to) {
 }
 
 /** The Caddyfile that production begins with, with other options and ports. */
-async function caddyfile({ port, upstream, options, retries }) {
+async function caddyfile({ port, upstream, options, retries, site }) {
   let text = await readFile(join(ROOT, 'Caddyfile.example'), 'utf8');
   text = text.slice(0, text.indexOf('# The echo'));
   text = replace(text, '{\n', '{\n\tadmin off\n\tpersist_config off\n\tauto_https off\n\tgrace_period 1s\n');
-  text = replace(text, '\n\trudder_session\n', `\n\trudder_session {\n\t\t${options.join('\n\t\t')}\n\t}\n`);
+  text = replace(text, '\n\trudder_session\n', `\n\t${site}\n\trudder_session {\n\t\t${options.join('\n\t\t')}\n\t}\n`);
   text = replace(text, '{$RUDDER_SESSION_SITE:http://:8080}', `http://:${port}`);
   text = replace(text, '{$RUDDER_SESSION_BIND:127.0.0.1}', '127.0.0.1');
   text = replace(text, '{$RUDDERSTACK_DATA_PLANE_URL:http://127.0.0.1:8090}', upstream);
@@ -65,13 +65,14 @@ function accepts(port) {
 export class Caddy {
   log = '';
 
-  static async start({ upstream, options, retries = true }) {
+  /** Starts it; site is what the site has besides. */
+  static async start({ upstream, options, retries = true, site = '' }) {
     const caddy = new Caddy();
     caddy.directory = await mkdtemp(join(tmpdir(), 'rudder-session-e2e-'));
     // Somebody else may take a free port before Caddy does.
     for (let attempt = 1; ; attempt++) {
       caddy.port = await freePort();
-      const config = await caddyfile({ port: caddy.port, upstream, options, retries });
+      const config = await caddyfile({ port: caddy.port, upstream, options, retries, site });
       await writeFile(join(caddy.directory, 'Caddyfile'), config);
       try {
         await caddy.run();

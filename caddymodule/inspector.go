@@ -1,0 +1,200 @@
+package caddymodule
+
+import (
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"mime"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/rudder-session/rudder-session/enrich"
+)
+
+func init() {
+	caddy.RegisterModule((*Inspector)(nil))
+	httpcaddyfile.RegisterHandlerDirective("rudder_session_inspector", func(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+		i := new(Inspector)
+		return i, i.UnmarshalCaddyfile(helper.Dispenser)
+	})
+	httpcaddyfile.RegisterDirectiveOrder("rudder_session_inspector", httpcaddyfile.Before, "respond")
+}
+
+// Inspector is a page that answers what happened to a user's session: his
+// timeline, the last decisions and why they were made, and how many there were
+// in the last minutes. It changes nothing.
+//
+// Whoever can open it can look up every user: it must stand behind an
+// authentication of your own, such as `basic_auth`.
+type Inspector struct {
+	// The table to look into, by the name of its store: `file`, `redis` or
+	// `memory`. It must be named, so that the page is nowhere by mistake.
+	Table string `json:"table,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Inspector) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.rudder_session_inspector",
+		New: func() caddy.Module { return new(Inspector) },
+	}
+}
+
+// UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
+//
+//	rudder_session_inspector {
+//	    table <name>
+//	}
+func (i *Inspector) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	if d.NextArg() {
+		return d.Errf("rudder_session_inspector: unexpected %q", d.Val())
+	}
+	for d.NextBlock(0) {
+		if d.Val() != "table" {
+			return d.Errf("rudder_session_inspector: unknown option %q", d.Val())
+		}
+		table := Value(i.Table)
+		if err := Option(d, "table", &table, parseTable); err != nil {
+			return err
+		}
+		i.Table = string(table)
+	}
+	if i.Table == "" {
+		return d.Err("rudder_session_inspector: table is missing: which table is to be looked into?")
+	}
+	return nil
+}
+
+func parseTable(name string) (string, error) {
+	if _, err := caddy.GetModule("rudder_session.stores." + name); err != nil {
+		return "", fmt.Errorf("%q is the name of no store in this build of Caddy", name)
+	}
+	return name, nil
+}
+
+// Provision checks the option, and that the table is that of the configuration.
+func (i *Inspector) Provision(ctx caddy.Context) error {
+	if i.Table == "" {
+		return errors.New("table is missing: which table is to be looked into?")
+	}
+	name, err := Read("table", Value(i.Table), parseTable, "")
+	if err != nil {
+		return err
+	}
+	app, err := ctx.App("rudder_session")
+	if err != nil {
+		return err
+	}
+	if has := tableName(app.(*App).store.Identity()); has != name {
+		return fmt.Errorf("table: %q is not kept here, but %q", name, has)
+	}
+	i.Table = name
+	return nil
+}
+
+//go:embed inspector
+var inspectorFiles embed.FS
+
+// ServeHTTP serves the page under whatever path it is put.
+func (i *Inspector) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	h := w.Header()
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store")
+	directory, name := path.Split(r.URL.Path)
+	if strings.HasSuffix(directory, "/api/") {
+		return i.serveData(w, r, name)
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		h.Set("Allow", "GET, HEAD")
+		return problem(w, r, http.StatusMethodNotAllowed, "only GET")
+	}
+	if name == "" {
+		name = "index.html"
+	}
+	text, err := fs.ReadFile(inspectorFiles, "inspector/"+name)
+	if err != nil {
+		if !strings.Contains(name, ".") {
+			// Its own paths are relative to a directory; what stands before it has been
+			// taken off, so the place to go is told relative to what was asked for.
+			h.Set("Location", "./"+url.PathEscape(name)+"/")
+			w.WriteHeader(http.StatusTemporaryRedirect)
+			return nil
+		}
+		return problem(w, r, http.StatusNotFound, "there is no such page")
+	}
+	h.Set("Content-Type", mime.TypeByExtension(path.Ext(name)))
+	_, err = w.Write(text)
+	return err
+}
+
+// serveData answers what the page asks.
+func (i *Inspector) serveData(w http.ResponseWriter, r *http.Request, name string) error {
+	// Ids come in a body, not in a URL, which is logged. That no other site's page
+	// can ask is seen by what browsers say of it.
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" {
+		return problem(w, r, http.StatusForbidden, "only the page itself may ask")
+	}
+	if r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/json" {
+		w.Header().Set("Allow", http.MethodPost)
+		return problem(w, r, http.StatusMethodNotAllowed, "only POST of application/json")
+	}
+	t, app, leave, err := enterTable(i.Table)
+	if err != nil {
+		return problem(w, r, http.StatusServiceUnavailable, textUnavailable)
+	}
+	defer leave()
+	now := time.Now().UnixMilli()
+	switch name {
+	case "session":
+		var asked who
+		if err := readAdmin(w, r, smallBody, &asked); err != nil {
+			return problem(w, r, http.StatusBadRequest, err.Error())
+		}
+		line, err := t.show(r.Context(), app, asked)
+		var storeErr *enrich.StoreError
+		switch {
+		case errors.As(err, &storeErr):
+			return problem(w, r, http.StatusServiceUnavailable, textUnavailable)
+		case err != nil:
+			return problem(w, r, http.StatusBadRequest, err.Error())
+		}
+		return answerJSON(w, line)
+	case "decisions":
+		return answerJSON(w, t.activity.recent(now))
+	case "counts":
+		s := t.sessions().Stats()
+		return answerJSON(w, map[string]any{
+			"now": now, "minutes": t.activity.lately(now),
+			"table": TableInfo{i.Table, s.Sessions, s.Capacity, s.Hits, s.Misses, s.Evictions, s.Delayed, s.Down},
+		})
+	}
+	return problem(w, r, http.StatusNotFound, "there is no such question")
+}
+
+// answerJSON answers with a value that JSON can have.
+func answerJSON(w http.ResponseWriter, v any) error {
+	w.Header().Set("Content-Type", "application/json")
+	return json.NewEncoder(w).Encode(v)
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Inspector)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Inspector)(nil)
+	_ caddyfile.Unmarshaler       = (*Inspector)(nil)
+)
