@@ -5,12 +5,11 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-
-	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
 // Cache is a least-recently-used table of sessions, bounded by their number and
-// split into shards so that look-ups do not wait for each other.
+// split into shards so that look-ups do not wait for each other. Sessions that
+// come once do not push out those that are in use (see segmented).
 //
 // It keeps sessions in their stored form: that takes a third of the memory, and
 // gives the garbage collector less to follow.
@@ -19,16 +18,18 @@ type Cache struct {
 	shards  atomic.Pointer[[]*shard]
 	resize  sync.Mutex
 	evicted atomic.Uint64
+	// hits and misses are those of shards that are no more, guarded by resize.
+	hits, misses uint64
 }
 
 type shard struct {
-	mu  sync.Mutex
-	lru *simplelru.LRU[string, packed]
-	// size is how many sessions fit.
-	size int
+	mu sync.Mutex
+	segmented
+	// hits and misses count what was asked for and was there, or was not.
+	hits, misses uint64
 	// moved says that the sessions are in other shards now.
 	moved bool
-	_     [64 - 32]byte // a cache line each, or shards would slow each other down
+	_     [64]byte // or shards would slow each other down
 }
 
 // A table smaller than this is one shard, and so exactly least-recently-used. A
@@ -53,15 +54,10 @@ func (c *Cache) newShards(capacity int) *[]*shard {
 	}
 	shards := make([]*shard, n)
 	for i := range shards {
-		shards[i] = &shard{size: max(capacity/n, 1)}
-		shards[i].clear()
+		shards[i] = new(shard)
+		shards[i].reset(max(capacity/n, 1))
 	}
 	return &shards
-}
-
-func (s *shard) clear() {
-	// NewLRU fails for sizes below one only.
-	s.lru, _ = simplelru.NewLRU[string, packed](s.size, nil)
 }
 
 // lock returns the locked shard of a key.
@@ -85,11 +81,16 @@ func (c *Cache) Get(key string) *Session { return c.Load(key, new(Session)) }
 // one given, whose segments are overwritten.
 func (c *Cache) Load(key string, into *Session) *Session {
 	s := c.lock(key)
-	v, known := s.lru.Get(key)
+	e := s.use(key)
+	if e == nil {
+		s.misses++
+		s.mu.Unlock()
+		return nil
+	}
+	s.hits++
+	v := e.value
 	s.mu.Unlock()
 	switch {
-	case !known:
-		return nil
 	case v == nil:
 		return absent
 	case decodeSession(bytesOf(v), into) != nil:
@@ -102,9 +103,12 @@ func (c *Cache) Load(key string, into *Session) *Session {
 // known to be none, and whether anything is known of it.
 func (c *Cache) Version(key string) (version uint64, known bool) {
 	s := c.lock(key)
-	v, known := s.lru.Get(key)
-	s.mu.Unlock()
-	return versionOf(v), known
+	defer s.mu.Unlock()
+	e := s.items[key]
+	if e == nil {
+		return 0, false
+	}
+	return versionOf(e.value), true
 }
 
 // Swap puts next in the place of the session of version old (0: none), and
@@ -113,11 +117,11 @@ func (c *Cache) Swap(key string, old uint64, next *Session) bool {
 	v := pack(next)
 	s := c.lock(key)
 	defer s.mu.Unlock()
-	was, known := s.lru.Get(key)
-	if known && versionOf(was) != old || !known && old != 0 {
+	e := s.use(key)
+	if e != nil && versionOf(e.value) != old || e == nil && old != 0 {
 		return false
 	}
-	c.add(s, key, known, v)
+	c.set(s, e, key, v)
 	return true
 }
 
@@ -126,23 +130,22 @@ func (c *Cache) Put(key string, next *Session) {
 	v := pack(next)
 	s := c.lock(key)
 	defer s.mu.Unlock()
-	c.add(s, key, s.lru.Contains(key), v)
+	c.set(s, s.use(key), key, v)
 }
 
-func (c *Cache) add(s *shard, key string, known bool, v packed) {
-	if !known {
-		// The caller's key is a part of a larger string that would stay with it.
-		key = strings.Clone(key)
+func (c *Cache) set(s *shard, e *entry, key string, v packed) {
+	if e != nil {
+		e.value = v
+		return
 	}
-	if s.lru.Add(key, v) {
-		c.evicted.Add(1)
-	}
+	// The caller's key is a part of a larger string that would stay with it.
+	c.evicted.Add(uint64(s.add(strings.Clone(key), v)))
 }
 
 // Remove forgets a key.
 func (c *Cache) Remove(key string) {
 	s := c.lock(key)
-	s.lru.Remove(key)
+	s.remove(key)
 	s.mu.Unlock()
 }
 
@@ -152,7 +155,7 @@ func (c *Cache) Clear() {
 	defer c.resize.Unlock()
 	for _, s := range *c.shards.Load() {
 		s.mu.Lock()
-		s.clear() // not Purge, which goes from entry to entry
+		s.reset(s.size)
 		s.mu.Unlock()
 	}
 }
@@ -162,7 +165,7 @@ func (c *Cache) Len() int {
 	n := 0
 	for _, s := range *c.shards.Load() {
 		s.mu.Lock()
-		n += s.lru.Len()
+		n += len(s.items)
 		s.mu.Unlock()
 	}
 	return n
@@ -171,20 +174,40 @@ func (c *Cache) Len() int {
 // Evicted returns how many sessions had to make room for others.
 func (c *Cache) Evicted() uint64 { return c.evicted.Load() }
 
+// Stats returns how many look-ups there have been of what was cached, and of
+// what was not, and how many sessions had to make room for others.
+func (c *Cache) Stats() (hits, misses, evictions uint64) {
+	c.resize.Lock() // between two sets of shards nothing would be counted
+	defer c.resize.Unlock()
+	hits, misses = c.hits, c.misses
+	for _, s := range *c.shards.Load() {
+		s.mu.Lock()
+		hits, misses = hits+s.hits, misses+s.misses
+		s.mu.Unlock()
+	}
+	return hits, misses, c.evicted.Load()
+}
+
+// InUse reports whether a key has been used again some time after it came, which
+// keeps those out that come once.
+func (c *Cache) InUse(key string) bool {
+	s := c.lock(key)
+	defer s.mu.Unlock()
+	e := s.items[key]
+	return e != nil && e.kept
+}
+
 // Each calls fn for every session until it returns an error, which it returns.
 // It holds no lock while fn runs.
 func (c *Cache) Each(fn func(key string, s *Session) error) error {
-	type entry struct {
+	type pair struct {
 		key    string
 		packed packed
 	}
 	for _, s := range *c.shards.Load() {
 		s.mu.Lock()
-		entries := make([]entry, 0, s.lru.Len())
-		for _, key := range s.lru.Keys() {
-			v, _ := s.lru.Peek(key)
-			entries = append(entries, entry{key, v})
-		}
+		entries := make([]pair, 0, len(s.items))
+		s.each(func(e *entry) { entries = append(entries, pair{e.key, e.value}) })
 		s.mu.Unlock()
 		for _, e := range entries {
 			session, err := DecodeSession(bytesOf(e.packed))
@@ -210,8 +233,7 @@ func (c *Cache) Resize(capacity int) {
 	if len(*next) == len(old) {
 		for _, s := range old {
 			s.mu.Lock()
-			s.size = max(capacity/len(old), 1)
-			c.evicted.Add(uint64(s.lru.Resize(s.size)))
+			c.evicted.Add(uint64(s.resize(max(capacity/len(old), 1))))
 			s.mu.Unlock()
 		}
 		return
@@ -220,15 +242,14 @@ func (c *Cache) Resize(capacity int) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.moved = true
+		c.hits, c.misses = c.hits+s.hits, c.misses+s.misses
 	}
 	for _, s := range old {
-		for _, key := range s.lru.Keys() {
-			v, _ := s.lru.Peek(key)
-			to := (*next)[maphash.String(c.seed, key)&uint64(len(*next)-1)]
-			if to.lru.Add(key, v) {
-				c.evicted.Add(1)
-			}
-		}
+		s.each(func(e *entry) {
+			to := (*next)[maphash.String(c.seed, e.key)&uint64(len(*next)-1)]
+			c.evicted.Add(uint64(to.take(e)))
+		})
 	}
+	// What others still look up in the old shards they find moved.
 	c.shards.Store(next)
 }

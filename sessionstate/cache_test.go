@@ -53,17 +53,23 @@ func TestCacheKeepsTheMostRecentlyUsed(t *testing.T) {
 	if c.Len() != 100 || c.Evicted() != 30 {
 		t.Errorf("%d kept, %d evicted", c.Len(), c.Evicted())
 	}
+	// Those that were used again go last.
 	c.Resize(40)
-	if has(c, 10, 20) != 10 || has(c, 100, 130) != 30 || c.Len() != 40 || c.Evicted() != 90 {
+	if has(c, 0, 20) != 20 || has(c, 110, 130) != 20 || c.Len() != 40 || c.Evicted() != 90 {
 		t.Errorf("%d kept, %d evicted", c.Len(), c.Evicted())
 	}
 	c.Resize(200)
-	fill(c, 130, 290)
-	if has(c, 10, 20) != 10 || has(c, 100, 290) != 190 {
+	fill(c, 130, 300)
+	if has(c, 0, 20) != 20 || has(c, 120, 300) != 180 {
+		t.Errorf("%d kept", c.Len())
+	}
+	// Four fifths of the room are theirs at most.
+	c.Resize(10)
+	if has(c, 12, 20) != 8 || c.Len() != 10 {
 		t.Errorf("%d kept", c.Len())
 	}
 	c.Resize(0)
-	if c.Len() != 1 || has(c, 289, 290) != 1 {
+	if c.Len() != 1 {
 		t.Errorf("%d kept", c.Len())
 	}
 }

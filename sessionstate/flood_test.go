@@ -1,0 +1,81 @@
+package sessionstate_test
+
+import (
+	"fmt"
+	"testing"
+
+	. "github.com/rudder-session/rudder-session/sessionstate"
+)
+
+// A flood of keys that come once, or several times in a row, pushes out no key
+// that is used while a tenth as many come as there is room for.
+func TestFloodSparesWhatIsInUse(t *testing.T) {
+	for _, capacity := range []int{10, 100, 1000, 1 << 16} {
+		for uses := 1; uses <= 3; uses++ {
+			t.Run(fmt.Sprintf("capacity %d, %d uses", capacity, uses), func(t *testing.T) {
+				c := NewCache(capacity)
+				active := max(capacity/10, 1)
+				fill(c, 0, active)
+				// Shards are not filled evenly: their smallest has not a tenth.
+				often := max(capacity/20, 1)
+				for i := range 5 * capacity {
+					key := fmt.Sprint("flood ", i)
+					c.Put(key, version(1))
+					for range uses - 1 {
+						c.Get(key)
+					}
+					if (i+1)%often == 0 {
+						for i := range active {
+							c.Get(fmt.Sprint("key ", i))
+						}
+					}
+				}
+				if n := has(c, 0, active); n != active {
+					t.Errorf("%d of %d in use are left", n, active)
+				}
+				if c.Len() > capacity {
+					t.Errorf("%d sessions", c.Len())
+				}
+				for i := range active {
+					if !c.InUse(fmt.Sprint("key ", i)) {
+						t.Fatalf("key %d is on probation", i)
+					}
+				}
+			})
+		}
+	}
+}
+
+// Who comes back to each of his keys later takes the room of those not used for
+// longest: that is what a user does too.
+func TestFloodThatComesBackIsUsers(t *testing.T) {
+	c := NewCache(100)
+	fill(c, 0, 80)
+	fill(c, 1000, 1020)
+	for i := range 80 {
+		c.Get(fmt.Sprint("key ", i))
+	}
+	for from := 2000; from < 2400; from += 10 {
+		fill(c, from, from+10)
+		for i := range 10 {
+			c.Get(fmt.Sprint("key ", from-10+i))
+		}
+	}
+	if n := has(c, 0, 80); n != 0 || c.Len() != 100 {
+		t.Errorf("%d are left of %d", n, c.Len())
+	}
+}
+
+func TestCacheStats(t *testing.T) {
+	c := NewCache(10)
+	fill(c, 0, 12)
+	for i := range 12 {
+		c.Get(fmt.Sprint("key ", i))
+	}
+	for _, capacity := range []int{10, 1 << 17, 10} {
+		c.Resize(capacity)
+		if hits, misses, evictions := c.Stats(); hits != 10 || misses != 2 || evictions != 2 {
+			t.Errorf("%d hits, %d misses, %d evictions", hits, misses, evictions)
+		}
+	}
+}
