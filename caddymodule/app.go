@@ -108,6 +108,9 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	if lazy, ok := store.(WritesBehind); ok {
 		a.settings.FlushInterval = lazy.DelayWrites()
 	}
+	if bounded, ok := store.(Bounded); ok {
+		a.settings.MaxStored = bounded.BoundSessions()
+	}
 	a.lease, err = newLease(a.store.Identity(), a.logger)
 	return err
 }

@@ -105,6 +105,7 @@ func (a *App) unmarshalStore(d *caddyfile.Dispenser) error {
 //	    write_keys     <key>...
 //	    max_body       <size>
 //	    on_store_error pass|reject
+//	    max_session_starts <sessions>|off
 //	    prefix         <path>
 //	    source <write_key> {
 //	        automatic sdk|proxy|off [<timeout>]
@@ -145,6 +146,8 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, name string) (known bo
 		return true, Option(d, name, &h.MaxBody, parseMaxBody)
 	case "on_store_error":
 		return true, Option(d, name, &h.OnStoreError, parseOnStoreError)
+	case "max_session_starts":
+		return true, Option(d, name, &h.MaxSessionStarts, parseMaxStarts)
 	case "prefix":
 		return true, Option(d, name, &h.Prefix, parsePrefix)
 	case "control_events":

@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/rudder-session/rudder-session/enrich"
+	"github.com/rudder-session/rudder-session/sessionstate"
 )
 
 // The data plane's own texts, which SDKs know.
@@ -96,6 +98,10 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, a *account, id 
 		metrics.storeErrors.Inc()
 		h.logger.Error("control call", zap.Error(err))
 		return unavailable(w, r)
+	case errors.Is(err, enrich.ErrLimited):
+		a.close(limited) // the outcome has counted the call
+		w.Header().Set("Retry-After", strconv.Itoa(sessionstate.StartsWindow/1000))
+		return problem(w, r, http.StatusTooManyRequests, err.Error())
 	case err != nil:
 		a.refuse(invalidCall)
 		return problem(w, r, http.StatusBadRequest, err.Error())

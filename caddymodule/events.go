@@ -71,6 +71,8 @@ func dispositionOf(result *enrich.Result, failed bool) disposition {
 	switch {
 	case failed:
 		return unavailableState
+	case result.TooMany:
+		return tooLarge
 	case result.Unreadable:
 		return notJSON
 	case result.Empty:
@@ -108,11 +110,18 @@ func refused(status int) bool {
 	return status >= 400 && status < 500
 }
 
+// longestRelease bounds how long all marks of a request take to be released.
+const longestRelease = 5 * time.Second
+
 // release frees the start marks of events that were refused for good.
 func (h *Handler) release(r *http.Request, table *table, marks []enrich.Mark) {
 	// The client may be gone: what it left must be set right all the same.
-	ctx := context.WithoutCancel(r.Context())
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), longestRelease)
+	defer cancel()
 	for i := range marks {
+		if ctx.Err() != nil {
+			return // each of the rest stays with an event that was refused
+		}
 		if err := marks[i].Release(ctx, table.sessions()); err != nil {
 			metrics.storeErrors.Inc()
 			h.logger.Error("releasing a start mark", zap.Error(err))

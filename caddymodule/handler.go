@@ -66,6 +66,11 @@ type Handler struct {
 	// `pass`.
 	OnStoreError Value `json:"on_store_error,omitempty"`
 
+	// How many sessions the control calls of one user may begin in a minute, or
+	// `off` for any number. Calls beyond it are answered 429 at the endpoints,
+	// and have no effect in events. Default: `600`.
+	MaxSessionStarts Value `json:"max_session_starts,omitempty"`
+
 	// The path under which the data plane is reached through this handler, such
 	// as `/rs`. Not needed within `handle_path`, which removes it. Default: none.
 	Prefix Value `json:"prefix,omitempty"`
@@ -85,6 +90,7 @@ type Handler struct {
 	writeKeys map[string]struct{}
 	maxBody   int
 	reject    bool
+	maxStarts int
 	prefix    string
 	logger    *zap.Logger
 }
@@ -117,6 +123,8 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 const (
 	defaultTimeout = 30 * 60 * 1000 // milliseconds
 	defaultMaxBody = 4000 * 1024    // bytes
+	// defaultMaxStarts is ten a second: no user begins so many, any loop does.
+	defaultMaxStarts = 600
 )
 
 // Provision reads the options.
@@ -183,6 +191,9 @@ func (h *Handler) readOptions() (err error) {
 	if h.reject, err = Read("on_store_error", h.OnStoreError, parseOnStoreError, false); err != nil {
 		return err
 	}
+	if h.maxStarts, err = Read("max_session_starts", h.MaxSessionStarts, parseMaxStarts, defaultMaxStarts); err != nil {
+		return err
+	}
 	h.prefix, err = Read("prefix", h.Prefix, parsePrefix, "")
 	return err
 }
@@ -247,13 +258,14 @@ func (h *Handler) request(r *http.Request, t target, writeKey string) *enrich.Re
 
 func (h *Handler) requestAt(received int64, e enrich.Endpoint, writeKey string) *enrich.Request {
 	request := &enrich.Request{
-		Endpoint: e,
-		WriteKey: writeKey,
-		Received: received,
-		MaxBody:  h.maxBody,
-		Names:    h.names,
-		Policy:   &h.others.policy,
-		Shadow:   h.Shadow,
+		Endpoint:  e,
+		WriteKey:  writeKey,
+		Received:  received,
+		MaxBody:   h.maxBody,
+		MaxStarts: h.maxStarts,
+		Names:     h.names,
+		Policy:    &h.others.policy,
+		Shadow:    h.Shadow,
 	}
 	if source, ok := h.sources[writeKey]; ok {
 		request.Policy = &source.policy

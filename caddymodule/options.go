@@ -119,6 +119,18 @@ func parseCapacity(text string) (int, error) {
 	return n, nil
 }
 
+// parseMaxStarts reads a number, or off, which is 0.
+func parseMaxStarts(text string) (int, error) {
+	if text == "off" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > 1e9 {
+		return 0, fmt.Errorf("%q is no number of sessions a minute from 1, nor off", text)
+	}
+	return n, nil
+}
+
 // largestBody is as far as positions in a body reach.
 const largestBody = 1 << 30
 

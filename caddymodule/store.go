@@ -34,6 +34,14 @@ type WritesBehind interface {
 	DelayWrites() time.Duration
 }
 
+// Bounded is a StoreModule that says how many sessions it keeps, 0 for any
+// number. Where modules of one identity differ, the largest number holds.
+type Bounded interface {
+	StoreModule
+
+	BoundSessions() int64
+}
+
 func init() {
 	caddy.RegisterModule((*MemoryStore)(nil))
 }

@@ -70,10 +70,17 @@ func observeStore(name string) sessionstate.Observer {
 
 // settings returns what all want, and at least this.
 func (t *table) settings(s sessionstate.Settings) sessionstate.Settings {
+	unbounded := s.MaxStored == 0
 	for _, want := range t.wanted {
 		s.Capacity = max(s.Capacity, want.Capacity)
 		s.Retention = max(s.Retention, want.Retention)
+		if s.MaxStored = max(s.MaxStored, want.MaxStored); want.MaxStored == 0 {
+			unbounded = true
+		}
 		s.FlushInterval = min(s.FlushInterval, want.FlushInterval)
+	}
+	if unbounded {
+		s.MaxStored = 0
 	}
 	return s
 }

@@ -12,6 +12,8 @@ import (
 var (
 	ErrBody = errors.New("the body must be one JSON object")
 	ErrNoID = errors.New("anonymousId or userId is required")
+	// ErrLimited: the user's calls have begun as many sessions as they may.
+	ErrLimited = errors.New("too many sessions are started")
 )
 
 // StoreError says that a control call could not be carried out, and changed
@@ -37,8 +39,11 @@ func Control(ctx context.Context, table *sessionstate.Table, r *Request, body []
 	if s.invalidID != nil {
 		return 0, o, s.invalidID
 	}
-	decisions := make([]sessionstate.Decision, 1)
-	err = table.Apply(ctx, string(s.key.of(w.keys)), r.Received, r.Policy, []sessionstate.Event{s.event}, decisions)
+	key := string(s.key.of(w.keys))
+	events, decisions := []sessionstate.Event{s.event}, make([]sessionstate.Decision, 1)
+	taken := r.limit(table, key, events)
+	err = table.Apply(ctx, key, r.Received, r.Policy, events, decisions)
+	r.settle(table, key, taken, decisions, err != nil)
 	if err != nil {
 		o.fail(err, []sessionstate.Event{s.event})
 		return 0, o, &StoreError{err}
@@ -47,5 +52,8 @@ func Control(ctx context.Context, table *sessionstate.Table, r *Request, body []
 	o.count(s)
 	w.noRoom = false
 	w.observe(r)
+	if s.decision.Because.Reason == sessionstate.Limited {
+		return 0, o, ErrLimited
+	}
 	return s.decision.SessionID, o, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"github.com/rudder-session/rudder-session/sessionstate"
@@ -30,6 +31,7 @@ func (w *work) decide(ctx context.Context, table *sessionstate.Table, r *Request
 		}
 		w.timeControls(from, to)
 		run := run{from: from, to: to, key: key}
+		run.taken = r.limit(table, keys[key.start:key.end], w.events[from:to])
 		run.done = !r.DryRun && table.ApplyNow(&w.scratch, keys[key.start:key.end], r.Received, r.Policy, w.events[from:to], w.decisions[from:to])
 		if !run.done {
 			waiting++
@@ -42,6 +44,7 @@ func (w *work) decide(ctx context.Context, table *sessionstate.Table, r *Request
 	}
 	for i := range w.runs {
 		run := &w.runs[i]
+		r.settle(table, keys[run.key.start:run.key.end], run.taken, w.decisions[run.from:run.to], run.err != nil)
 		if run.err != nil {
 			o.fail(run.err, w.events[run.from:run.to])
 			clear(w.decisions[run.from:run.to])
@@ -59,16 +62,24 @@ func (w *work) decide(ctx context.Context, table *sessionstate.Table, r *Request
 type run struct {
 	from, to int
 	key      span
-	done     bool
-	err      error
+	// taken is how many sessions it may begin, of those that are counted.
+	taken int
+	done  bool
+	err   error
 }
 
 // atOnce is for how many keys of a request a store is waited for at the same
 // time.
 const atOnce = 16
 
+// longestWait bounds how long a request waits for a store, whatever it has of
+// users: what is not known by then is as if the store had failed.
+const longestWait = 5 * time.Second
+
 // wait asks the table about the keys for which it has to ask its store.
 func (w *work) wait(ctx context.Context, table *sessionstate.Table, r *Request, waiting int) {
+	ctx, cancel := context.WithTimeout(ctx, longestWait)
+	defer cancel()
 	keys := string(w.keys)
 	var next atomic.Int64
 	work := func() {
@@ -78,6 +89,9 @@ func (w *work) wait(ctx context.Context, table *sessionstate.Table, r *Request, 
 				return
 			}
 			if run := &w.runs[i]; !run.done {
+				if run.err = ctx.Err(); run.err != nil {
+					continue
+				}
 				key := keys[run.key.start:run.key.end]
 				apply := table.Apply
 				if r.DryRun {

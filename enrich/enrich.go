@@ -36,6 +36,8 @@ type Result struct {
 	Marks []Mark
 	// Unreadable: the body is not such that the data plane would take it.
 	Unreadable bool
+	// TooMany: it is so because there are more messages in it than are looked at.
+	TooMany bool
 	// SessionID is that of the first event that was stamped or, where there is
 	// none, of the first control call that was answered with one; 0 for none.
 	SessionID int64
@@ -50,7 +52,7 @@ func Enrich(ctx context.Context, table *sessionstate.Table, r *Request, body []b
 	w := works.Get().(*work)
 	defer w.free()
 	if len(body) > r.MaxBody || !w.parse(r, body) {
-		return Result{Unreadable: true}
+		return Result{Unreadable: true, TooMany: len(w.payload.messages) > maxMessages}
 	}
 	result := Result{}
 	w.enrich(ctx, table, r, &result)
@@ -85,12 +87,17 @@ type work struct {
 
 var works = sync.Pool{New: func() any { return &work{groups: map[string]int32{}} }}
 
+// maxMessages bounds the memory of a request: a message takes some hundred bytes
+// of it, and two in a body. Events are so long that a body has room for fewer.
+const maxMessages = 1 << 15
+
 // maxKept is how many messages a work may have had to be kept: a batch of
 // unusual size is not to occupy memory for ever.
 const maxKept = 4096
 
 func (w *work) free() {
-	if cap(w.payload.messages) > maxKept || cap(w.keys) > maxKept*64 || cap(w.inserted) > maxKept*64 {
+	if cap(w.payload.messages) > maxKept || cap(w.keys) > maxKept*64 || cap(w.inserted) > maxKept*64 ||
+		cap(w.payload.fields) > maxKept*4 || cap(w.edits) > maxKept*8 || cap(w.members) > maxKept*4 {
 		return
 	}
 	w.payload.b = nil
@@ -132,6 +139,8 @@ func (w *work) enrich(ctx context.Context, table *sessionstate.Table, r *Request
 	result.Marks = w.marks()
 	if n := grown(w.edits); n > 0 && n+len(w.payload.b) > r.MaxBody-reserve(r.Endpoint) {
 		// The data plane would refuse what it would have taken unchanged.
+		ctx, cancel := context.WithTimeout(ctx, longestWait)
+		defer cancel()
 		for i := range result.Marks {
 			// One that cannot be released stays with an event that does not carry
 			// it; where the store does not answer there is no better.

@@ -122,7 +122,7 @@ func (p *payload) batch(i int) int {
 		if i >= len(b) || b[i] != '{' {
 			return -1
 		}
-		if i = p.message(i, 2, int32(comma)); i < 0 {
+		if i = p.message(i, 2, int32(comma)); i < 0 || len(p.messages) > maxMessages {
 			return -1
 		}
 		if i = skipSpace(b, i); i >= len(b) {

@@ -56,6 +56,9 @@ type Outcome struct {
 	Controls             [ByReset + 1][sessionstate.Reasons]uint32
 	// InvalidIDs counts startSession calls whose sessionId broke a rule.
 	InvalidIDs int
+	// Limited counts control calls that had no effect, as their key had begun as
+	// many sessions as it may in a minute.
+	Limited int
 	// Began and Ended count sessions, by what began and ended them.
 	Began, Ended [Causes]int
 	// Marks counts events that carry a start mark, MarkedAgain those of them that
@@ -149,6 +152,9 @@ func (o *Outcome) count(s *subject) {
 	default:
 		o.event(d)
 		return
+	}
+	if why.Reason == sessionstate.Limited {
+		o.Limited++
 	}
 	o.Controls[causeOf(s.event.Kind, why.Origin)][why.Reason]++
 }

@@ -67,8 +67,11 @@ type Request struct {
 	Received int64
 	// MaxBody is how many bytes a body may have for the data plane to take it.
 	MaxBody int
-	Names   Names
-	Policy  *sessionstate.Policy
+	// MaxStarts is how many sessions the control calls of one key may begin in a
+	// minute; 0 for any number.
+	MaxStarts int
+	Names     Names
+	Policy    *sessionstate.Policy
 	// Shadow decides everything and changes no event.
 	Shadow bool
 	// DryRun decides everything, as Shadow does, and changes no session either.

@@ -17,6 +17,9 @@ const (
 // Control reports whether the message is a control call and no event.
 func (k Kind) Control() bool { return k >= Start }
 
+// Starts reports whether the message is a control call that may begin a session.
+func (k Kind) Starts() bool { return k == Start || k == Reset }
+
 // Event is one message of a key, reduced to what its session depends on.
 type Event struct {
 	Kind Kind
@@ -47,6 +50,9 @@ type Event struct {
 	// Visitor: the message may join automatic sessions but not create or
 	// change them (server-side events under an anonymousId).
 	Visitor bool
+	// Limited: a control call that is to have no effect, but to be answered as
+	// before if it is a repeat.
+	Limited bool
 }
 
 // Action is what is to be done with an event's session fields.

@@ -44,6 +44,8 @@ const (
 	NothingToDo
 	// NotKept: the control call is older than what is remembered of its key.
 	NotKept
+	// Limited: more control calls began sessions of its key than may.
+	Limited
 
 	// Reasons is how many there are.
 	Reasons
@@ -62,6 +64,7 @@ var reasonNames = [Reasons]string{
 	AppliedBefore:      "repeated",
 	NothingToDo:        "no_session",
 	NotKept:            "too_old",
+	Limited:            "limited",
 }
 
 // String is the reason as a word, such as manual_session.

@@ -85,6 +85,27 @@ type Forgetful interface {
 	Retain(retention int64)
 }
 
+// Bounded is a Store that keeps a bounded number of sessions, and is not a
+// [Table]'s cache: where there are more, those not seen for longest make room.
+type Bounded interface {
+	Store
+
+	// Bound sets the number; 0 for any. Until it is called, it is any.
+	Bound(sessions int64)
+
+	// Full reports whether a session of a key that the store does not have would
+	// be refused now.
+	Full() bool
+
+	// Spare is called once, before all else: sessions of which inUse reports true
+	// make room only where no others are left.
+	Spare(inUse func(key string) bool)
+}
+
+// ErrFull is returned by [Table.Apply] for a key that is new to a [Bounded] store
+// that is full.
+var ErrFull = errors.New("as many sessions as there may be are stored")
+
 // ErrContended is returned by [Table.Apply] when a session was changed by
 // others each time the table tried to change it.
 var ErrContended = errors.New("session is changed by others without pause")

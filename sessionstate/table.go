@@ -19,8 +19,10 @@ type Table struct {
 	// behind has what is to be written later; nil where cache is.
 	behind   *writeBehind
 	resident Resident
+	limited  Bounded // nil if the store is not
 	shared   bool
 	locks    keyLocks
+	starts   starts
 	deadline time.Duration
 	capacity atomic.Int64
 }
@@ -32,6 +34,8 @@ type Settings struct {
 	Capacity int
 	// Retention is that of a [Forgetful] store, in milliseconds.
 	Retention int64
+	// MaxStored is the bound of a [Bounded] store; 0 for none.
+	MaxStored int64
 	// FlushInterval is how long changes wait that need not survive a crash.
 	FlushInterval time.Duration
 }
@@ -64,6 +68,7 @@ func NewTable(store Store, o Options) *Table {
 	if o.Observe != nil && t.resident == nil {
 		t.store = &observed{store, o.Observe}
 	}
+	t.limited, _ = store.(Bounded)
 	shared, isShared := store.(Shared)
 	t.shared = isShared
 	if t.resident == nil {
@@ -72,6 +77,9 @@ func NewTable(store Store, o Options) *Table {
 			store: t.store, shared: isShared, lost: t.changed, report: o.Report, interval: o.FlushInterval,
 		}
 		t.behind.prepare()
+	}
+	if t.limited != nil && t.cache != nil {
+		t.limited.Spare(t.cache.InUse)
 	}
 	// From here on t.changed and t.lost may be called.
 	if isShared && !shared.Watch(t.changed, t.lost) {
@@ -89,6 +97,9 @@ func (t *Table) Configure(s Settings) {
 	t.capacity.Store(int64(s.Capacity))
 	if forgetful, ok := t.plain.(Forgetful); ok {
 		forgetful.Retain(s.Retention)
+	}
+	if t.limited != nil {
+		t.limited.Bound(s.MaxStored)
 	}
 	switch {
 	case t.resident != nil:

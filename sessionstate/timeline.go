@@ -11,6 +11,9 @@ type timeline struct {
 	// on.
 	request []Event
 	index   int
+	// places has where the messages of a long request stand first; nil until it
+	// is asked for.
+	places map[MessageID]int32
 	// began and ended say that the message began a session, and that it ended one
 	// or showed it to be over.
 	began, ended bool
@@ -32,12 +35,30 @@ func (l *timeline) at(t int64) int {
 // isBehind reports whether a message stands further behind in the request than
 // that which is worked on, and not before it as well.
 func (l *timeline) isBehind(m MessageID) bool {
+	if len(l.request) > 64 {
+		return m != 0 && l.place(m) > l.index
+	}
 	for i := range l.request {
 		if m != 0 && l.request[i].Message == m {
 			return i > l.index
 		}
 	}
 	return false
+}
+
+// place returns where a message stands first in the request, or -1. To look for
+// each message through all of a request would take the square of its length.
+func (l *timeline) place(m MessageID) int {
+	if l.places == nil {
+		l.places = make(map[MessageID]int32, len(l.request))
+		for i := len(l.request) - 1; i >= 0; i-- {
+			l.places[l.request[i].Message] = int32(i)
+		}
+	}
+	if i, ok := l.places[m]; ok {
+		return int(i)
+	}
+	return -1
 }
 
 // edit returns segment i to be changed.

@@ -174,6 +174,9 @@ func (l *timeline) control(p *Policy, e *Event) (_ Decision, applied bool) {
 	if i := l.causedBy(e.Message); i >= 0 {
 		return Decision{SessionID: l.segments[i].ID, Repeated: true, Because: Because{Reason: AppliedBefore}}, false
 	}
+	if e.Limited {
+		return because(Limited), false
+	}
 	i := l.at(e.Time)
 	active := i >= 0 && l.segments[i].active(p, e.Time)
 	s := Segment{From: e.Time, Cause: e.Message, Mode: Manual, ID: e.ID}

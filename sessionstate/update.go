@@ -45,6 +45,9 @@ func (t *Table) now(key string, a ask, scratch *Session, change func(*Session) (
 		return false
 	}
 	next, changed := change(cached.orNil())
+	if cached == absent && t.limited != nil && t.limited.Full() {
+		return changed == Unchanged // else the store is to say so
+	}
 	return changed == Unchanged || t.delays(changed) && t.delayIdle(key, a, cached.version(), next)
 }
 
@@ -79,6 +82,9 @@ func (t *Table) updateIn(scratch *Session, ctx context.Context, key string, a as
 		next, changed := change(s)
 		if changed == Unchanged {
 			return nil
+		}
+		if s == nil && t.limited != nil && t.limited.Full() {
+			return ErrFull
 		}
 		if t.delays(changed) {
 			return t.delay(key, lock, a, s, next)

@@ -37,7 +37,13 @@ type Store struct {
 	retention atomic.Int64 // milliseconds, 0 for ever
 	retained  chan struct{}
 	stop      context.CancelFunc
-	sweeping  sync.WaitGroup
+
+	bound    atomic.Int64 // sessions, 0 for any number
+	count    atomic.Int64 // sessions on the disk
+	added    int64        // by the transaction that is being written
+	crowded  chan struct{}
+	inUse    atomic.Pointer[func(key string) bool]
+	sweeping sync.WaitGroup
 }
 
 // Log is told what nobody asked for. Its functions may be nil.
@@ -57,14 +63,22 @@ func Open(path string, log Log) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	count, err := counted(db)
+	if err != nil {
+		_ = guard(db.Close)
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Store{
 		db: db, path: path, log: log,
 		jobs: make(chan *job, maxJobs), written: make(chan struct{}),
 		retained: make(chan struct{}, 1), stop: stop,
+		crowded: make(chan struct{}, 1),
 	}
+	s.count.Store(count)
 	go s.write()
 	s.sweeping.Go(func() { s.sweep(ctx) })
+	s.sweeping.Go(func() { s.makeRoom(ctx) })
 	return s, nil
 }
 
@@ -86,7 +100,7 @@ func (s *Store) CompareAndSwap(ctx context.Context, changes []sessionstate.Swap)
 	work := append([]sessionstate.Swap(nil), changes...)
 	err := s.do(ctx, func(b *bbolt.Bucket) (wrote bool) {
 		for i := range work {
-			wrote = swap(b, &work[i]) || wrote
+			wrote = s.swap(b, &work[i]) || wrote
 		}
 		return wrote
 	})
@@ -99,10 +113,12 @@ func (s *Store) CompareAndSwap(ctx context.Context, changes []sessionstate.Swap)
 	}
 }
 
-func swap(b *bbolt.Bucket, c *sessionstate.Swap) (wrote bool) {
+func (s *Store) swap(b *bbolt.Bucket, c *sessionstate.Swap) (wrote bool) {
 	c.Done, c.Err = false, nil
 	var version uint64
+	known := false
 	if v := b.Get([]byte(c.Key)); v != nil {
+		known = true
 		if v, c.Err = plain([]byte(c.Key), v); c.Err == nil {
 			version, c.Err = sessionstate.SessionVersion(v)
 		}
@@ -113,8 +129,15 @@ func swap(b *bbolt.Bucket, c *sessionstate.Swap) (wrote bool) {
 	if version != c.Old {
 		return false
 	}
+	if !known && s.isFull(s.count.Load()+s.added) {
+		c.Err = sessionstate.ErrFull
+		return false
+	}
 	c.Err = b.Put([]byte(c.Key), encode(c.Key, c.Next))
 	c.Done = c.Err == nil
+	if c.Done && !known {
+		s.added++
+	}
 	return c.Done
 }
 
@@ -125,7 +148,9 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 		if b.Get([]byte(key)) == nil {
 			return false
 		}
-		failed = b.Delete([]byte(key))
+		if failed = b.Delete([]byte(key)); failed == nil {
+			s.added--
+		}
 		return failed == nil
 	})
 	if err != nil {

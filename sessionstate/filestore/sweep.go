@@ -113,6 +113,7 @@ func (s *Store) forget(ctx context.Context, old [][2][]byte) (n int, err error) 
 				n++
 			}
 		}
+		s.added -= int64(n)
 		gone <- n
 		return n > 0
 	})

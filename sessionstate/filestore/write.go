@@ -85,6 +85,7 @@ func (s *Store) commit(jobs []*job) error {
 	}
 	defer tx.Rollback() // does nothing after a commit
 	b := tx.Bucket(sessions)
+	s.added = 0
 	wrote := false
 	for _, j := range jobs {
 		wrote = j.run(b) || wrote
@@ -92,5 +93,10 @@ func (s *Store) commit(jobs []*job) error {
 	if !wrote {
 		return nil
 	}
-	return tx.Commit()
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	s.count.Add(s.added)
+	s.crowd()
+	return nil
 }

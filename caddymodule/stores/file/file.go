@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,8 +27,8 @@ func init() {
 // control call is on the disk before it is answered, all else soon after. One
 // Caddy has the file for itself; its sites share it.
 //
-// The file is no larger than the sessions in it need, about 200 bytes each; the
-// `capacity` of the app bounds memory alone.
+// `max_sessions` bounds the sessions in the file, which take about 200 bytes each;
+// the `capacity` of the app bounds memory alone.
 type Store struct {
 	// The file. Its directory is created where it does not exist. Default:
 	// `rudder_session/sessions.db` in Caddy's data directory.
@@ -38,8 +39,13 @@ type Store struct {
 	// time loses. Default: `100ms`.
 	FlushInterval caddymodule.Value `json:"flush_interval,omitempty"`
 
-	path     string
-	interval time.Duration
+	// How many sessions the file keeps at most, or `off` for any number. Beyond
+	// it, those not seen for longest are forgotten. Default: `100000000`.
+	MaxSessions caddymodule.Value `json:"max_sessions,omitempty"`
+
+	path        string
+	interval    time.Duration
+	maxSessions int64
 }
 
 // CaddyModule returns the Caddy module information.
@@ -54,6 +60,7 @@ func (*Store) CaddyModule() caddy.ModuleInfo {
 //
 //	store file [<path>] {
 //	    flush_interval <duration>
+//	    max_sessions   <sessions>|off
 //	}
 func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
@@ -76,6 +83,10 @@ func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if err := caddymodule.Option(d, name, &s.FlushInterval, caddymodule.ParseDuration); err != nil {
 				return err
 			}
+		case "max_sessions":
+			if err := caddymodule.Option(d, name, &s.MaxSessions, parseMaxSessions); err != nil {
+				return err
+			}
 		default:
 			return d.Errf("store file: unknown option %q", name)
 		}
@@ -90,8 +101,26 @@ func (s *Store) Provision(caddy.Context) error {
 		return err
 	}
 	s.interval = time.Duration(interval) * time.Millisecond
+	if s.maxSessions, err = caddymodule.Read("max_sessions", s.MaxSessions, parseMaxSessions, defaultMaxSessions); err != nil {
+		return err
+	}
 	s.path, err = caddymodule.Read("path", s.Path, parsePath, filepath.Join(caddy.AppDataDir(), "rudder_session", "sessions.db"))
 	return err
+}
+
+// defaultMaxSessions take about 20 GB.
+const defaultMaxSessions = 100_000_000
+
+// parseMaxSessions reads a number, or off, which is 0.
+func parseMaxSessions(text string) (int64, error) {
+	if text == "off" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 1 || n > 1e12 {
+		return 0, fmt.Errorf("%q is no number of sessions from 1, nor off", text)
+	}
+	return n, nil
 }
 
 func parsePath(text string) (string, error) {
@@ -106,6 +135,9 @@ func (s *Store) Identity() string { return "file " + s.path }
 
 // DelayWrites is the flush interval.
 func (s *Store) DelayWrites() time.Duration { return s.interval }
+
+// BoundSessions is max_sessions, 0 for off.
+func (s *Store) BoundSessions() int64 { return s.maxSessions }
 
 // Open opens the file.
 func (s *Store) Open(logger *zap.Logger) (sessionstate.Store, error) {
@@ -129,6 +161,7 @@ func (s *Store) Open(logger *zap.Logger) (sessionstate.Store, error) {
 var (
 	_ caddymodule.StoreModule  = (*Store)(nil)
 	_ caddymodule.WritesBehind = (*Store)(nil)
+	_ caddymodule.Bounded      = (*Store)(nil)
 	_ caddy.Provisioner        = (*Store)(nil)
 	_ caddyfile.Unmarshaler    = (*Store)(nil)
 )

@@ -1,0 +1,96 @@
+package filestore_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	. "github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/filestore"
+)
+
+// A flood never makes the file grow past the bound and a sixteenth or a thousand
+// of it. Those not seen for longest go; those in use stay, however old.
+func TestFileIsBounded(t *testing.T) {
+	const bound, slack = 5000, 1000
+	s := mustOpen(t, newPath(t))
+	s.Spare(func(k string) bool { return k == key(0) })
+	s.Bound(bound)
+	for n := 0; n < 40_000; n++ {
+		change := []Swap{{Key: key(n), Next: session(n, 1)}}
+		for {
+			s.CompareAndSwap(context.Background(), change)
+			if !errors.Is(change[0].Err, ErrFull) {
+				break
+			}
+			await(t, "room is made", func() bool { return !s.Full() })
+		}
+		if change[0].Err != nil || !change[0].Done {
+			t.Fatalf("%d: %+v", n, change[0])
+		}
+		if n%1000 == 0 {
+			if found := len(all(t, s)); found > bound+slack {
+				t.Fatalf("%d sessions", found)
+			}
+		}
+		if n >= 10_000 {
+			n += 9 // the first ten thousand one by one is enough
+		}
+	}
+	await(t, "there are no more than may be", func() bool { return len(all(t, s)) <= bound })
+	found := all(t, s)
+	if found[key(0)] == nil {
+		t.Error("the session in use is gone")
+	}
+	if found[key(1)] != nil || found[key(39_990)] == nil {
+		t.Error("it is not the oldest that went")
+	}
+}
+
+// A file that is full takes changes of what it has, and ends of it, and tells of
+// others that it takes them not.
+func TestFullFileTakesWhatItKnows(t *testing.T) {
+	s := mustOpen(t, newPath(t))
+	fill(t, s, 0, 1010, 0, 1)
+	release := filestore.HoldWriter(s) // no room is made meanwhile
+	s.Bound(10)
+	if !s.Full() {
+		t.Fatal("it is not full")
+	}
+	changes := []Swap{
+		{Key: key(5000), Next: session(5000, 1)},
+		{Key: key(5), Old: 1, Next: session(5, 2)},
+	}
+	done := make(chan struct{})
+	go func() { s.CompareAndSwap(context.Background(), changes); close(done) }()
+	release()
+	<-done
+	// Room may have been made first; then both are taken.
+	if changes[0].Err != nil && !errors.Is(changes[0].Err, ErrFull) || changes[1].Err != nil {
+		t.Errorf("%+v", changes)
+	}
+	await(t, "room is made", func() bool { return len(all(t, s)) <= 10 })
+}
+
+// Without a bound nothing goes, and a lifted one lets all in. What a file has
+// counts when it is opened.
+func TestBoundOfAFileThatIsOpened(t *testing.T) {
+	path := newPath(t)
+	s := mustOpen(t, path)
+	fill(t, s, 0, 3000, 0, 1)
+	closeOnce(t, s)
+	s = mustOpen(t, path)
+	holds(t, s, filled(0, 3000, 1))
+	s.Bound(1600)
+	await(t, "room is made", func() bool { return len(all(t, s)) <= 1600 })
+	left := all(t, s)
+	if len(left) < 1400 || left[key(2999)] == nil {
+		t.Errorf("%d are left", len(left))
+	}
+	s.Bound(0)
+	fill(t, s, 10_000, 14_000, 0, 1)
+	if slices.Contains([]bool{s.Full(), len(all(t, s)) < 5400}, true) {
+		t.Errorf("%d are left", len(all(t, s)))
+	}
+}

@@ -1,0 +1,93 @@
+package sessionstate
+
+import (
+	"hash/maphash"
+	"sync"
+)
+
+// StartsWindow is how long, in milliseconds, the sessions are counted together
+// that control calls begin; it begins with the first of them.
+const StartsWindow = 60_000
+
+// starts counts the sessions that control calls begin, by key, in memory of a
+// fixed size: some megabytes, from the first of them on. Where there are too many
+// keys, those are forgotten that have begun fewest.
+type starts struct {
+	once   sync.Once
+	seed   maphash.Seed
+	shards []startShard
+}
+
+type startShard struct {
+	mu   sync.Mutex
+	sets [startSets][startWays]startCount
+}
+
+type startCount struct {
+	key   uint64 // a hash that no client can foresee
+	from  int64
+	count int
+}
+
+const (
+	startShards = 64
+	startSets   = 256
+	startWays   = 4
+)
+
+// TakeStarts takes n of the sessions that the control calls of a key may begin
+// in a minute, or as many as are left of limit, and returns how many. now is in
+// Unix milliseconds.
+func (t *Table) TakeStarts(key string, now int64, n, limit int) int {
+	var taken int
+	t.starts.with(key, func(shard *startShard, hash uint64) {
+		c := shard.find(hash, now, true)
+		taken = max(min(n, limit-c.count), 0)
+		c.count += taken
+	})
+	return taken
+}
+
+// GiveStarts gives back n that were taken and not needed.
+func (t *Table) GiveStarts(key string, now int64, n int) {
+	if n == 0 {
+		return
+	}
+	t.starts.with(key, func(shard *startShard, hash uint64) {
+		if c := shard.find(hash, now, false); c != nil {
+			c.count = max(c.count-n, 0)
+		}
+	})
+}
+
+func (s *starts) with(key string, fn func(*startShard, uint64)) {
+	s.once.Do(func() { s.seed, s.shards = maphash.MakeSeed(), make([]startShard, startShards) })
+	hash := maphash.String(s.seed, key)
+	shard := &s.shards[hash%startShards]
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	fn(shard, hash)
+}
+
+// find returns the count of a key in the minute that now is in; one begins, in
+// the place of another if need be, where make is set.
+func (s *startShard) find(hash uint64, now int64, make bool) *startCount {
+	set := &s.sets[hash/startShards%startSets]
+	least := &set[0]
+	for i := range set {
+		c := &set[i]
+		if now-c.from >= StartsWindow || c.from-now >= StartsWindow {
+			c.count = 0 // its minute is over, or the clock was set
+		} else if c.key == hash {
+			return c
+		}
+		if c.count < least.count {
+			least = c
+		}
+	}
+	if !make {
+		return nil
+	}
+	*least = startCount{key: hash, from: now}
+	return least
+}

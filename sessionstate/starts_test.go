@@ -1,0 +1,75 @@
+package sessionstate_test
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	. "github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/memorystore"
+)
+
+func TestStartsAreCountedByMinute(t *testing.T) {
+	table := newTable(t, memorystore.New(), 10, 0)
+	take := func(key string, now int64, n, want int) {
+		t.Helper()
+		if got := table.TakeStarts(key, now, n, 5); got != want {
+			t.Errorf("%s at %d: %d of %d, want %d", key, now-base, got, n, want)
+		}
+	}
+	take("a", base, 3, 3)
+	take("a", base+59_999, 3, 2)
+	take("a", base+59_999, 1, 0)
+	take("b", base+59_999, 1, 1)
+	table.GiveStarts("a", base+59_999, 1)
+	take("a", base+59_999, 2, 1)
+	take("a", base+60_000, 9, 5)
+	// A clock that is set back, a little and by far.
+	take("a", base+59_000, 1, 0)
+	take("a", base-60_000, 1, 1)
+	// What is given back in another minute is nobody's.
+	table.GiveStarts("c", base, 7)
+	take("c", base, 9, 5)
+}
+
+// Calls at once take no more than there is, and a flood of keys does not make
+// room for one that has begun many.
+func TestStartsAtOnceAndInAFlood(t *testing.T) {
+	table := newTable(t, memorystore.New(), 10, 0)
+	var taken atomic.Int64
+	together(8, func(int) {
+		for range 100 {
+			taken.Add(int64(table.TakeStarts("loop", base, 1, 100)))
+		}
+	})
+	if taken.Load() != 100 {
+		t.Errorf("%d taken", taken.Load())
+	}
+	before := heap()
+	for i := range 1_000_000 {
+		table.TakeStarts(fmt.Sprint("flood ", i), base, 1, 100)
+	}
+	if grown := heap() - before; grown > 1<<20 {
+		t.Errorf("a million keys take %d bytes", grown)
+	}
+	if n := table.TakeStarts("loop", base, 1, 100); n != 0 {
+		t.Error("the flood has pushed out a loop's count")
+	}
+}
+
+// A call that is limited changes nothing, and is still known when it comes again.
+func TestLimitedCalls(t *testing.T) {
+	s := manual(&testing.B{}, &policy)
+	events := []Event{
+		{Kind: Start, Time: base + 50, Message: 90, Limited: true},
+		{Kind: Reset, Time: base + 50, Message: 91, Limited: true},
+		{Kind: Start, Time: base + 50, Message: 3, Limited: true},
+	}
+	decisions := make([]Decision, len(events))
+	if next, change := Transition(s, base+60, &policy, events, decisions); next != s || change != Unchanged {
+		t.Errorf("changed: %+v", next)
+	}
+	if decisions[0].Because.Reason != Limited || decisions[1].Because.Reason != Limited || !decisions[2].Repeated {
+		t.Errorf("%+v", decisions)
+	}
+}
