@@ -1,0 +1,300 @@
+package ruddersession_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// heapInUse is what is reachable: not what garbage waits to be collected.
+func heapInUse() int {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
+}
+
+// TestFloodOfIDs sends ids that come once, by control calls and by events, and
+// an active user among them. Memory and disk stay within their bounds, and his
+// session goes on: with the file it survives a restart too.
+func TestFloodOfIDs(t *testing.T) {
+	const capacity, stored, slack, ids = 500, 2000, 1000, 6000
+	flood := map[string]func(i int) (path, body string){
+		"startSession": func(i int) (string, string) {
+			return "/v1/startSession", fmt.Sprintf(`{"anonymousId":"flood-%d"}`, i)
+		},
+		"startSession and event": func(i int) (string, string) {
+			id := fmt.Sprintf("flood-%d", i)
+			return "/v1/batch", `{"batch":[{"type":"startSession","anonymousId":"` + id + `"},` + event(id, id) + `]}`
+		},
+		"automatic proxy": func(i int) (string, string) {
+			id := fmt.Sprintf("flood-%d", i)
+			return "/v1/track", event(id, id)
+		},
+	}
+	for name, next := range flood {
+		for _, store := range []string{"memory", "file"} {
+			t.Run(name+" "+store, func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "sessions.db")
+				option := "store memory"
+				if store == "file" {
+					option = fmt.Sprintf("store file %s {\nmax_sessions %d\n}", path, stored)
+				}
+				s := setup{global: fmt.Sprintf("rudder_session {\n%s\ncapacity %d\n}", option, capacity), session: "automatic proxy"}
+				p := run(t, s)
+				p.start(t, "active", id1)
+				p.post(t, "/v1/track", event("active", "first"))
+				p.expect(t, "1234567890!")
+				for i := range ids {
+					where, body := next(i)
+					got := p.post(t, where, body)
+					if got.status != http.StatusOK && got.status != http.StatusServiceUnavailable {
+						t.Fatalf("%d %s", got.status, got.body)
+					}
+					if i%20 == 19 {
+						p.plane.take()
+						p.post(t, "/v1/track", event("active", fmt.Sprint("m", i)))
+						p.expect(t, "1234567890")
+					}
+				}
+				if store == "memory" {
+					return
+				}
+				p.mustLoad(t, setup{site: "reverse_proxy $UPSTREAM"})
+				serving.wait(0)
+				if n := storedSessions(t, path); n > stored+slack {
+					t.Errorf("%d sessions on the disk", n)
+				}
+				p.mustLoad(t, s)
+				p.plane.take()
+				p.post(t, "/v1/track", event("active", "last"))
+				p.expect(t, "1234567890")
+			})
+		}
+	}
+}
+
+func storedSessions(t *testing.T, path string) (n int) {
+	t.Helper()
+	var db *bbolt.DB
+	var err error
+	for range 5 { // a second each, until who had it has closed it
+		if db, err = bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: time.Second}); err == nil {
+			break
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.View(func(tx *bbolt.Tx) error {
+		n = tx.Bucket([]byte("sessions")).Stats().KeyN
+		return nil
+	})
+	return n
+}
+
+// TestSessionStartsAreLimited: a loop is stopped at the endpoint, and its calls
+// among events have no effect; whoever sends the same call again is answered.
+func TestSessionStartsAreLimited(t *testing.T) {
+	p := run(t, setup{session: "max_session_starts 3"})
+	call := func(name, message string, after time.Duration) reply {
+		return p.send(t, request{path: "/v1/" + name, writeKey: "wk1", header: origin, received: p.now.Add(after), body: `{"anonymousId":"a1"` + message + `}`})
+	}
+	first := call("startSession", `,"messageId":"s1"`, 0)
+	for range 5 { // repeats are no new starts
+		if again := call("startSession", `,"messageId":"s1"`, 0); again.body != first.body {
+			t.Fatalf("%d %s, before %s", again.status, again.body, first.body)
+		}
+	}
+	p.post(t, "/v1/resetSession", `{"anonymousId":"nobody"}`)
+	if got := call("resetSession", "", 0); got.status != http.StatusOK {
+		t.Fatal(got.status)
+	}
+	p.start(t, "a1", id1)
+	for _, name := range []string{"startSession", "resetSession"} {
+		got := call(name, "", 0)
+		if got.status != http.StatusTooManyRequests || got.body != "{\"error\":\"too many sessions are started\"}\n" {
+			t.Errorf("%s: %d %s", name, got.status, got.body)
+		}
+		checkCORS(t, name, got, "https://shop.example")
+		if got.header.Get("Retry-After") != "60" {
+			t.Errorf("Retry-After: %q", got.header.Get("Retry-After"))
+		}
+	}
+	if again := call("startSession", `,"messageId":"s1"`, 0); again.body != first.body {
+		t.Errorf("a repeat is answered %d %s", again.status, again.body)
+	}
+	// Events go on, in the session that there is.
+	got := p.post(t, "/v1/batch", `{"batch":[`+event("a1", "m1")+`,{"type":"startSession","anonymousId":"a1"},`+event("a1", "m2")+`]}`)
+	p.expect(t, "1234567890!", "1234567890")
+	if got.status != http.StatusOK {
+		t.Error(got.status)
+	}
+	if got := p.post(t, "/v1/track", `{"anonymousId":"a1","event":"startSession"}`); got.status != http.StatusOK || got.body != "ok" {
+		t.Errorf("a track is answered %d %s", got.status, got.body)
+	}
+	p.expect(t)
+	// Others, and ends, are free; and a minute later he is too.
+	p.start(t, "a2", id1)
+	if got := call("endSession", "", 0); got.status != http.StatusOK {
+		t.Error(got.status)
+	}
+	if got := call("startSession", "", time.Minute); got.status != http.StatusOK {
+		t.Errorf("a minute later: %d %s", got.status, got.body)
+	}
+	// Of a batch with too many as many are carried out as may be.
+	p.now = p.now.Add(5 * time.Minute)
+	starts := strings.Repeat(`{"type":"startSession","anonymousId":"a3"},`, 9)
+	p.post(t, "/v1/batch", `{"batch":[`+starts+event("a3", "m9")+`]}`)
+	if a := p.plane.take(); len(a) != 1 || len(messages(t, a[0])) != 1 {
+		t.Errorf("%d requests arrived", len(a))
+	}
+	if got := p.post(t, "/v1/startSession", `{"anonymousId":"a3"}`); got.status != http.StatusTooManyRequests {
+		t.Errorf("after a batch: %d", got.status)
+	}
+}
+
+// TestSessionStartsUnlimited: off is off.
+func TestSessionStartsUnlimited(t *testing.T) {
+	p := run(t, setup{session: "max_session_starts off"})
+	for i := range 700 {
+		if got := p.post(t, "/v1/startSession", `{"anonymousId":"a1"}`); got.status != http.StatusOK {
+			t.Fatalf("call %d: %d", i, got.status)
+		}
+	}
+}
+
+// TestHostileBodies sends what is small and unfolds, or is made of many small
+// things. It reaches the data plane as it came, and nothing of it stays in memory.
+func TestHostileBodies(t *testing.T) {
+	const limit = 4096000
+	tiny := `{"batch":[` + strings.Repeat("{},", limit/3-10) + `{}]}`
+	bomb := zip(t, `{"batch":[`+strings.Repeat(" ", 64<<20)+`{}]}`)
+	for name, r := range map[string]request{
+		"a million empty messages":         {path: "/v1/batch", body: tiny},
+		"a million empty messages, zipped": {path: "/v1/batch", body: zip(t, tiny), header: http.Header{"Content-Encoding": {"gzip"}}},
+		"a gzip bomb":                      {path: "/v1/batch", body: bomb, header: http.Header{"Content-Encoding": {"gzip"}}},
+		"deep arrays":                      {path: "/v1/track", body: `{"anonymousId":"a1","properties":` + strings.Repeat("[", 500_000) + strings.Repeat("]", 500_000) + `}`},
+		"deep objects":                     {path: "/v1/track", body: `{"anonymousId":"a1","context":` + strings.Repeat(`{"a":`, 200_000) + "1" + strings.Repeat("}", 200_000) + `}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := run(t, setup{})
+			p.start(t, "a1", id1)
+			p.post(t, "/v1/track", event("a1", "m1"))
+			p.plane.take()
+			before := heapInUse()
+			r.writeKey = "wk1"
+			for range 3 {
+				p.send(t, r)
+				a := p.plane.take()
+				if len(a) != 1 || string(a[0].Body) != r.body {
+					t.Fatalf("%d requests arrived, or another body", len(a))
+				}
+			}
+			serving.wait(0)
+			if grown := heapInUse() - before; grown > 16<<20 {
+				t.Errorf("%d bytes stay in memory", grown)
+			}
+		})
+	}
+}
+
+// TestTinyMessagesTakeLittle: what one request of the smallest messages takes is
+// bounded by their number, not by a hundred times its size.
+func TestTinyMessagesTakeLittle(t *testing.T) {
+	p := run(t, setup{})
+	body := `{"batch":[` + strings.Repeat("{},", 4096000/3-10) + `{}]}`
+	var before, after runtime.MemStats
+	p.post(t, "/v1/batch", body)
+	p.plane.take()
+	runtime.ReadMemStats(&before)
+	p.post(t, "/v1/batch", body)
+	runtime.ReadMemStats(&after)
+	// Client, Caddy and data plane have the body in the same process, and what
+	// grows has been smaller before.
+	if n := after.TotalAlloc - before.TotalAlloc; n > 120<<20 {
+		t.Errorf("%d bytes were allocated", n)
+	}
+}
+
+// TestManyControlCallsInOneBatch: twenty thousand of one user, of which as many
+// begin a session as may; and events between them.
+func TestManyControlCallsInOneBatch(t *testing.T) {
+	p := run(t, setup{session: "max_session_starts off"})
+	var b strings.Builder
+	b.WriteString(`{"batch":[`)
+	for i := range 20_000 {
+		fmt.Fprintf(&b, `{"type":"startSession","anonymousId":"a1","messageId":"c%d"},`, i)
+	}
+	b.WriteString(event("a1", "m1") + `]}`)
+	p.post(t, "/v1/batch", b.String())
+	a := p.plane.take()
+	if len(a) != 1 || !strings.HasSuffix(messages(t, a[0])[0].session(), "!") {
+		t.Fatalf("%d requests arrived", len(a))
+	}
+}
+
+// TestManyIDsInOneBatch: a store that does not answer holds a request up for one
+// deadline of the request, whatever it has of ids.
+func TestManyIDsInOneBatch(t *testing.T) {
+	eachKind(t, func(t *testing.T, f *faults, _ string, with func(string) setup) {
+		p := run(t, with(""))
+		f.stalls.Store(true)
+		var b strings.Builder
+		b.WriteString(`{"batch":[`)
+		for i := range 20_000 {
+			fmt.Fprintf(&b, `%s,`, event(fmt.Sprint("id", i), fmt.Sprint("m", i)))
+		}
+		b.WriteString(event("a1", "m1") + `]}`)
+		p.post(t, "/v1/batch", b.String())
+		if a := p.plane.take(); len(a) != 1 || string(a[0].Body) != b.String() {
+			t.Errorf("%d requests arrived, or another body", len(a))
+		}
+		f.stalls.Store(false)
+	})
+}
+
+// TestGiantIDs: ids and write keys of any length take no more than a hash does.
+func TestGiantIDs(t *testing.T) {
+	p := run(t, setup{global: "rudder_session {\nstore memory\n}"})
+	before := heapInUse()
+	giant := strings.Repeat("x", 1<<20)
+	for i := range 20 {
+		body, _ := json.Marshal(map[string]any{"anonymousId": fmt.Sprint(giant, i), "userId": giant, "messageId": giant})
+		if got := p.post(t, "/v1/startSession", string(body)); got.status != http.StatusOK {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+	}
+	serving.wait(0)
+	if grown := heapInUse() - before; grown > 12<<20 {
+		t.Errorf("20 sessions take %d bytes", grown)
+	}
+}
+
+// TestSlowBodies: the example ends a request whose body does not come.
+func TestSlowBodies(t *testing.T) {
+	text, err := os.ReadFile("Caddyfile.example")
+	if err != nil || !strings.Contains(string(text), "read_body 60s") {
+		t.Fatalf("Caddyfile.example bounds no bodies (%v)", err)
+	}
+	// So it does, with a shorter time.
+	p := run(t, setup{global: "servers {\ntimeouts {\nread_body 100ms\n}\n}"})
+	c := p.dial(t)
+	io.WriteString(c, head("/v1/track", "Content-Length: 1000\r\n")+"{")
+	if _, err := io.ReadAll(c); err != nil && strings.Contains(err.Error(), "timeout") {
+		t.Error(err)
+	}
+	serving.wait(1)
+	p.expect(t)
+}
