@@ -35,6 +35,7 @@ func (p *proxy) admin(t *testing.T, method, route, body string) reply {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.Close = true // a reload replaces the endpoint, with its connections
 	got, err := exchange(p.client, r)
 	if err != nil {
 		t.Fatal(err)

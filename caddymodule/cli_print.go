@@ -99,7 +99,8 @@ func printDecided(w io.Writer, d *Decided, colour bool) error {
 	note(d.Start && d.Again, "start, again")
 	note(d.Start && !d.Again, "start")
 	note(d.Began, "begins it")
-	note(d.Ended, "ends the one before")
+	note(d.Ended && d.Type == "endSession", "ends it")
+	note(d.Ended && d.Type != "endSession", "ends the one before")
 	note(d.HadID != nil, "had "+string(d.HadID))
 	note(d.Shadow, "shadow")
 	if source := d.Source; source != "" {

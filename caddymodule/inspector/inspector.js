@@ -16,6 +16,13 @@ function svg(name, attributes = {}, ...children) {
   return e;
 }
 
+// label has each cell say which column it is in, for where columns are not beside
+// each other.
+function label(row, head) {
+  [...row.cells].forEach((cell, i) => cell.setAttribute('data-label', head[i]));
+  return row;
+}
+
 async function ask(what, body = {}) {
   const response = await fetch('api/' + what, {
     method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body),
@@ -56,6 +63,7 @@ $('search').addEventListener('submit', async (submitted) => {
   }
   $('answer').focus({ preventScroll: true });
   drawDecisions();
+  countNow();
 });
 
 function showTimeline(line) {
@@ -70,14 +78,14 @@ function showTimeline(line) {
   const current = line.current === null
     ? el('p', { class: 'current without' }, 'No session is current.')
     : el('p', { class: 'current' }, 'Current session: ', el('strong', {}, String(line.current)));
-  const rows = line.segments.map((s) => el('tr', {},
+  const head = ['From', 'State', 'Session id', 'Begun by', 'Last event or end', 'Start mark'];
+  const rows = line.segments.map((s) => label(el('tr', {},
     el('td', { class: 'time' }, moment(s.from)),
     el('td', {}, el('span', { class: `mode ${s.mode}` }, s.mode)),
     el('td', {}, s.session_id ? String(s.session_id) : '–'),
     el('td', {}, origins[s.origin] ?? s.origin),
     el('td', { class: 'time' }, s.last ? moment(s.last) : '–'),
-    el('td', {}, s.session_id ? (s.mark ? 'given' : 'not given yet') : '–')));
-  const head = ['From', 'State', 'Session id', 'Begun by', 'Last event or end', 'Start mark'];
+    el('td', {}, s.session_id ? (s.mark ? 'given' : 'not given yet') : '–')), head));
   $('answer').replaceChildren(
     el('h3', {}, `Timeline of ${name}`),
     current,
@@ -100,7 +108,7 @@ function drawTimeline(line) {
   const whole = Math.max(1, segments.at(-1).to - segments[0].from);
   const free = Math.max(0, width - least * segments.length);
   const picture = svg('svg', {
-    viewBox: `0 0 ${Math.max(width, least * segments.length)} ${height}`, role: 'img', width,
+    viewBox: `0 0 ${Math.max(width, least * segments.length)} ${height}`, role: 'img',
     'aria-label': `${segments.length} segments, last: ${modes[segments.at(-1).mode]}. The table has them all.`,
   });
   let x = 0;
@@ -169,21 +177,22 @@ const isTheirs = (d) => whom && d.write_key === whom.write_key &&
 function drawDecisions() {
   if ($('decisions').hidden) return;
   const wanted = $('only').checked ? shown.filter(isTheirs) : shown;
+  const head = [...$('decisions').tHead.rows[0].cells].map((cell) => cell.textContent);
   const most = 200;
   const rows = wanted.slice(-most).reverse().map((d) => {
     const notes = [reasons[d.reason] ?? d.reason];
     if (d.session_start) notes.push(d.again ? 'First event of the session, sent again.' : 'First event of the session.');
     if (d.began) notes.push('It begins the session.');
-    if (d.ended) notes.push('It ends the one before.');
+    if (d.ended) notes.push(d.type === 'endSession' ? 'It ends the session.' : 'It ends the one before.');
     if (d.had_session_id !== undefined) notes.push(`It came with sessionId ${JSON.stringify(d.had_session_id)}.`);
     if (d.shadow) notes.push('Shadow: nothing was done.');
     const name = d.event && d.event !== d.type ? `${d.type} “${d.event}”` : d.type ?? '–';
-    return el('tr', {},
+    return label(el('tr', {},
       el('td', { class: 'time' }, clock(new Date(d.received))),
       el('td', { class: 'text' }, d.anonymous_id ?? (d.user_id ? `userId ${d.user_id}` : '–')),
       el('td', { class: 'text' }, name),
       el('td', {}, el('span', { class: d.action }, d.action), d.session_id ? ` ${d.session_id}` : ''),
-      el('td', { class: 'text' }, notes.join(' ')));
+      el('td', { class: 'text' }, notes.join(' '))), head);
   });
   $('decisions').tBodies[0].replaceChildren(...rows);
   if ($('toggle').getAttribute('aria-pressed') === 'true') {
@@ -195,14 +204,16 @@ function drawDecisions() {
 
 const kinds = { stamped: 'stamped', cleared: 'cleared', untouched: 'untouched', consumed: 'control calls' };
 
-async function pollCounts() {
-  if (!document.hidden) {
-    try {
-      drawCounts(await ask('counts'));
-    } catch (e) {
-      $('counts-status').textContent = `They could not be had: ${e.message}`;
-    }
+async function countNow() {
+  try {
+    drawCounts(await ask('counts'));
+  } catch (e) {
+    $('counts-status').textContent = `They could not be had: ${e.message}`;
   }
+}
+
+async function pollCounts() {
+  if (!document.hidden) await countNow();
   setTimeout(pollCounts, 5 * period);
 }
 
@@ -215,7 +226,7 @@ function drawCounts({ now, minutes, table }) {
   const width = 900, height = 140, bar = width / 60, highest = Math.max(1, ...minutes.map(total));
   const first = Math.floor(now / 60000) - 59;
   const picture = svg('svg', {
-    viewBox: `0 0 ${width} ${height + 20}`, width, role: 'img', 'aria-label': `Messages by minute, at most ${highest}. The table has the numbers.`,
+    viewBox: `0 0 ${width} ${height + 20}`, role: 'img', 'aria-label': `Messages by minute, at most ${highest}. The table has the numbers.`,
   });
   for (const m of minutes) {
     const x = (m.minute / 60000 - first) * bar;

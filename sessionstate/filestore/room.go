@@ -19,8 +19,11 @@ func slack(bound int64) int64 { return max(bound/16, 1000) }
 // Bound sets how many sessions are kept; 0 for any number. Of more than that,
 // those not seen for longest are forgotten in the background.
 func (s *Store) Bound(sessions int64) {
-	s.bound.Store(sessions)
-	s.crowd()
+	// A file that was just opened is not made room in before something is written:
+	// nobody knows yet which of its sessions are in use.
+	if s.bound.Swap(sessions) != 0 {
+		s.crowd()
+	}
 }
 
 // Full reports whether no new session is taken.

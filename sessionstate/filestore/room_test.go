@@ -83,6 +83,11 @@ func TestBoundOfAFileThatIsOpened(t *testing.T) {
 	s = mustOpen(t, path)
 	holds(t, s, filled(0, 3000, 1))
 	s.Bound(1600)
+	// Nothing goes before something comes.
+	holds(t, s, filled(0, 3000, 1))
+	if err := swap(s, key(2999), 1, session(2999, 2)); err != nil {
+		t.Fatal(err)
+	}
 	await(t, "room is made", func() bool { return len(all(t, s)) <= 1600 })
 	left := all(t, s)
 	if len(left) < 1400 || left[key(2999)] == nil {
