@@ -2,6 +2,7 @@ package ruddersession_test
 
 import (
 	"encoding/json"
+	"errors"
 	"os/exec"
 	"slices"
 	"strings"
@@ -66,6 +67,7 @@ func TestRequirements(t *testing.T) {
 		"go.opentelemetry.io/otel",
 		"go.opentelemetry.io/otel/trace",
 		"go.uber.org/zap",
+		"go.yaml.in/yaml/v3", // for tests
 		"golang.org/x/sys",
 		// for tests
 		"github.com/anishathalye/porcupine",
@@ -105,7 +107,8 @@ func goCommand(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := exec.Command("go", args...).Output()
 	if err != nil {
-		if e, ok := err.(*exec.ExitError); ok {
+		var e *exec.ExitError
+		if errors.As(err, &e) {
 			t.Fatalf("go %s: %v: %s", strings.Join(args, " "), err, e.Stderr)
 		}
 		t.Fatalf("go %s: %v", strings.Join(args, " "), err)

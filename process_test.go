@@ -30,7 +30,7 @@ var built = sync.OnceValues(func() (string, error) {
 	args := append([]string{"build", "-tags", "redis", "-o", path}, raceFlags...)
 	out, err := exec.Command("go", append(args, "./cmd/caddy")...).CombinedOutput()
 	if err != nil {
-		err = fmt.Errorf("%v: %s", err, out)
+		err = fmt.Errorf("%w: %s", err, out)
 	}
 	return path, err
 })

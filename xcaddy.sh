@@ -17,6 +17,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 if ! command -v go >/dev/null && [ -x /usr/local/go/bin/go ]; then
 	PATH=$PATH:/usr/local/go/bin
 fi
+# shellcheck disable=SC2206 # the names are words
 stores=(${STORES-}) with=(--with "$module=$here")
 for store in "${stores[@]}"; do
 	[ -d "$here/caddymodule/stores/$store" ] || { echo "STORES: there is no store $store" >&2; exit 1; }

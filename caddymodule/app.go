@@ -98,7 +98,7 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 		store, err = ctx.LoadModuleByID(id, nil)
 	}
 	if err != nil {
-		return fmt.Errorf("store: %v", err)
+		return fmt.Errorf("store: %w", err)
 	}
 	var ok bool
 	if a.store, ok = store.(StoreModule); !ok {
@@ -131,8 +131,7 @@ func (a *App) Start() error {
 	}
 	defer a.lease.leave()
 	t.hold(a)
-	_, err = t.open(a)
-	return err
+	return t.open(a)
 }
 
 // Stop leaves the table what the configurations that still run want.
@@ -164,7 +163,7 @@ func (a *App) enter() (*table, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := t.open(a); err != nil {
+	if err := t.open(a); err != nil {
 		a.lease.leave()
 		return nil, err
 	}

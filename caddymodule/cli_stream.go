@@ -221,7 +221,7 @@ options that the running Caddy has. Nothing is changed.`,
 			if text := flag("received"); text != "" {
 				at, err := time.Parse(time.RFC3339, text)
 				if err != nil {
-					return fmt.Errorf("--received: %v", err)
+					return fmt.Errorf("--received: %w", err)
 				}
 				asked.Received = at.UnixMilli()
 			}

@@ -166,10 +166,10 @@ func (h *Handler) readOptions() (err error) {
 		}
 		s := &source{}
 		if s.policy, err = options.policy(h.others.policy); err != nil {
-			return fmt.Errorf("source %q: %v", key, err)
+			return fmt.Errorf("source %q: %w", key, err)
 		}
 		if s.name, err = Read("name", options.Name, parseName, ""); err != nil {
-			return fmt.Errorf("source %q: %v", key, err)
+			return fmt.Errorf("source %q: %w", key, err)
 		}
 		s.meter = newEventMeter(s.name)
 		h.sources[writeKey[0]] = s

@@ -166,7 +166,8 @@ const (
 
 func newEventMeter(source string) *eventMeter {
 	return &eventMeter{byNumber(endpoints*outcomes, func(i int) prometheus.Counter {
-		outcome, reason := "untouched", ""
+		outcome := "untouched"
+		var reason string
 		switch place := i % outcomes; {
 		case place >= firstControl:
 			outcome, reason = "consumed", enrich.Cause(place-firstControl).String()

@@ -59,7 +59,7 @@ func Read[T any](name string, v Value, parse func(string) (T, error), byDefault 
 	}
 	text, err := v.resolve()
 	if err != nil {
-		return byDefault, fmt.Errorf("%s: %v", name, err)
+		return byDefault, fmt.Errorf("%s: %w", name, err)
 	}
 	parsed, err := parse(text)
 	if err != nil {

@@ -47,7 +47,7 @@ func TestBodiesAreRecalled(t *testing.T) {
 		memory := *b.raw
 		b.release()
 		copy(memory, bytes.Repeat([]byte("next "), 1200))
-		if err := <-last; err != io.EOF && !errors.Is(err, http.ErrBodyReadAfterClose) {
+		if err := <-last; !errors.Is(err, io.EOF) && !errors.Is(err, http.ErrBodyReadAfterClose) {
 			t.Errorf("changed is %v: %v", changed, err)
 		}
 		if n, err := r.Body.Read(make([]byte, 1)); n != 0 || !errors.Is(err, http.ErrBodyReadAfterClose) {

@@ -34,19 +34,19 @@ type table struct {
 	wanted map[*App]sessionstate.Settings
 }
 
-// open returns the session table, opening it if need be.
-func (t *table) open(app *App) (*sessionstate.Table, error) {
-	if opened := t.opened.Load(); opened != nil {
-		return opened, nil
+// open opens the session table, if need be.
+func (t *table) open(app *App) error {
+	if t.opened.Load() != nil {
+		return nil
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if opened := t.opened.Load(); opened != nil {
-		return opened, nil
+	if t.opened.Load() != nil {
+		return nil
 	}
 	store, err := app.store.Open(app.logger)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	opened := sessionstate.NewTable(store, sessionstate.Options{
 		Settings: t.settings(app.settings),
@@ -55,7 +55,7 @@ func (t *table) open(app *App) (*sessionstate.Table, error) {
 		Observe:  observeStore(tableName(app.store.Identity())),
 	})
 	t.opened.Store(opened)
-	return opened, nil
+	return nil
 }
 
 // sessions returns the session table, for who has entered this one.

@@ -53,9 +53,8 @@ func (w *work) extract(r *Request, index int) Skip {
 		original = m.timestamp
 	}
 	s.untimed = isNull(b, original)
-	told := false
-	e.Time, told = eventTime(r.Received, original.of(b), sent.of(b))
-	e.Untold = !told
+	at, told := eventTime(r.Received, original.of(b), sent.of(b))
+	e.Time, e.Untold = at, !told
 	e.Message = w.messageID(kind, m)
 
 	if kind.Control() {

@@ -1,6 +1,9 @@
 package enrich
 
-import "testing"
+import (
+	"errors"
+	"testing"
+)
 
 func TestParseSessionID(t *testing.T) {
 	for value, want := range map[string]int64{
@@ -24,7 +27,7 @@ func TestParseSessionID(t *testing.T) {
 		`9007199254740992`: errIDLarge, `9007199254740993`: errIDLarge, `1e20`: errIDLarge, `1e400`: errIDLarge,
 		`1e99999999999999999999`: errIDLarge, `12345678901234567890`: errIDLarge,
 	} {
-		if got, err := parseSessionID([]byte(value)); err != want {
+		if got, err := parseSessionID([]byte(value)); !errors.Is(err, want) {
 			t.Errorf("%s: got %d, %v, want %v", value, got, err, want)
 		}
 	}

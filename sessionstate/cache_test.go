@@ -1,6 +1,7 @@
 package sessionstate_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -144,7 +145,7 @@ func TestCacheEachStops(t *testing.T) {
 	c := NewCache(10)
 	fill(c, 0, 10)
 	calls := 0
-	if err := c.Each(func(string, *Session) error { calls++; return errDown }); err != errDown || calls != 1 {
+	if err := c.Each(func(string, *Session) error { calls++; return errDown }); !errors.Is(err, errDown) || calls != 1 {
 		t.Errorf("%v after %d calls", err, calls)
 	}
 }

@@ -93,13 +93,6 @@ func (r *remote) Close() error {
 	return nil
 }
 
-// stored returns what the store has of a key.
-func (r *remote) stored(key string) *Session {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.sessions[key]
-}
-
 // shared is a remote that others change too. What they do is told to those who
 // watch through another one.
 type shared struct {

@@ -153,7 +153,7 @@ func (s *Store) eachSeen(ctx context.Context, spare *func(string) bool, fn func(
 			}
 			session, err := plain(k, v)
 			if err != nil {
-				return nil // it is no use to anybody, but not for this to find out
+				return nil //nolint:nilerr // it is no use to anybody, but not for this to find out
 			}
 			if seen, err := sessionstate.SessionSeen(session); err == nil {
 				fn(k, v, seen)

@@ -352,7 +352,7 @@ func scanStops(t *testing.T, s store) {
 		}
 		return nil
 	})
-	if err != stop || calls != 3 {
+	if !errors.Is(err, stop) || calls != 3 {
 		t.Errorf("scan returned %v after %d calls", err, calls)
 	}
 }

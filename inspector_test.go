@@ -1,0 +1,139 @@
+package ruddersession_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func inspected(option string) setup {
+	return setup{
+		global: "rudder_session {\nstore memory\n}",
+		site: "handle_path /look/* {\nrudder_session_inspector {\n" + option + "\n}\n}\n" +
+			"handle /bare {\nrudder_session_inspector {\n" + option + "\n}\n}\n" + directives,
+	}
+}
+
+// inspect asks as the page does.
+func (p *proxy) inspect(t *testing.T, what, body string) reply {
+	t.Helper()
+	return p.send(t, request{path: "/look/api/" + what, body: body, header: http.Header{
+		"Content-Type": {"application/json"}, "Sec-Fetch-Site": {"same-origin"},
+	}})
+}
+
+func TestInspectorPage(t *testing.T) {
+	p := run(t, inspected("table memory"))
+	for path, want := range map[string]struct{ kind, text string }{
+		"/look/":              {"text/html; charset=utf-8", "<title>Session inspector</title>"},
+		"/look/index.html":    {"text/html; charset=utf-8", "<title>Session inspector</title>"},
+		"/look/inspector.js":  {"text/javascript; charset=utf-8", "ask('decisions')"},
+		"/look/inspector.css": {"text/css; charset=utf-8", ":root"},
+		"/look/icon.svg":      {"image/svg+xml", "<svg"},
+	} {
+		got := p.send(t, request{method: "GET", path: path})
+		if got.status != http.StatusOK || got.header.Get("Content-Type") != want.kind || !strings.Contains(got.body, want.text) {
+			t.Errorf("%s: %d %v %.100s", path, got.status, got.header, got.body)
+		}
+		for name, value := range map[string]string{
+			"X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
+		} {
+			if got.header.Get(name) != value {
+				t.Errorf("%s: %s: %q", path, name, got.header.Get(name))
+			}
+		}
+		if csp := got.header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'; script-src 'self';") || strings.Contains(csp, "unsafe") {
+			t.Error(csp)
+		}
+	}
+	if got := p.send(t, request{method: "GET", path: "/bare"}); got.header.Get("Location") != "./bare/" {
+		t.Errorf("%d %v", got.status, got.header)
+	}
+	for _, path := range []string{"/look/other.html", "/look/inspector/../../inspector.go", "/inspector/index.html"} {
+		if got := p.send(t, request{method: "GET", path: path}); strings.Contains(got.body, "<title>") || strings.Contains(got.body, "package ") {
+			t.Errorf("%s: %d %.100s", path, got.status, got.body)
+		}
+	}
+	if got := p.send(t, request{method: "POST", path: "/look/"}); got.status != http.StatusMethodNotAllowed {
+		t.Error(got.status)
+	}
+}
+
+func TestInspectorData(t *testing.T) {
+	p := run(t, inspected("table memory"))
+	if got := p.inspect(t, "decisions", "{}"); got.body != "[]\n" {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	p.start(t, "one", 1111111111)
+	for _, c := range []struct {
+		what, body string
+		status     int
+		says       string
+	}{
+		{"session", user1, 200, `"segments":[{"mode":"manual",`},
+		{"session", `{"write_key":"wk1","anonymous_id":"two"}`, 200, `"known":false`},
+		{"session", `{"write_key":"wk1"}`, 400, "anonymous_id or user_id is required"},
+		{"session", `nonsense`, 400, "must be a JSON object"},
+		{"decisions", `{}`, 200, `"reason":"applied","session_id":1111111111,"began":true`},
+		{"counts", `{}`, 200, `"consumed":1,"started":1,"ended":0`},
+		{"forget", user1, 404, "no such question"},
+		{"end", user1, 404, "no such question"},
+	} {
+		if got := p.inspect(t, c.what, c.body); got.status != c.status || !strings.Contains(got.body, c.says) {
+			t.Errorf("%s %s: %d %s", c.what, c.body, got.status, got.body)
+		}
+	}
+	// Nobody but the page itself is answered.
+	for name, r := range map[string]request{
+		"another site": {path: "/look/api/session", body: user1, header: http.Header{"Content-Type": {"application/json"}, "Sec-Fetch-Site": {"cross-site"}}},
+		"a form":       {path: "/look/api/session", body: user1, header: http.Header{"Content-Type": {"text/plain"}}},
+		"a link":       {method: "GET", path: "/look/api/decisions", header: http.Header{"Content-Type": {"application/json"}}},
+	} {
+		if got := p.send(t, r); got.status != http.StatusForbidden && got.status != http.StatusMethodNotAllowed {
+			t.Errorf("%s: %d %s", name, got.status, got.body)
+		}
+	}
+}
+
+// TestDecisionsAreKeptWhileAskedFor: before somebody asks none are, and no more
+// than a thousand after; what is large is cut.
+func TestDecisionsAreKeptWhileAskedFor(t *testing.T) {
+	p := run(t, inspected("table memory"))
+	p.start(t, "before", 1111111111)
+	if got := p.inspect(t, "decisions", "{}").body; got != "[]\n" {
+		t.Fatal(got)
+	}
+	large := strings.Repeat("x", 10_000)
+	var events []string
+	for i := range 1500 {
+		events = append(events, fmt.Sprintf(`{"type":"track","anonymousId":"a%d","userId":%q,"event":%q}`, i, large[:3000], large[:300]))
+	}
+	for i := 0; i < len(events); i += 500 {
+		p.post(t, "/v1/batch", `{"batch":[`+strings.Join(events[i:i+500], ",")+`]}`)
+	}
+	got := p.inspect(t, "decisions", "{}").body
+	if n := strings.Count(got, `"received"`); n != 1000 || !strings.Contains(got, `"a1499"`) || strings.Contains(got, `"a499"`) {
+		t.Errorf("%d kept", n)
+	}
+	if len(got) > 1000*1500 {
+		t.Errorf("%d bytes", len(got))
+	}
+}
+
+func TestInspectorOptions(t *testing.T) {
+	p := run(t, inspected("table memory"))
+	for option, says := range map[string]string{
+		"":                           "table is missing: which table is to be looked into?",
+		"table":                      "table: a value is missing",
+		"table memory\ntable memory": "table: stands twice",
+		"table memory x":             `table: unexpected "x"`,
+		"table nowhere":              `table: "nowhere" is the name of no store in this build of Caddy`,
+		"table file":                 `table: "file" is not kept here, but "memory"`,
+		"tabel memory":               `rudder_session_inspector: unknown option "tabel"`,
+	} {
+		if err := p.load(t, inspected(option)); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: %v", option, err)
+		}
+	}
+}
