@@ -14,10 +14,10 @@ if ! command -v go >/dev/null && [ -x /usr/local/go/bin/go ]; then
 fi
 command -v go >/dev/null || { echo "Go is needed: https://go.dev/dl/" >&2; exit 1; }
 
-# gcc is for the race detector, curl for the lines of the README, Redis for the
-# store of that name.
+# gcc is for the race detector, curl for the lines of the README, shellcheck for
+# the scripts, Redis for the store of that name.
 missing=()
-for tool in gcc curl; do
+for tool in gcc curl shellcheck; do
 	command -v "$tool" >/dev/null || missing+=("$tool")
 done
 # Debian's redis-tools has the server under another name, and starts no service.
@@ -39,10 +39,7 @@ if [ $# -gt 0 ]; then
 	exec go test -race "$@"
 fi
 
-unformatted=$(gofmt -l .)
-[ -z "$unformatted" ] || { echo "not gofmt-ed: $unformatted" >&2; exit 1; }
-go mod tidy -diff
-go vet ./...
+scripts/lint.sh
 ./xcaddy.sh list-modules | grep -F -e rudder_session
 scripts/smoke.sh
 

@@ -1,0 +1,69 @@
+package caddymodule
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/rudder-session/rudder-session/enrich"
+	"github.com/rudder-session/rudder-session/sessionstate"
+)
+
+// TestMetricsInDocs compares the metrics that there are, with their labels, with
+// the table in docs/operations.md, and looks for every word that a label can
+// have.
+func TestMetricsInDocs(t *testing.T) {
+	text, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	described := map[string][]string{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `(caddy_rudder_session_\\w+)` \\| *(.*?) *\\| ").FindAllStringSubmatch(string(text), -1) {
+		labels := regexp.MustCompile(`\w+`).FindAllString(m[2], -1)
+		slices.Sort(labels)
+		described[m[1]] = labels
+	}
+	there := map[string]bool{}
+	for _, c := range metrics.all {
+		descs := make(chan *prometheus.Desc, 100)
+		c.Describe(descs)
+		close(descs)
+		for d := range descs {
+			m := regexp.MustCompile(`fqName: "(\w+)".*variableLabels: \{([^}]*)\}`).FindStringSubmatch(d.String())
+			labels := strings.FieldsFunc(m[2], func(r rune) bool { return r == ',' || r == ' ' })
+			slices.Sort(labels)
+			there[m[1]] = true
+			if got, known := described[m[1]]; !known || !slices.Equal(got, labels) {
+				t.Errorf("%s%v is described as %v", m[1], labels, got)
+			}
+		}
+	}
+	for name := range described {
+		if !there[name] {
+			t.Errorf("%s is described, and not there", name)
+		}
+	}
+	word := func(w string) {
+		if w != "" && !strings.Contains(string(text), "`"+w+"`") {
+			t.Errorf("%s is not described", w)
+		}
+	}
+	for d := range dispositions {
+		word(d.outcome())
+		word(d.reason())
+	}
+	for r := range sessionstate.Reasons {
+		word(r.String())
+		word(r.Action().String())
+	}
+	for s := range enrich.Skips {
+		word(s.String())
+	}
+	for c := range enrich.Causes {
+		word(c.String())
+	}
+}
