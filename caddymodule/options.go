@@ -63,7 +63,7 @@ func Read[T any](name string, v Value, parse func(string) (T, error), byDefault 
 	}
 	parsed, err := parse(text)
 	if err != nil {
-		return byDefault, fmt.Errorf("%s: %v", name, err)
+		return byDefault, fmt.Errorf("%s: %w", name, err)
 	}
 	return parsed, nil
 }
@@ -95,7 +95,7 @@ var (
 func ParseDuration(text string) (int64, error) {
 	d, err := caddy.ParseDuration(text)
 	if err != nil {
-		return 0, fmt.Errorf("%q is no duration: %v", text, err)
+		return 0, fmt.Errorf("%q is no duration: %w", text, err)
 	}
 	if d < time.Millisecond {
 		return 0, fmt.Errorf("%q is too short", text)
@@ -196,7 +196,7 @@ func ReadAll(name string, values []string) ([]string, error) {
 			err = fmt.Errorf("%q stands twice", v)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %v", name, err)
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		seen[text] = true
 		resolved = append(resolved, text)
