@@ -139,7 +139,7 @@ func (r *Record) session() (key string, s *sessionstate.Session, err error) {
 	for i := range r.Segments {
 		seg, err := r.Segments[i].segment()
 		if err != nil {
-			return "", nil, fmt.Errorf("segments[%d]: %v", i, err)
+			return "", nil, fmt.Errorf("segments[%d]: %w", i, err)
 		}
 		s.Segments = append(s.Segments, seg)
 	}
