@@ -23,9 +23,9 @@ done
 # Debian's redis-tools has the server under another name, and starts no service.
 redis=/usr/bin/redis-check-rdb
 command -v redis-server >/dev/null || [ -x "$redis" ] || missing+=(redis-tools)
+sudo=$([ "$(id -u)" -eq 0 ] || echo sudo)
 if [ ${#missing[@]} -gt 0 ]; then
 	[ "${missing[*]/gcc/}" = "${missing[*]}" ] || missing+=(libc6-dev)
-	sudo=$([ "$(id -u)" -eq 0 ] || echo sudo)
 	$sudo apt-get update -qq
 	$sudo apt-get install -y -qq --no-install-recommends "${missing[@]}"
 fi
@@ -33,6 +33,20 @@ if ! command -v redis-server >/dev/null; then
 	mkdir -p .test/bin
 	ln -sf "$redis" .test/bin/redis-server
 	PATH=$PWD/.test/bin:$PATH
+fi
+
+# Prometheus is for the queries of the dashboard and the alerts. Debian's package
+# is unpacked and not installed, so that no service starts.
+if ! command -v promtool >/dev/null && command -v apt-get >/dev/null; then
+	if [ ! -x .test/prometheus/usr/bin/promtool ]; then
+		mkdir -p .test/prometheus
+		package=$(mktemp -d)
+		chmod 755 "$package"
+		(cd "$package" && { apt-get download -qq prometheus || { $sudo apt-get update -qq && apt-get download -qq prometheus; }; })
+		dpkg -x "$package"/prometheus_*.deb .test/prometheus
+		rm -r "$package"
+	fi
+	PATH=$PWD/.test/prometheus/usr/bin:$PATH
 fi
 
 if [ $# -gt 0 ]; then
