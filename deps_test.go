@@ -67,7 +67,9 @@ func TestRequirements(t *testing.T) {
 		"go.opentelemetry.io/otel",
 		"go.opentelemetry.io/otel/trace",
 		"go.uber.org/zap",
-		"go.yaml.in/yaml/v3", // for tests
+		"go.yaml.in/yaml/v3",
+		"go.opentelemetry.io/proto/otlp",
+		"google.golang.org/protobuf",
 		"golang.org/x/sys",
 		// for tests
 		"github.com/anishathalye/porcupine",
