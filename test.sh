@@ -9,6 +9,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
+# As xcaddy.sh builds: what is compiled for one is there for the other.
+export GOFLAGS="${GOFLAGS-} -trimpath"
+
 if ! command -v go >/dev/null && [ -x /usr/local/go/bin/go ]; then
 	PATH=$PATH:/usr/local/go/bin
 fi
