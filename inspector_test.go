@@ -5,6 +5,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/rudder-session/rudder-session/enrich"
+	"github.com/rudder-session/rudder-session/sessionstate"
 )
 
 func inspected(option string) setup {
@@ -45,6 +48,18 @@ func TestInspectorPage(t *testing.T) {
 		}
 		if csp := got.header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'; script-src 'self';") || strings.Contains(csp, "unsafe") {
 			t.Error(csp)
+		}
+	}
+	// It has a sentence for each reason.
+	script := p.send(t, request{method: "GET", path: "/look/inspector.js"}).body
+	for r := range sessionstate.Reasons {
+		if !strings.Contains(script, "\n  "+r.String()+": '") {
+			t.Errorf("the page does not know %s", r)
+		}
+	}
+	for s := enrich.Asked + 1; s < enrich.Skips; s++ {
+		if !strings.Contains(script, "\n  "+s.String()+": '") {
+			t.Errorf("the page does not know %s", s)
 		}
 	}
 	if got := p.send(t, request{method: "GET", path: "/bare"}); got.header.Get("Location") != "./bare/" {

@@ -137,6 +137,7 @@ var reasonSentences = map[sessionstate.Reason]string{
 	sessionstate.Applied:            "It is carried out.",
 	sessionstate.AppliedBefore:      "It had been carried out before (the same messageId): nothing changes, and the answer is the same.",
 	sessionstate.NothingToDo:        "There is no session that it could end or replace.",
+	sessionstate.Limited:            "Too many sessions were started under this id in a minute (max_session_starts): it has no effect.",
 	sessionstate.NotKept:            "It is older than all that is remembered of its session: it changes nothing.",
 }
 

@@ -137,6 +137,7 @@ const reasons = {
   too_old: 'It is older than what is remembered, or its moment is.',
   applied: 'Carried out.',
   repeated: 'It had been carried out before.',
+  limited: 'Too many sessions were started under this id in a minute.',
   other_type: 'Messages of this type have no session.',
   job: 'It is of a reverse ETL or cloud extract job.',
   no_id: 'It has neither an anonymousId nor a userId.',
