@@ -194,6 +194,34 @@ func TestAdminForgets(t *testing.T) {
 	}
 }
 
+// TestAdminOfSharedSessions: whichever source is named, it is the same session.
+func TestAdminOfSharedSessions(t *testing.T) {
+	p := run(t, withAdmin("memory", "share_sessions"))
+	p.start(t, "one", 1111111111)
+	for _, of := range []string{user1, `{"write_key":"wk2","anonymous_id":"one"}`} {
+		var got timeline
+		if p.answers(t, "POST", "session", of, &got); got.String() != "manual 1111111111, now 1111111111" {
+			t.Errorf("%s: %s", of, got)
+		}
+	}
+	exported := p.admin(t, "GET", "export", "").body
+	if !strings.HasPrefix(exported, `{"shared":true,"anonymous_id":"one",`) {
+		t.Error(exported)
+	}
+	if got := p.admin(t, "POST", "forget", `{"write_key":"wk3","anonymous_id":"one"}`).body; got != "{\"forgotten\":1}\n" {
+		t.Error(got)
+	}
+	if got := p.admin(t, "POST", "import", exported).body; got != "{\"read\":1,\"written\":1}\n" {
+		t.Error(got)
+	}
+	if got := p.echoes(t, `{"anonymousId":"one","event":"x"}`); !strings.Contains(got, "1111111111") {
+		t.Error(got)
+	}
+	if got := p.admin(t, "POST", "import", strings.Replace(exported, `"shared":true`, `"shared":true,"write_key":"wk1"`, 1)); got.status != http.StatusBadRequest {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
 // TestAdminMovesSessions exports from each store and imports into each other.
 func TestAdminMovesSessions(t *testing.T) {
 	redis := redistest.Start(t)

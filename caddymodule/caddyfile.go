@@ -113,6 +113,7 @@ func (a *App) unmarshalStore(d *caddyfile.Dispenser) error {
 //	        cutoff    <duration>|off
 //	        name      <name>
 //	    }
+//	    share_sessions
 //	    shadow
 //	}
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -161,16 +162,23 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, name string) (known bo
 	case "source":
 		return true, h.unmarshalSource(d)
 	case "shadow":
-		if h.Shadow {
-			return true, d.Err("shadow: stands twice")
-		}
-		if d.NextArg() {
-			return true, d.Errf("shadow: unexpected %q", d.Val())
-		}
-		h.Shadow = true
-		return true, nil
+		return true, flag(d, name, &h.Shadow)
+	case "share_sessions":
+		return true, flag(d, name, &h.ShareSessions)
 	}
 	return false, nil
+}
+
+// flag reads an option without a value.
+func flag(d *caddyfile.Dispenser, name string, to *bool) error {
+	if *to {
+		return d.Errf("%s: stands twice", name)
+	}
+	if d.NextArg() {
+		return d.Errf("%s: unexpected %q", name, d.Val())
+	}
+	*to = true
+	return nil
 }
 
 func (h *Handler) unmarshalSource(d *caddyfile.Dispenser) error {

@@ -70,7 +70,7 @@ func (h *Handler) serveControl(w http.ResponseWriter, r *http.Request, a *accoun
 // SDKs.
 func (h *Handler) serveCurrent(w http.ResponseWriter, r *http.Request, a *account, request *enrich.Request) error {
 	query := r.URL.Query()
-	key := enrich.Key(request.WriteKey, query.Get("anonymousId"), query.Get("userId"))
+	key := request.Key(query.Get("anonymousId"), query.Get("userId"))
 	if key == "" {
 		a.close(invalidCall)
 		return problem(w, r, http.StatusBadRequest, enrich.ErrNoID.Error())

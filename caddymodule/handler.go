@@ -75,6 +75,10 @@ type Handler struct {
 	// as `/rs`. Not needed within `handle_path`, which removes it. Default: none.
 	Prefix Value `json:"prefix,omitempty"`
 
+	// Whether a session belongs to the id alone, whatever the write key: a
+	// website's session then holds for its backend's source too. Default: false.
+	ShareSessions bool `json:"share_sessions,omitempty"`
+
 	// Options for single write keys.
 	Sources map[string]Source `json:"sources,omitempty"`
 
@@ -263,6 +267,7 @@ func (h *Handler) requestAt(received int64, e enrich.Endpoint, writeKey string) 
 		Received:  received,
 		MaxBody:   h.maxBody,
 		MaxStarts: h.maxStarts,
+		Share:     h.ShareSessions,
 		Names:     h.names,
 		Policy:    &h.others.policy,
 		Shadow:    h.Shadow,

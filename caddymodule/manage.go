@@ -24,14 +24,18 @@ var (
 )
 
 // key returns the session key of one user of one source.
-func (w who) key() (string, error) {
+func (w who) key(app *App) (string, error) {
 	switch {
 	case w.WriteKey == "":
 		return "", errNoWriteKey
 	case w.AnonymousID != "" && w.UserID != "":
 		return "", errTwoIDs
 	}
-	key := enrich.Key(w.WriteKey, w.AnonymousID, w.UserID)
+	request := enrich.Request{WriteKey: w.WriteKey}
+	if h := app.handler(w.WriteKey); h != nil {
+		request.Share = h.ShareSessions
+	}
+	key := request.Key(w.AnonymousID, w.UserID)
 	if key == "" {
 		return "", errNoID
 	}
@@ -51,7 +55,7 @@ type Timeline struct {
 
 // show returns the timeline of a user.
 func (t *table) show(ctx context.Context, app *App, w who) (Timeline, error) {
-	key, err := w.key()
+	key, err := w.key(app)
 	if err != nil {
 		return Timeline{}, err
 	}
@@ -84,7 +88,7 @@ func (a *App) policy(writeKey string) *sessionstate.Policy {
 // end ends the session of a user now, as endSession does, and reports whether
 // there was one.
 func (t *table) end(ctx context.Context, app *App, w who) (ended bool, err error) {
-	key, err := w.key()
+	key, err := w.key(app)
 	if err != nil {
 		return false, err
 	}
@@ -109,7 +113,7 @@ func (t *table) forget(ctx context.Context, w who) (n int, err error) {
 	if w.AnonymousID != "" && w.UserID != "" {
 		return 0, errTwoIDs
 	}
-	if enrich.Key("", w.AnonymousID, w.UserID) == "" {
+	if (&enrich.Request{}).Key(w.AnonymousID, w.UserID) == "" {
 		return 0, errNoID
 	}
 	text, byUser, user := w.AnonymousID, false, sessionstate.UserID(0)

@@ -14,6 +14,9 @@ import (
 // Record is what is known of one user's session, as the admin API shows it and
 // as it is exported: one JSON object, times in Unix milliseconds.
 type Record struct {
+	// Shared: the session is of all sources that share theirs, and has no write
+	// key.
+	Shared bool `json:"shared,omitempty"`
 	// WriteKey is the source's. Text that is not UTF-8, and the SHA-256 that
 	// stands for a write key or an id of more than 256 bytes, is in hexadecimal
 	// digits in the members behind.
@@ -71,6 +74,7 @@ func record(key string, s *sessionstate.Session) (r Record, err error) {
 	if err != nil {
 		return r, err
 	}
+	r.Shared = id.Shared
 	put(id.WriteKey, id.HashedKey, &r.WriteKey, &r.WriteKeyHex, &r.WriteKeySHA256)
 	if id.User {
 		put(id.ID, id.HashedID, &r.UserID, &r.UserIDHex, &r.UserIDSHA256)
@@ -114,11 +118,16 @@ func digits(n uint64) string {
 
 var errRecordID = errors.New("one of anonymous_id and user_id is needed, in one of its forms")
 
+var errSharedKey = errors.New("shared: a session that is shared has no write_key")
+
 // session reads a record; an error says what is wrong with it.
 func (r *Record) session() (key string, s *sessionstate.Session, err error) {
 	var id enrich.ID
 	if id.WriteKey, id.HashedKey, err = take("write_key", r.WriteKey, r.WriteKeyHex, r.WriteKeySHA256); err != nil {
 		return "", nil, err
+	}
+	if id.Shared = r.Shared; id.Shared && id.WriteKey != "" {
+		return "", nil, errSharedKey
 	}
 	anonymous, anonymousHashed, err := take("anonymous_id", r.AnonymousID, r.AnonymousIDHex, r.AnonymousIDSHA256)
 	if err != nil {

@@ -200,7 +200,7 @@ func (w *work) appendKey(s *subject, r *Request, m *message) bool {
 	e.Visitor = e.Server && kind == byAnonymousID
 
 	start := len(w.keys)
-	w.keys = appendKey(w.keys, kind, r.WriteKey, id)
+	w.keys = r.appendKey(w.keys, kind, id)
 	s.key = span{int32(start), int32(len(w.keys))}
 	if n := len(w.subjects) - 1; n > 0 {
 		// The messages of a batch are mostly of one user.

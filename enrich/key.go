@@ -10,13 +10,15 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate"
 )
 
-// The kinds of a key: whose id it holds, and whether the id itself or, where it
-// is too long to be kept for a million users, its SHA-256.
+// The kinds of a key: whose id it holds. Where that is too long to be kept for a
+// million users its SHA-256 stands for it, and the kind is a capital. The kind
+// behind each is that of sessions that sources share: their key has no write key.
 const (
-	byAnonymousID     = 'a'
-	byUserID          = 'u'
-	byLongAnonymousID = 'A'
-	byLongUserID      = 'U'
+	byAnonymousID = 'a'
+	byUserID      = 'u'
+
+	shared = 1         // added to a kind
+	long   = 'a' - 'A' // taken from a kind
 )
 
 // maxID is the length, in bytes, from which ids and write keys are hashed.
@@ -29,7 +31,7 @@ const maxID = 256
 func appendKey(dst []byte, kind byte, writeKey string, id []byte) []byte {
 	if len(id) > maxID {
 		sum := sha256.Sum256(id)
-		kind, id = kind-'a'+'A', sum[:]
+		kind, id = kind-long, sum[:]
 	}
 	dst = append(dst, kind)
 	if len(writeKey) > maxID {
@@ -43,20 +45,30 @@ func appendKey(dst []byte, kind byte, writeKey string, id []byte) []byte {
 	return append(dst, id...)
 }
 
-// Key returns the session key of a write key and an anonymousId or, where that
-// is empty, a userId. It returns "" where both are.
-func Key(writeKey, anonymousID, userID string) string {
+// Key returns the session key of an anonymousId or, where that is empty, a
+// userId. It returns "" where both are.
+func (r *Request) Key(anonymousID, userID string) string {
 	if id := normalise(anonymousID); id != "" {
-		return string(appendKey(nil, byAnonymousID, writeKey, []byte(id)))
+		return string(r.appendKey(nil, byAnonymousID, []byte(id)))
 	}
 	if id := normalise(userID); id != "" {
-		return string(appendKey(nil, byUserID, writeKey, []byte(id)))
+		return string(r.appendKey(nil, byUserID, []byte(id)))
 	}
 	return ""
 }
 
+// appendKey appends the session key of an id that is already normalised.
+func (r *Request) appendKey(dst []byte, kind byte, id []byte) []byte {
+	if r.Share {
+		return appendKey(dst, kind+shared, "", id)
+	}
+	return appendKey(dst, kind, r.WriteKey, id)
+}
+
 // ID is what a session key says.
 type ID struct {
+	// Shared: it is of no source, but of all that share their sessions.
+	Shared bool
 	// WriteKey is the write key, or the SHA-256 of a long one.
 	WriteKey string
 	// User: the id is a userId and no anonymousId.
@@ -73,8 +85,11 @@ func (id ID) Key() string {
 	if id.User {
 		kind = byUserID
 	}
+	if id.Shared {
+		kind += shared
+	}
 	if id.HashedID {
-		kind -= 'a' - 'A'
+		kind -= long
 	}
 	length := len(id.WriteKey)
 	if id.HashedKey {
@@ -97,8 +112,11 @@ func (id ID) Of(text string, user bool) bool {
 	return id.ID == text
 }
 
-// OfSource reports whether it is that of a write key.
+// OfSource reports whether it is that of a write key, or shared.
 func (id ID) OfSource(writeKey string) bool {
+	if id.Shared {
+		return true
+	}
 	if id.HashedKey {
 		sum := sha256.Sum256([]byte(writeKey))
 		return id.WriteKey == string(sum[:])
@@ -122,14 +140,18 @@ func ParseKey(key string) (id ID, err error) {
 	if key == "" {
 		return id, errKey
 	}
-	switch key[0] {
+	kind := key[0]
+	if id.HashedID = kind < 'a'; id.HashedID {
+		kind += long
+	}
+	switch kind {
 	case byAnonymousID:
 	case byUserID:
 		id.User = true
-	case byLongAnonymousID:
-		id.HashedID = true
-	case byLongUserID:
-		id.User, id.HashedID = true, true
+	case byAnonymousID + shared:
+		id.Shared = true
+	case byUserID + shared:
+		id.User, id.Shared = true, true
 	default:
 		return id, errKey
 	}
@@ -141,7 +163,7 @@ func ParseKey(key string) (id ID, err error) {
 	if length == maxID+1 {
 		id.HashedKey, length = true, sha256.Size
 	}
-	if uint64(len(rest)) < length || id.HashedID && uint64(len(rest)) != length+sha256.Size {
+	if id.Shared && length > 0 || uint64(len(rest)) < length || id.HashedID && uint64(len(rest)) != length+sha256.Size {
 		return id, errKey
 	}
 	id.WriteKey, id.ID = rest[:length], rest[length:]

@@ -61,8 +61,10 @@ type Names struct{ Start, End, Reset string }
 // Request is one request, without its body.
 type Request struct {
 	Endpoint Endpoint
-	// WriteKey is the source's write key. It is a part of every session key.
+	// WriteKey is the source's write key. It is a part of every session key, but
+	// where Share is set: then a session belongs to the id alone.
 	WriteKey string
+	Share    bool
 	// Received is when the request arrived, in Unix milliseconds.
 	Received int64
 	// MaxBody is how many bytes a body may have for the data plane to take it.
