@@ -120,15 +120,16 @@ func (s *segmented) each(fn func(*entry)) {
 	}
 }
 
-// take puts an entry of another table into this one, as the one used last of its
-// part, and returns how many made room for it.
-func (s *segmented) take(e *entry) (evicted int) {
+// take puts what an entry of another table has into this one, as the one used
+// last of its part, and returns how many made room for it. The other table stays
+// as it is: somebody may be about to look through it.
+func (s *segmented) take(of *entry) (evicted int) {
+	e := &entry{key: of.key, value: of.value, kept: of.kept, born: s.born}
 	s.items[e.key] = e
 	if e.kept {
 		s.protected.push(e)
 		s.demote()
 	} else {
-		e.born = s.born
 		s.probation.push(e)
 	}
 	return s.evict()
