@@ -298,3 +298,38 @@ func TestSlowBodies(t *testing.T) {
 	serving.wait(1)
 	p.expect(t)
 }
+
+// TestFullFileRefusesNewUsers: where the file has as many as it may and room is
+// not made yet, who is known goes on, and who is new is told to come again; his
+// events go on as they came.
+func TestFullFileRefusesNewUsers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sessions.db")
+	bounded := func(by string) setup {
+		return setup{global: fmt.Sprintf("rudder_session {\nstore file %s {\nmax_sessions %s\n}\n}", path, by), session: "automatic proxy"}
+	}
+	p := run(t, bounded("off"))
+	p.plane.replyWith(echo)
+	for i := range 5 {
+		var calls []string
+		for j := range 500 {
+			calls = append(calls, fmt.Sprintf(`{"type":"startSession","anonymousId":"user-%d"}`, 500*i+j))
+		}
+		if got := p.post(t, "/v1/batch", `{"batch":[`+strings.Join(calls, ",")+`]}`); got.status != http.StatusOK {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+	}
+	p.mustLoad(t, bounded("1000"))
+	got := p.post(t, "/v1/startSession", `{"anonymousId":"new"}`)
+	if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" {
+		t.Errorf("%d %v %s", got.status, got.header, got.body)
+	}
+	if body := event("new", "m1"); p.post(t, "/v1/track", body).body != body {
+		t.Error("an event was changed")
+	}
+	if got := p.post(t, "/v1/track", event("user-7", "m2")); !strings.Contains(got.body, `"sessionStart":true`) {
+		t.Errorf("of a known user: %s", got.body)
+	}
+	if got := p.post(t, "/v1/endSession", `{"anonymousId":"user-8"}`); got.status != http.StatusOK {
+		t.Errorf("of a known user: %d %s", got.status, got.body)
+	}
+}

@@ -224,7 +224,7 @@ func TestCountsGoOn(t *testing.T) {
 		t.Helper()
 		body := ""
 		if admin {
-			r, err := http.NewRequest("GET", "http://"+p.adminAddress()+"/metrics", nil)
+			r, err := http.NewRequest(http.MethodGet, "http://"+p.adminAddress()+"/metrics", nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -335,6 +335,7 @@ func TestOptionsInDocs(t *testing.T) {
 	}{
 		{"docs/configuration.md", []string{"caddymodule/caddyfile.go"}, 10,
 			[]any{caddymodule.Handler{}, caddymodule.App{}, caddymodule.Source{}}, []string{"name"}},
+		{"docs/inspector.md", []string{"caddymodule/inspector.go"}, 1, []any{caddymodule.Inspector{}}, nil},
 		{"docs/stores.md", []string{"caddymodule/stores/file/file.go", "caddymodule/stores/redis/caddyfile.go"}, 9,
 			[]any{file.Store{}, redis.Store{}, redis.TLS{}}, []string{"ca", "certificate", "key", "server_name", "insecure_skip_verify"}},
 	} {

@@ -62,7 +62,19 @@ func FuzzEnrich(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte, endpoint, options byte) {
 		r, fast, slow := fuzzRequest(t, endpoint, options)
 		before := bytes.Clone(body)
+		explained, err := Explain(context.Background(), fast, r, body)
+		var verdicts []Verdict
+		r.Observe = func(v []Verdict) { verdicts = v }
 		result := Enrich(context.Background(), fast, r, body)
+		if result.Unreadable != (err != nil) || len(explained) != len(verdicts) {
+			t.Fatalf("explained are %d messages, %v; there are %d", len(explained), err, len(verdicts))
+		}
+		for i := range verdicts {
+			was, is := explained[i].Verdict, verdicts[i]
+			if was.Action() != is.Action() || was.Reason() != is.Reason() || was.Decision != is.Decision || was.Time != is.Time {
+				t.Fatalf("explained was %+v, done was %+v", was, is)
+			}
+		}
 		if !bytes.Equal(body, before) {
 			t.Fatal("the input was changed")
 		}
