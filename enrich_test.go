@@ -27,6 +27,7 @@ type sessionCase struct {
 
 type caseStep struct {
 	Send struct {
+		Method   string // POST if it is empty
 		Path     string
 		WriteKey *string
 		Body     json.RawMessage // sent as compact JSON
@@ -100,7 +101,7 @@ func (c *sessionCase) run(t *testing.T, global string) {
 func (p *proxy) runStep(t *testing.T, s *caseStep, ids placeholders) bool {
 	t.Helper()
 	now := p.now
-	r := request{path: s.Send.Path, header: http.Header{}, received: now}
+	r := request{method: s.Send.Method, path: s.Send.Path, header: http.Header{}, received: now}
 	p.now = now.Add(time.Millisecond)
 	if s.Send.WriteKey != nil {
 		r.writeKey = *s.Send.WriteKey
@@ -108,9 +109,10 @@ func (p *proxy) runStep(t *testing.T, s *caseStep, ids placeholders) bool {
 	for name, value := range s.Send.Headers {
 		r.header.Set(name, value)
 	}
-	if s.Send.Raw != nil {
+	switch {
+	case s.Send.Raw != nil:
 		r.body = fill(*s.Send.Raw, now)
-	} else {
+	case s.Send.Body != nil:
 		r.body = compact(t, fill(string(s.Send.Body), now))
 	}
 	if s.Send.Gzip {

@@ -114,6 +114,7 @@ func (a *App) unmarshalStore(d *caddyfile.Dispenser) error {
 //	        name      <name>
 //	    }
 //	    share_sessions
+//	    follow_user
 //	    shadow
 //	}
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -165,6 +166,8 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, name string) (known bo
 		return true, flag(d, name, &h.Shadow)
 	case "share_sessions":
 		return true, flag(d, name, &h.ShareSessions)
+	case "follow_user":
+		return true, flag(d, name, &h.FollowUser)
 	}
 	return false, nil
 }

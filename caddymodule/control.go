@@ -62,6 +62,10 @@ func (h *Handler) serveControl(w http.ResponseWriter, r *http.Request, a *accoun
 	if err == nil || outcome.Err != nil {
 		table.activity.count(request.Received, &outcome, err != nil)
 	}
+	if err == nil && outcome.Err != nil { // carried out, but its device's user could not be noted
+		metrics.storeErrors.Add(float64(outcome.StoreErrors))
+		h.logger.Error("noting the user of a device", zap.Error(outcome.Err))
+	}
 	defer a.endSpan(span)
 	return h.answer(w, r, a, id, err)
 }
@@ -70,8 +74,8 @@ func (h *Handler) serveControl(w http.ResponseWriter, r *http.Request, a *accoun
 // SDKs.
 func (h *Handler) serveCurrent(w http.ResponseWriter, r *http.Request, a *account, request *enrich.Request) error {
 	query := r.URL.Query()
-	key := request.Key(query.Get("anonymousId"), query.Get("userId"))
-	if key == "" {
+	anonymousID, userID := query.Get("anonymousId"), query.Get("userId")
+	if request.Key(anonymousID, userID) == "" {
 		a.close(invalidCall)
 		return problem(w, r, http.StatusBadRequest, enrich.ErrNoID.Error())
 	}
@@ -82,10 +86,7 @@ func (h *Handler) serveCurrent(w http.ResponseWriter, r *http.Request, a *accoun
 	}
 	defer h.app.lease.leave()
 	w.Header().Set("Cache-Control", "no-store")
-	id, err := table.sessions().Current(r.Context(), key, request.Received, request.Policy)
-	if err != nil {
-		err = &enrich.StoreError{Err: err}
-	}
+	id, err := enrich.Current(r.Context(), table.sessions(), request, anonymousID, userID)
 	return h.answer(w, r, a, id, err)
 }
 

@@ -79,6 +79,13 @@ type Handler struct {
 	// website's session then holds for its backend's source too. Default: false.
 	ShareSessions bool `json:"share_sessions,omitempty"`
 
+	// Whether an event that has a `userId` and no device of its own (no
+	// `anonymousId`, or `channel` is `server`) takes the session that its user is
+	// in: the one that was current, when the event happened, on the device where
+	// the user was last active. For the backend's events: with `share_sessions`
+	// where the backend has a write key of its own. Default: false.
+	FollowUser bool `json:"follow_user,omitempty"`
+
 	// Options for single write keys.
 	Sources map[string]Source `json:"sources,omitempty"`
 
@@ -268,6 +275,7 @@ func (h *Handler) requestAt(received int64, e enrich.Endpoint, writeKey string) 
 		MaxBody:   h.maxBody,
 		MaxStarts: h.maxStarts,
 		Share:     h.ShareSessions,
+		Follow:    h.FollowUser,
 		Names:     h.names,
 		Policy:    &h.others.policy,
 		Shadow:    h.Shadow,

@@ -23,23 +23,27 @@ var (
 	errTwoIDs     = errors.New("anonymous_id and user_id: only one of them")
 )
 
-// key returns the session key of one user of one source.
-func (w who) key(app *App) (string, error) {
+// request returns a request of a user of one source, and the session key of the
+// user.
+func (w who) request(app *App, received int64) (*enrich.Request, string, error) {
 	switch {
 	case w.WriteKey == "":
-		return "", errNoWriteKey
+		return nil, "", errNoWriteKey
 	case w.AnonymousID != "" && w.UserID != "":
-		return "", errTwoIDs
+		return nil, "", errTwoIDs
 	}
-	request := enrich.Request{WriteKey: w.WriteKey}
+	request := &enrich.Request{
+		WriteKey: w.WriteKey, Received: received,
+		Policy: &sessionstate.Policy{Timeout: defaultTimeout, Retention: app.settings.Retention},
+	}
 	if h := app.handler(w.WriteKey); h != nil {
-		request.Share = h.ShareSessions
+		request = h.requestAt(received, enrich.Track, w.WriteKey)
 	}
 	key := request.Key(w.AnonymousID, w.UserID)
 	if key == "" {
-		return "", errNoID
+		return nil, "", errNoID
 	}
-	return key, nil
+	return request, key, nil
 }
 
 // Timeline is what is known of a user's session at a moment.
@@ -55,7 +59,8 @@ type Timeline struct {
 
 // show returns the timeline of a user.
 func (t *table) show(ctx context.Context, app *App, w who) (Timeline, error) {
-	key, err := w.key(app)
+	now := time.Now().UnixMilli()
+	request, key, err := w.request(app, now)
 	if err != nil {
 		return Timeline{}, err
 	}
@@ -63,39 +68,31 @@ func (t *table) show(ctx context.Context, app *App, w who) (Timeline, error) {
 	if err != nil {
 		return Timeline{}, &enrich.StoreError{Err: err}
 	}
-	now, policy := time.Now().UnixMilli(), app.policy(w.WriteKey)
-	if s != nil && policy.Expired(s, now) {
+	if s != nil && request.Policy.Expired(s, now) {
 		s = nil
 	}
 	line := Timeline{Known: s != nil, Now: now}
 	if line.Record, err = record(key, s); err != nil {
 		return line, err
 	}
-	if id := sessionstate.Current(s, now, policy); id != 0 {
+	id, err := enrich.Current(ctx, t.sessions(), request, w.AnonymousID, w.UserID)
+	if id != 0 {
 		line.Current = &id
 	}
-	return line, nil
-}
-
-// policy is that of the handler which cares for a write key.
-func (a *App) policy(writeKey string) *sessionstate.Policy {
-	if h := a.handler(writeKey); h != nil {
-		return &h.source(writeKey).policy
-	}
-	return &sessionstate.Policy{Timeout: defaultTimeout, Retention: a.settings.Retention}
+	return line, err
 }
 
 // end ends the session of a user now, as endSession does, and reports whether
 // there was one.
 func (t *table) end(ctx context.Context, app *App, w who) (ended bool, err error) {
-	key, err := w.key(app)
+	now := time.Now().UnixMilli()
+	request, key, err := w.request(app, now)
 	if err != nil {
 		return false, err
 	}
-	now := time.Now().UnixMilli()
 	decisions := make([]sessionstate.Decision, 1)
 	call := []sessionstate.Event{{Kind: sessionstate.End, Time: now}}
-	if err := t.sessions().Apply(ctx, key, now, app.policy(w.WriteKey), call, decisions); err != nil {
+	if err := t.sessions().Apply(ctx, key, now, request.Policy, call, decisions); err != nil {
 		return false, &enrich.StoreError{Err: err}
 	}
 	why := decisions[0].Because
@@ -126,7 +123,7 @@ func (t *table) forget(ctx context.Context, w who) (n int, err error) {
 		if err != nil || w.WriteKey != "" && !id.OfSource(w.WriteKey) {
 			return nil //nolint:nilerr // a key of another program is nobody's
 		}
-		if id.Of(text, byUser) || s.HasUser(user) {
+		if id.Of(text, byUser) || s.HasUser(user) || !id.User && enrich.LinkedTo(s, w.UserID) {
 			keys = append(keys, key)
 		}
 		return nil

@@ -23,6 +23,35 @@ type StoreError struct{ Err error }
 func (e *StoreError) Error() string { return "session state: " + e.Err.Error() }
 func (e *StoreError) Unwrap() error { return e.Err }
 
+// Current returns the id of the session that is current, as of r.Received, under
+// an anonymousId or, where that is empty, a userId; 0 for none. Where events
+// follow their users, the session of a userId is that which an event of the user
+// would get. Errors are ErrNoID or a *StoreError.
+func Current(ctx context.Context, table *sessionstate.Table, r *Request, anonymousID, userID string) (int64, error) {
+	key := r.Key(anonymousID, userID)
+	if key == "" {
+		return 0, ErrNoID
+	}
+	s, err := table.Session(ctx, key)
+	if err != nil {
+		return 0, &StoreError{err}
+	}
+	id, err := ParseKey(key)
+	if err != nil || !id.User || !r.Follow {
+		return sessionstate.Current(s, r.Received, r.Policy), nil
+	}
+	events := [1]sessionstate.Event{{Role: sessionstate.Follower, Visitor: true, Server: true, Time: r.Received}}
+	var decisions [1]sessionstate.Decision
+	sessionstate.Transition(s, r.Received, r.Policy, events[:], decisions[:])
+	if decisions[0].Action == sessionstate.Clear {
+		f := follower{r: r, table: table, fresh: true, user: id.Link()}
+		if err := f.decide(ctx, key, &events[0], &decisions[0]); err != nil {
+			return 0, &StoreError{err}
+		}
+	}
+	return decisions[0].SessionID, nil
+}
+
 // Control carries out the control call that was sent to a control endpoint and
 // returns the session id to answer, 0 for null. Errors are a *StoreError or
 // safe to be told to the caller.
@@ -39,17 +68,10 @@ func Control(ctx context.Context, table *sessionstate.Table, r *Request, body []
 	if s.invalidID != nil {
 		return 0, o, s.invalidID
 	}
-	key := string(s.key.of(w.keys))
-	events, decisions := []sessionstate.Event{s.event}, make([]sessionstate.Decision, 1)
-	taken := r.limit(table, key, events)
-	err = table.Apply(ctx, key, r.Received, r.Policy, events, decisions)
-	r.settle(table, key, taken, decisions, err != nil)
-	if err != nil {
-		o.fail(err, []sessionstate.Event{s.event})
-		return 0, o, &StoreError{err}
+	w.decide(ctx, table, r, &o)
+	if o.ControlFailed {
+		return 0, Outcome{StoreErrors: o.StoreErrors, Err: o.Err, ControlFailed: true}, &StoreError{o.Err}
 	}
-	s.decision = decisions[0]
-	o.count(s)
 	w.noRoom = false
 	w.observe(r)
 	if s.decision.Because.Reason == sessionstate.Limited {

@@ -61,18 +61,18 @@ func Enrich(ctx context.Context, table *sessionstate.Table, r *Request, body []b
 
 // work is the memory of one request, used again for others.
 type work struct {
-	payload   payload
-	subjects  []subject
-	keys      []byte
-	groups    map[string]int32
-	chains    []chain
-	behind    []int32
-	order     []int32
-	runs      []run
-	events    []sessionstate.Event
-	decisions []sessionstate.Decision
-	edits     []edit
-	scratch   sessionstate.Scratch
+	payload  payload
+	subjects []subject
+	keys     []byte
+	asked    asked
+	edits    []edit
+	scratch  sessionstate.Scratch
+	// link is where in keys the last text of linkTo stands.
+	link span
+	// later are the subjects for whose decision there was more to be asked.
+	later []int
+	// previews are what sessions would become, in a dry run; nil else.
+	previews map[string]*sessionstate.Session
 	// noRoom: the body would be too large with what was decided.
 	noRoom bool
 	// inserted has the texts of edits.
@@ -85,7 +85,9 @@ type work struct {
 	members, cuts []member
 }
 
-var works = sync.Pool{New: func() any { return &work{groups: map[string]int32{}} }}
+var works = sync.Pool{New: func() any { return newWork() }}
+
+func newWork() *work { return &work{asked: asked{groups: map[string]int32{}}} }
 
 // maxMessages bounds the memory of a request: a message takes some hundred bytes
 // of it, and two in a body. Events are so long that a body has room for fewer.
@@ -101,14 +103,15 @@ func (w *work) free() {
 		return
 	}
 	w.payload.b = nil
-	if len(w.groups) > 0 {
-		clear(w.groups)
+	if len(w.asked.groups) > 0 {
+		clear(w.asked.groups)
 	}
+	w.previews = nil
 	works.Put(w)
 }
 
 func (w *work) parse(r *Request, body []byte) bool {
-	w.subjects, w.keys, w.edits = w.subjects[:0], w.keys[:0], w.edits[:0]
+	w.subjects, w.keys, w.edits, w.link = w.subjects[:0], w.keys[:0], w.edits[:0], span{}
 	if r.Endpoint == Batch {
 		return w.payload.parseBatch(body)
 	}

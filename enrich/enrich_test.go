@@ -193,7 +193,7 @@ func TestAllocations(t *testing.T) {
 		table, r := benchTable(t, 10)
 		body := realBatch(events, 10)
 		// Not from the pool, which may be emptied at any time.
-		w := &work{groups: map[string]int32{}}
+		w := newWork()
 		counts[events] = testing.AllocsPerRun(20, func() {
 			if !w.parse(r, body) {
 				t.Fatal("not read")
@@ -202,7 +202,7 @@ func TestAllocations(t *testing.T) {
 			if w.enrich(context.Background(), table, r, &result); result.Stamped != events {
 				t.Fatalf("%+v", result.Outcome)
 			}
-			clear(w.groups)
+			clear(w.asked.groups)
 		})
 	}
 	if counts[200] != counts[2] || counts[2] > 3 {

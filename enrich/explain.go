@@ -3,6 +3,7 @@ package enrich
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/rudder-session/rudder-session/sessionstate"
@@ -134,6 +135,10 @@ var reasonSentences = map[sessionstate.Reason]string{
 	sessionstate.LeftToSDK:          "Without a manual session the SDK's own session fields are left as they are (automatic sdk).",
 	sessionstate.NoSession:          "There is no session that it is in, and it begins none.",
 	sessionstate.TooOld:             "It is older than all that is remembered of its session.",
+	sessionstate.InDeviceSession:    "It takes the session that its user is in (follow_user).",
+	sessionstate.OwnSession:         "It brought a session id of its own, and no manual session says otherwise (follow_user).",
+	sessionstate.OwnSessionUnmarked: "It brought a session id of its own, and no manual session says otherwise (follow_user); but the session's first event is another one.",
+	sessionstate.NoDeviceSession:    "Its user is in no session then (follow_user).",
 	sessionstate.Applied:            "It is carried out.",
 	sessionstate.AppliedBefore:      "It had been carried out before (the same messageId): nothing changes, and the answer is the same.",
 	sessionstate.NothingToDo:        "There is no session that it could end or replace.",
@@ -146,6 +151,9 @@ func decisionRules(r *Request, v *Verdict) (said []string) {
 	d := &v.Decision
 	if v.InvalidID != nil {
 		say("The id that it asks for is refused: %v. In an event the session gets a generated one.", v.InvalidID)
+	}
+	if rule := linkRule(v); r.Follow && rule != "" {
+		say("%s", rule)
 	}
 	say("%s", reasonSentences[d.Because.Reason])
 	if d.Because.Ended && v.Kind != sessionstate.End {
@@ -172,6 +180,8 @@ func decisionRules(r *Request, v *Verdict) (said []string) {
 		default:
 			say("It carries no context.sessionStart (it came with %s): another event was the session's first.", orNone(v.OwnStart))
 		}
+	case d.Action == sessionstate.Unmark:
+		say("context.sessionId stays (%s), context.sessionStart (%s) is removed.", orNone(v.Own), orNone(v.OwnStart))
 	case d.Action == sessionstate.Clear:
 		say("context.sessionId (%s) and context.sessionStart (%s) are removed.", orNone(v.Own), orNone(v.OwnStart))
 	default:
@@ -181,6 +191,31 @@ func decisionRules(r *Request, v *Verdict) (said []string) {
 		say("But the handler is in shadow: it is forwarded as it is.")
 	}
 	return said
+}
+
+// linkRule says whose device a message came from or, of a user's event, which of
+// the user's devices it follows.
+func linkRule(v *Verdict) string {
+	to, err := ParseLink(v.Decision.Link)
+	switch {
+	case err == nil && to.User:
+		return fmt.Sprintf("Its device belongs to the userId %s.", to.text())
+	case err == nil:
+		return fmt.Sprintf("Its user was last active on the device with the anonymousId %s.", to.text())
+	}
+	switch v.Decision.Because.Reason {
+	case sessionstate.NoDeviceSession, sessionstate.OwnSession, sessionstate.OwnSessionUnmarked:
+		return "No device is known to be its user's then."
+	}
+	return ""
+}
+
+// text is the id, for people.
+func (id ID) text() string {
+	if id.HashedID {
+		return fmt.Sprintf("with the SHA-256 %x", id.ID)
+	}
+	return strconv.Quote(id.ID)
 }
 
 func orNone(value string) string {

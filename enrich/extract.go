@@ -11,6 +11,11 @@ type subject struct {
 	index int32
 	// key is where in work.keys the session key stands.
 	key span
+	// link is where in work.keys the link to the message's user stands, where
+	// events follow and it has one.
+	link span
+	// ofUser: the key is that of a userId.
+	ofUser bool
 	// untimed: a control call that does not say when it happened.
 	untimed bool
 	// invalidID: a startSession whose sessionId breaks a rule; it gets a
@@ -68,6 +73,9 @@ func (w *work) extract(r *Request, index int) Skip {
 		return Asked
 	}
 	w.ownFields(e, m)
+	if e.Role == sessionstate.Device && e.HasSessionID {
+		e.ID = w.ownID(m)
+	}
 	e.Mobile = string(channel) == "mobile" || isMobileLibrary(textOf(m.libraryName.of(b)))
 	e.ColdStart = track && string(textOf(m.event.of(b))) == "Application Opened" &&
 		string(w.payload.find(m.properties, nameFromBackground).of(b)) == "false"
@@ -90,6 +98,18 @@ func (w *work) ownFields(e *sessionstate.Event, m *message) {
 			e.HasSessionID = value[0] != 'n'
 		}
 	}
+}
+
+// ownID returns the session id that the SDK put into the context; 0 if it is
+// none.
+func (w *work) ownID(m *message) int64 {
+	for _, f := range w.payload.fields[m.fields:m.fieldsEnd] {
+		if !f.start {
+			id, _ := parseSessionID(f.value.of(w.payload.b))
+			return id
+		}
+	}
+	return 0
 }
 
 // kind tells what the message is, and whether it is a track.
@@ -198,17 +218,53 @@ func (w *work) appendKey(s *subject, r *Request, m *message) bool {
 	}
 	// Some server-side SDKs make up an anonymousId for each event.
 	e.Visitor = e.Server && kind == byAnonymousID
+	s.ofUser = kind == byUserID
+	if r.Follow {
+		w.role(s, r, user)
+	}
 
 	start := len(w.keys)
 	w.keys = r.appendKey(w.keys, kind, id)
-	s.key = span{int32(start), int32(len(w.keys))}
-	if n := len(w.subjects) - 1; n > 0 {
-		// The messages of a batch are mostly of one user.
-		if last := w.subjects[n-1].key; string(last.of(w.keys)) == string(s.key.of(w.keys)) {
-			w.keys, s.key = w.keys[:start], last
-		}
-	}
+	s.key = w.textFrom(start, w.before().key)
 	return true
+}
+
+// before returns the subject before that which is worked on.
+func (w *work) before() *subject {
+	if n := len(w.subjects); n > 1 {
+		return &w.subjects[n-2]
+	}
+	return &noSubject
+}
+
+var noSubject subject
+
+// textFrom returns where the text stands that w.keys ends with, from start on. If
+// it is the same as the last one it is not kept twice: the messages of a batch
+// are mostly of one user.
+func (w *work) textFrom(start int, last span) span {
+	if string(last.of(w.keys)) == string(w.keys[start:]) {
+		w.keys = w.keys[:start]
+		return last
+	}
+	return span{int32(start), int32(len(w.keys))}
+}
+
+// role says what the message is where events follow their users' devices.
+func (w *work) role(s *subject, r *Request, user []byte) {
+	e := &s.event
+	switch {
+	case e.Visitor:
+	case s.ofUser && !e.Kind.Control():
+		e.Role, e.Visitor = sessionstate.Follower, true
+	case !s.ofUser:
+		e.Role = sessionstate.Device
+	}
+	if e.Role == sessionstate.Device && e.User != 0 {
+		start := len(w.keys)
+		w.keys = r.appendLink(w.keys, byUserID, user)
+		s.link = w.textFrom(start, w.before().link)
+	}
 }
 
 // isAlias: an alias names the user's future id once, and the SDK goes on with

@@ -33,16 +33,17 @@ func appendKey(dst []byte, kind byte, writeKey string, id []byte) []byte {
 		sum := sha256.Sum256(id)
 		kind, id = kind-long, sum[:]
 	}
-	dst = append(dst, kind)
+	return append(appendSource(append(dst, kind), writeKey), id...)
+}
+
+func appendSource(dst []byte, writeKey string) []byte {
 	if len(writeKey) > maxID {
 		sum := sha256.Sum256([]byte(writeKey))
 		dst = binary.AppendUvarint(dst, maxID+1)
-		dst = append(dst, sum[:]...)
-	} else {
-		dst = binary.AppendUvarint(dst, uint64(len(writeKey)))
-		dst = append(dst, writeKey...)
+		return append(dst, sum[:]...)
 	}
-	return append(dst, id...)
+	dst = binary.AppendUvarint(dst, uint64(len(writeKey)))
+	return append(dst, writeKey...)
 }
 
 // Key returns the session key of an anonymousId or, where that is empty, a
@@ -63,6 +64,60 @@ func (r *Request) appendKey(dst []byte, kind byte, id []byte) []byte {
 		return appendKey(dst, kind+shared, "", id)
 	}
 	return appendKey(dst, kind, r.WriteKey, id)
+}
+
+// A link names the user of a device, or a device of a user, in the other's
+// session: a session key without the write key, which is the same in both.
+
+// appendLink appends the link to an id that is already normalised.
+func (r *Request) appendLink(dst []byte, kind byte, id []byte) []byte {
+	if r.Share {
+		kind += shared
+	}
+	if len(id) > maxID {
+		sum := sha256.Sum256(id)
+		kind, id = kind-long, sum[:]
+	}
+	return append(append(dst, kind), id...)
+}
+
+// appendLinked appends the session key of that to which a link leads.
+func (r *Request) appendLinked(dst []byte, link string) []byte {
+	return append(r.appendSource(append(dst, link[0])), link[1:]...)
+}
+
+// appendSource appends the part of a session key that says whose source it is.
+func (r *Request) appendSource(dst []byte) []byte {
+	if r.Share {
+		return appendSource(dst, "")
+	}
+	return appendSource(dst, r.WriteKey)
+}
+
+// Link returns the link to what the key is of.
+func (id ID) Link() string {
+	id.WriteKey, id.HashedKey = "", false
+	key := id.Key()
+	return key[:1] + key[2:]
+}
+
+// LinkedTo reports whether a session has a link to a userId.
+func LinkedTo(s *sessionstate.Session, userID string) bool {
+	userID = normalise(userID)
+	if userID == "" || len(s.Links) == 0 {
+		return false
+	}
+	own, all := Request{}, Request{Share: true}
+	return s.HasLink(string(own.appendLink(nil, byUserID, []byte(userID)))) ||
+		s.HasLink(string(all.appendLink(nil, byUserID, []byte(userID))))
+}
+
+// ParseLink takes a link apart; of a shared one it tells so. It has no write key.
+func ParseLink(link string) (id ID, err error) {
+	if link == "" {
+		return id, errKey
+	}
+	return ParseKey(link[:1] + "\x00" + link[1:])
 }
 
 // ID is what a session key says.

@@ -164,7 +164,7 @@ func (o *Outcome) event(d *sessionstate.Decision) {
 	switch d.Action {
 	case sessionstate.Stamp:
 		o.Stamped++
-	case sessionstate.Clear:
+	case sessionstate.Clear, sessionstate.Unmark:
 		o.Cleared++
 	default:
 		o.Untouched++

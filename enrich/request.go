@@ -65,6 +65,9 @@ type Request struct {
 	// where Share is set: then a session belongs to the id alone.
 	WriteKey string
 	Share    bool
+	// Follow has events of a user and no device take the session of the device
+	// where the user was last active.
+	Follow bool
 	// Received is when the request arrived, in Unix milliseconds.
 	Received int64
 	// MaxBody is how many bytes a body may have for the data plane to take it.

@@ -95,6 +95,8 @@ func (w *work) apply(m *message, d sessionstate.Decision) {
 		}
 	case sessionstate.Clear:
 		w.cutFields(m, false)
+	case sessionstate.Unmark:
+		w.cutFields(m, true)
 	}
 	if len(w.edits) > first+1 {
 		slices.SortFunc(w.edits[first:], byStart)

@@ -4,12 +4,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Sessions are stored as bytes, compact and in an order that shows nothing of
 // the process that wrote them:
 //
-//	format   1 byte, 2
+//	format   1 byte, 2 or 3
 //	version  8 bytes, big endian, so that a store can compare it
 //	seen     varint, behind a thousandth of the version, which grows with time
 //	head     1 byte: number of segments, and 0x80 if older ones were dropped
@@ -23,11 +24,26 @@ import (
 //	  user   8 bytes
 //	  userAt varint, behind from
 //
+// And in format 3, which has links or SDK's sessions:
+//
+//	names    1 byte: how many different ones links have; each: uvarint length, text
+//	links    1 byte: how many; each:
+//	  of     1 byte: which name
+//	  from   varint, behind the last one's, the first one's behind seen
+//	  last   varint, behind from
+//	sdk      1 byte: how many; each:
+//	  from   varint, behind the last one's, the first one's behind seen
+//	  last   varint, behind from
+//	  id     varint, behind from
+//
 // Ids and times lie near each other, so that differences are short. A later
 // format has another first byte, and whoever writes it reads this one too.
 //
 // Format 1 had seen and the first segment's from as they are.
-const sessionFormat = 2
+const (
+	sessionFormat = 2
+	linkedFormat  = 3
+)
 
 // sessionHead is how many bytes there are before seen.
 const sessionHead = 1 + 8
@@ -53,7 +69,12 @@ var ErrFormat = errors.New("stored session is not readable")
 
 // AppendSession appends the stored form of a session.
 func AppendSession(b []byte, s *Session) []byte {
-	b = append(b, sessionFormat)
+	linked := len(s.Links) > 0 || len(s.SDK) > 0
+	if linked {
+		b = append(b, linkedFormat)
+	} else {
+		b = append(b, sessionFormat)
+	}
 	b = binary.BigEndian.AppendUint64(b, s.Version)
 	b = binary.AppendVarint(b, s.Seen-int64(s.Version/1000))
 	head := byte(len(s.Segments))
@@ -65,6 +86,9 @@ func AppendSession(b []byte, s *Session) []byte {
 	for i := range s.Segments {
 		b = s.Segments[i].append(b, from)
 		from = s.Segments[i].From
+	}
+	if linked {
+		b = s.appendLinks(b)
 	}
 	return b
 }
@@ -105,7 +129,7 @@ func (s *Segment) append(b []byte, from int64) []byte {
 
 // SessionVersion returns the version of a session in its stored form.
 func SessionVersion(b []byte) (uint64, error) {
-	if len(b) < sessionHead || b[0] != sessionFormat && b[0] != 1 {
+	if len(b) < sessionHead || b[0] < 1 || b[0] > linkedFormat {
 		return 0, ErrFormat
 	}
 	return binary.BigEndian.Uint64(b[1:]), nil
@@ -117,10 +141,14 @@ func DecodeSession(b []byte) (*Session, error) {
 	if err := decodeSession(b, s); err != nil {
 		return nil, err
 	}
+	for i := range s.Links {
+		s.Links[i].Of = strings.Clone(s.Links[i].Of)
+	}
 	return s, nil
 }
 
-// decodeSession does so into s, whose segments it overwrites.
+// decodeSession does so into s, whose lists it overwrites. The texts of Links are
+// parts of b, which nobody may change from then on.
 func decodeSession(b []byte, s *Session) (err error) {
 	if s.Version, err = SessionVersion(b); err != nil {
 		return err
@@ -148,6 +176,10 @@ func decodeSession(b []byte, s *Session) (err error) {
 	for range n {
 		s.Segments = append(s.Segments, d.segment(from))
 		from = s.Segments[len(s.Segments)-1].From
+	}
+	s.Links, s.SDK = s.Links[:0], s.SDK[:0]
+	if b[0] == linkedFormat {
+		d.links(s)
 	}
 	if d.short || len(d.rest) > 0 {
 		return ErrFormat

@@ -18,7 +18,7 @@ var stored = []struct {
 	name    string
 	session Session
 	hex     string
-	// old is what format 1 was.
+	// old is what format 1 was; "" for what it had no place for.
 	old string
 }{
 	{"nothing", Session{Version: 1},
@@ -47,6 +47,10 @@ var stored = []struct {
 	}},
 		"0200060a24181e40038c018410008b01410114ef94fbe4f06201000000000000008203141402000000000000000300000000000000db1d2800280400000000000000050000000000000000",
 		"0100060a24181e40038ca1abfef96284100080a0abfef962410114ef94fbe4f06201000000000000008203141402000000000000000300000000000000db1d2800280400000000000000050000000000000000"},
+	{"a device of two users", Session{Version: 1_700_000_000_000_004, Seen: base + 5000, Links: []Stretch[string]{
+		{Of: "uone", From: base, Last: base + 100}, {Of: "utwo", From: base + 1000, Last: base + 1000}, {Of: "uone", From: base + 2000, Last: base + 5000},
+	}, SDK: []Stretch[int64]{{Of: base, From: base + 10, Last: base + 4000}, {Of: 1_234_567_890, From: base + 4500, Last: base + 4500}}},
+		"0300060a24181e4004904e000204756f6e65047574776f03008f4ec80101d00f0000d00ff02e02fb4dac3e1394460083dbfbe4f062", ""},
 	{"extremes", Session{Version: math.MaxUint64, Seen: math.MinInt64, Segments: []Segment{
 		{From: math.MinInt64, Last: math.MaxInt64, ID: math.MinInt64, UserAt: -1, Mark: math.MaxUint64, Cause: 1 << 63, User: 1, Mode: Automatic, Origin: ByIdentify},
 		{From: math.MaxInt64, Last: math.MinInt64, ID: MaxID, UserAt: 1},
@@ -66,6 +70,9 @@ func TestStoredForm(t *testing.T) {
 				t.Errorf("written as\n %x, want\n %x", got, want)
 			}
 			checkDecoded(t, want, &c.session)
+			if c.old == "" {
+				return
+			}
 			old, err := hex.DecodeString(c.old)
 			if err != nil {
 				t.Fatal(err)
@@ -117,6 +124,15 @@ func drawSession(t *rapid.T) *Session {
 			Origin: Origin(rapid.IntRange(0, int(ByIdentify)).Draw(t, "origin")),
 		})
 	}
+	names := []string{"a", "u1", string(make([]byte, 257)), "ü", "a5", "a6", "a7", "a8"}
+	for range rapid.OneOf(rapid.Just(0), rapid.IntRange(0, MaxStretches)).Draw(t, "links") {
+		s.Links = append(s.Links, Stretch[string]{
+			Of: rapid.SampledFrom(names).Draw(t, "of"), From: number.Draw(t, "from"), Last: number.Draw(t, "last"),
+		})
+	}
+	for range rapid.OneOf(rapid.Just(0), rapid.IntRange(0, MaxStretches)).Draw(t, "sdk") {
+		s.SDK = append(s.SDK, Stretch[int64]{Of: number.Draw(t, "id"), From: number.Draw(t, "from"), Last: number.Draw(t, "last")})
+	}
 	return s
 }
 
@@ -153,7 +169,7 @@ func TestUnreadableSessions(t *testing.T) {
 		}
 		check(c.name+", going on", append(b[:len(b):len(b)], 0))
 		for format := range 256 {
-			if format < 1 || format > 2 {
+			if format < 1 || format > 3 {
 				other := append([]byte{byte(format)}, b[1:]...)
 				check(c.name+", of another format", other)
 				if _, err := SessionVersion(other); !errors.Is(err, ErrFormat) {

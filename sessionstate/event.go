@@ -36,6 +36,7 @@ type Event struct {
 	// User is the message's userId; 0 if it has none.
 	User UserID
 	// ID is the session id that startSession asks for; 0 asks for a generated one.
+	// Of an event with a Role it is that which it came with; 0 for none.
 	ID int64
 	// HasSessionID and HasSessionStart tell what the SDK itself put into the
 	// context: a sessionId, and a sessionStart that is true.
@@ -53,7 +54,28 @@ type Event struct {
 	// Limited: a control call that is to have no effect, but to be answered as
 	// before if it is a repeat.
 	Limited bool
+	// Role is what the message is where events follow their user's device, and
+	// Link whom it names: see there.
+	Role Role
+	Link string
 }
+
+// Role is what a message is where a user's events follow the user's device.
+type Role uint8
+
+const (
+	// NoRole: nothing.
+	NoRole Role = iota
+	// Device: a message of a device. Link is the user that it names, or "".
+	Device
+	// Follower: an event of a user and no device. It is a Visitor as well. It
+	// takes the session of the device where the user was last active, unless the
+	// user's own says otherwise.
+	Follower
+	// Sighting: no message of the key, a user's, but one of the device Link, which
+	// was the user's at that time. It needs Time alone, and has no decision.
+	Sighting
+)
 
 // Action is what is to be done with an event's session fields.
 type Action uint8
@@ -65,6 +87,8 @@ const (
 	Stamp
 	// Clear removes both fields.
 	Clear
+	// Unmark removes context.sessionStart.
+	Unmark
 )
 
 // String is what was done: untouched, stamped or cleared.
@@ -72,7 +96,7 @@ func (a Action) String() string {
 	switch a {
 	case Stamp:
 		return "stamped"
-	case Clear:
+	case Clear, Unmark:
 		return "cleared"
 	}
 	return "untouched"
@@ -90,4 +114,12 @@ type Decision struct {
 	Repeated bool
 	// Because explains it.
 	Because Because
+	// Link, of a message of a device, is the user whom that belonged to at Time;
+	// "" for nobody. Of a follower it is the device that it is to take its session
+	// from, and the decision is to be completed by [Decision.Follow]; "" for none.
+	Link string
+	// Time is when the message is taken to have happened, where Link is asked for.
+	Time int64
+	// ended is when the user's own session was ended, if it was.
+	ended int64
 }

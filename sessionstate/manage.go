@@ -52,21 +52,15 @@ func (t *Table) Session(ctx context.Context, key string) (found *Session, err er
 	return found, err
 }
 
-// Preview does what [Table.Apply] does, and changes nothing.
-func (t *Table) Preview(ctx context.Context, key string, now int64, p *Policy, events []Event, decisions []Decision) error {
-	return t.update(ctx, key, ask{fresh: true}, func(s *Session) (*Session, Change) {
-		Transition(s, now, p, events, decisions)
+// Preview does what [Table.Apply] does, but changes nothing: it returns what the
+// session would become.
+func (t *Table) Preview(ctx context.Context, key string, now int64, p *Policy, events []Event, decisions []Decision) (next *Session, err error) {
+	err = t.update(ctx, key, ask{fresh: true}, func(s *Session) (*Session, Change) {
+		next, _ = Transition(s, now, p, events, decisions)
+		next = next.clone()
 		return s, Unchanged
 	})
-}
-
-func (s *Session) clone() *Session {
-	if s == nil {
-		return nil
-	}
-	c := *s
-	c.Segments = slices.Clone(s.Segments)
-	return &c
+	return next, err
 }
 
 // Forget removes a key from memory and store, and from the memory of all others

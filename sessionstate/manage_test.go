@@ -79,8 +79,9 @@ func TestPreviewChangesNothing(t *testing.T) {
 	eachTable(t, func(t *testing.T, table *Table) {
 		var d [1]Decision
 		for range 2 {
-			if err := table.Preview(t.Context(), "key", base, &policy, []Event{startAt(base, 1)}, d[:]); err != nil {
-				t.Fatal(err)
+			next, err := table.Preview(t.Context(), "key", base, &policy, []Event{startAt(base, 1)}, d[:])
+			if err != nil || Current(next, base, &policy) != base {
+				t.Fatalf("%+v, %v", next, err)
 			}
 			if d[0].SessionID != base || d[0].Repeated || !d[0].Because.Began {
 				t.Errorf("%+v", d[0])

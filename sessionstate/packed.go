@@ -10,16 +10,19 @@ import (
 // longer, which is a twelfth of what a session takes in all.
 type packed *byte
 
-// longestSession is how long the stored form can be: what [AppendSession] may
-// write for a head and [MaxSegments].
-const longestSession = sessionHead + binary.MaxVarintLen64 + 1 +
+// longestUnlinked is how long the stored form can be without links: what
+// [AppendSession] may write for a head and [MaxSegments].
+const longestUnlinked = sessionHead + binary.MaxVarintLen64 + 1 +
 	MaxSegments*(2+4*binary.MaxVarintLen64+3*8)
+
+// longestLinks is how long they can be. Both together have a length of two bytes.
+const longestLinks = 3 + MaxLinks*(2+longestLink) + MaxStretches*(1+5*binary.MaxVarintLen64)
 
 func pack(s *Session) packed {
 	if s == absent {
 		return nil
 	}
-	var buffer [longestSession]byte
+	var buffer [longestUnlinked]byte // append makes a larger one for links where it must
 	form := AppendSession(buffer[:0], s)
 	var length [2]byte
 	n := binary.PutUvarint(length[:], uint64(len(form)))

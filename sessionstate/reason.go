@@ -36,6 +36,17 @@ const (
 	// TooOld: the event is older than what is remembered of its key.
 	TooOld
 
+	// InDeviceSession: an event of a user and no device, in the session of the
+	// device where the user was last active.
+	InDeviceSession
+	// OwnSession: such an event brought a session id itself, and no manual session
+	// says otherwise.
+	OwnSession
+	// OwnSessionUnmarked: and it brought a start mark, which it is not to carry.
+	OwnSessionUnmarked
+	// NoDeviceSession: such an event, where the user is in no session.
+	NoDeviceSession
+
 	// Applied: the control call was carried out.
 	Applied
 	// AppliedBefore: the control call had been carried out, and came again.
@@ -60,6 +71,10 @@ var reasonNames = [Reasons]string{
 	LeftToSDK:          "left_to_sdk",
 	NoSession:          "no_session",
 	TooOld:             "too_old",
+	InDeviceSession:    "device_session",
+	OwnSession:         "own_session",
+	OwnSessionUnmarked: "own_session",
+	NoDeviceSession:    "no_device_session",
 	Applied:            "applied",
 	AppliedBefore:      "repeated",
 	NothingToDo:        "no_session",
@@ -78,10 +93,12 @@ func (r Reason) String() string {
 // Action is what is done with an event that is decided about for this reason.
 func (r Reason) Action() Action {
 	switch r {
-	case InManualSession, InAutomaticSession:
+	case InManualSession, InAutomaticSession, InDeviceSession:
 		return Stamp
-	case AfterEnd, AutomaticIsOff:
+	case AfterEnd, AutomaticIsOff, NoDeviceSession:
 		return Clear
+	case OwnSessionUnmarked:
+		return Unmark
 	}
 	return Keep
 }

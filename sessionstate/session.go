@@ -3,6 +3,7 @@ package sessionstate
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Mode is what a segment of a timeline says about the events in it.
@@ -92,6 +93,12 @@ type Session struct {
 	// Segments has at most MaxSegments entries, sorted by From; of segments
 	// with equal From the later one holds.
 	Segments []Segment
+	// Links say who belongs to whom, where events follow their user's device: in
+	// the session of a device which user it was of; in that of a user, on which
+	// device the newest event was. They are what [Event.Link] has.
+	Links []Stretch[string]
+	// SDK are the SDK's own sessions on a device that has a user.
+	SDK []Stretch[int64]
 }
 
 // MaxSegments bounds a key's timeline.
@@ -122,6 +129,27 @@ func (s *Session) HasUser(u UserID) bool {
 	return false
 }
 
+// HasLink reports whether it was linked with a name.
+func (s *Session) HasLink(name string) bool {
+	for i := range s.Links {
+		if s.Links[i].Of == name {
+			return true
+		}
+	}
+	return false
+}
+
+// clone returns a copy that has nothing of s but its strings, which nobody
+// changes.
+func (s *Session) clone() *Session {
+	if s == nil {
+		return nil
+	}
+	c := *s
+	c.Segments, c.Links, c.SDK = slices.Clone(s.Segments), slices.Clone(s.Links), slices.Clone(s.SDK)
+	return &c
+}
+
 // Check reports what no session can be: it is for sessions that come from
 // elsewhere.
 func (s *Session) Check() error {
@@ -141,6 +169,32 @@ func (s *Session) Check() error {
 			return fmt.Errorf("segments[%d]: session id %d is not between %d and %d", i, seg.ID, MinID, MaxID)
 		case !seg.hasSession() && seg.ID != 0:
 			return fmt.Errorf("segments[%d]: a session id without a session", i)
+		}
+	}
+	for i := range s.Links {
+		if n := len(s.Links[i].Of); n == 0 || n > longestLink {
+			return fmt.Errorf("links[%d]: of %d bytes, not 1 to %d", i, n, longestLink)
+		}
+	}
+	if err := checkStretches("links", s.Links); err != nil {
+		return err
+	}
+	return checkStretches("sdk", s.SDK)
+}
+
+func checkStretches[T comparable](name string, list []Stretch[T]) error {
+	if len(list) > MaxStretches {
+		return fmt.Errorf("%s: %d, more than %d", name, len(list), MaxStretches)
+	}
+	if len(bounded(list)) < len(list) {
+		return fmt.Errorf("%s: of more than %d different ones", name, MaxLinks)
+	}
+	for i := range list {
+		switch {
+		case list[i].Last < list[i].From:
+			return fmt.Errorf("%s[%d]: ends before it begins", name, i)
+		case i > 0 && list[i].From <= list[i-1].From:
+			return fmt.Errorf("%s[%d]: begins before the one before it", name, i)
 		}
 	}
 	return nil

@@ -145,6 +145,28 @@ func (t *Table) ApplyNow(scratch *Scratch, key string, now int64, p *Policy, eve
 	return t.now(key, askFor(p, events), &scratch.session, change)
 }
 
+// View calls look with what is known of a key, nil for nothing. It keeps nothing
+// of it, and may do so more than once.
+func (t *Table) View(ctx context.Context, key string, look func(*Session)) error {
+	return t.update(ctx, key, ask{}, func(s *Session) (*Session, Change) {
+		look(s)
+		return s, Unchanged
+	})
+}
+
+// ViewNow does what [Table.View] does, if it need not wait for a store, and
+// reports whether it did.
+func (t *Table) ViewNow(scratch *Scratch, key string, look func(*Session)) bool {
+	change := func(s *Session) (*Session, Change) {
+		look(s)
+		return s, Unchanged
+	}
+	if t.resident != nil {
+		return t.updateIn(&scratch.session, context.Background(), key, ask{}, change) == nil
+	}
+	return t.now(key, ask{}, &scratch.session, change)
+}
+
 // Release frees the start mark of session id of a key if message m carries it.
 func (t *Table) Release(ctx context.Context, key string, m MessageID, id int64) error {
 	return t.update(ctx, key, ask{fresh: true}, func(s *Session) (*Session, Change) {

@@ -18,7 +18,20 @@ type timeline struct {
 	// or showed it to be over.
 	began, ended bool
 	origin       Origin
+
+	// links and sdk are the session's; ownLinks and ownSDK say that they are a copy.
+	links            []Stretch[string]
+	sdk              []Stretch[int64]
+	ownLinks, ownSDK bool
+	// now is when the request arrived, written when the session was last written.
+	now, written int64
+	// behind, if not nil, says what isBehind does, and is asked once for each
+	// segment, the newest first.
+	behind func(MessageID) bool
 }
+
+// empty reports whether nothing is known.
+func (l *timeline) empty() bool { return len(l.segments) == 0 && len(l.links) == 0 }
 
 // at returns the index of the segment that is current at time t, or -1 before
 // the first. Of those that begin at t the last holds, but for what a message
@@ -35,6 +48,9 @@ func (l *timeline) at(t int64) int {
 // isBehind reports whether a message stands further behind in the request than
 // that which is worked on, and not before it as well.
 func (l *timeline) isBehind(m MessageID) bool {
+	if l.behind != nil {
+		return l.behind(m)
+	}
 	if len(l.request) > 64 {
 		return m != 0 && l.place(m) > l.index
 	}

@@ -1,13 +1,14 @@
 package sessionstate
 
-import "slices"
-
 // Change says how much a transition changed.
 type Change uint8
 
 const (
 	// Unchanged: nothing is to be written.
 	Unchanged Change = iota
+	// Noted: a stretch lasts longer than was known, and nothing else. It is worth
+	// to be remembered, but not to be written; the version stays.
+	Noted
 	// Touched: the session lasts longer than was known, and nothing else. It is
 	// to be written, but nobody else has to know at once.
 	Touched
@@ -30,47 +31,64 @@ func Transition(s *Session, now int64, p *Policy, events []Event, decisions []De
 	line := timeline{}
 	if s != nil && !p.Expired(s, now) {
 		line.segments, line.truncated = s.Segments, s.Truncated
+		line.links, line.sdk, line.written = s.Links, s.SDK, int64(s.Version/1000)
 	}
+	line.now = now
 	controlled := false
 	line.request = events
+	delayed := line.sightings(p, events)
 	shift := line.readClock(events)
 	for i := range events {
 		e := &events[i]
 		line.index = i
+		if e.Role == Sighting {
+			if delayed.has(i, e) {
+				line.link(p, e)
+			}
+			continue
+		}
 		if by := shift.of(e); by != 0 {
 			moved := *e
 			moved.Time = min(e.Time+by, now)
 			e = &moved
 		}
 		line.began, line.ended, line.origin = false, false, ByControl
-		if e.Kind.Control() {
+		switch {
+		case e.Kind.Control():
 			var applied bool
 			decisions[i], applied = line.control(p, e)
 			controlled = controlled || applied
-		} else {
+		case e.Role == Follower:
+			decisions[i] = line.follower(p, e)
+		default:
 			decisions[i] = line.event(p, e)
+		}
+		if e.Role == Device {
+			line.device(p, e, &decisions[i])
 		}
 		why := &decisions[i].Because
 		why.Began, why.Ended, why.Origin = line.began, line.ended, line.origin
 	}
+	if line.change <= Noted && s != nil && now-s.Seen > p.seenGrain() && !line.empty() {
+		line.change = Touched // Seen is to be moved
+	}
 	if line.change == Unchanged {
-		if s == nil || now-s.Seen <= p.seenGrain() || len(line.segments) == 0 {
-			return s, Unchanged
-		}
-		seen := *s
-		seen.Segments = slices.Clone(s.Segments)
-		seen.Seen = now
-		seen.Version = nextVersion(s, now)
-		return &seen, Touched
+		return s, Unchanged
 	}
 	line.own(0, line.change) // nothing of s is kept
+	line.ownStretches()
 	next := &Session{
 		Version:   nextVersion(s, now),
 		Seen:      now,
 		Truncated: line.truncated,
 		Segments:  line.segments,
+		Links:     line.links,
+		SDK:       line.sdk,
 	}
-	if s != nil {
+	switch {
+	case line.change == Noted:
+		next.Version, next.Seen = s.Version, s.Seen
+	case s != nil:
 		next.Seen = max(now, s.Seen)
 	}
 	if controlled {
@@ -147,10 +165,10 @@ func Release(s *Session, m MessageID, id int64) *Session {
 	if line.change == Unchanged {
 		return s
 	}
-	next := *s
+	next := s.clone()
 	next.Version++
 	next.Segments = line.segments
-	return &next
+	return next
 }
 
 // Current returns the id of the session that is current at time now, or 0.

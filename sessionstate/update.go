@@ -2,7 +2,6 @@ package sessionstate
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 )
@@ -45,10 +44,16 @@ func (t *Table) now(key string, a ask, scratch *Session, change func(*Session) (
 		return false
 	}
 	next, changed := change(cached.orNil())
-	if cached == absent && t.limited != nil && t.limited.Full() {
-		return changed == Unchanged // else the store is to say so
+	switch {
+	case changed == Unchanged:
+		return true
+	case changed == Noted:
+		t.note(key, cached.version(), next)
+		return true
+	case cached == absent && t.limited != nil && t.limited.Full():
+		return false // the store is to say so
 	}
-	return changed == Unchanged || t.delays(changed) && t.delayIdle(key, a, cached.version(), next)
+	return t.delays(changed) && t.delayIdle(key, a, cached.version(), next)
 }
 
 // update asks change what becomes of a key's session until that could be
@@ -80,7 +85,15 @@ func (t *Table) updateIn(scratch *Session, ctx context.Context, key string, a as
 			return err
 		}
 		next, changed := change(s)
-		if changed == Unchanged {
+		switch {
+		case changed == Unchanged:
+			return nil
+		case changed == Noted && t.resident != nil:
+			next.Version++
+		case changed == Noted:
+			if t.cache != nil {
+				t.keep(key, lock, next)
+			}
 			return nil
 		}
 		if s == nil && t.limited != nil && t.limited.Full() {
@@ -104,11 +117,23 @@ func (t *Table) meanwhile(key string, a ask, scratch *Session, change func(*Sess
 		return err
 	}
 	if cached := t.cache.Load(key, scratch); cached != nil {
-		if _, changed := change(cached.orNil()); changed == Unchanged {
+		if _, changed := change(cached.orNil()); changed <= Noted {
 			return nil
 		}
 	}
 	return err
+}
+
+// note caches what a session is now if nobody has the key locked, and what is
+// cached of it is what next was made from. Else it is lost.
+func (t *Table) note(key string, cached uint64, next *Session) {
+	t.locks.idle(key, func() bool {
+		version, known := t.cache.Version(key)
+		if known && version == cached {
+			t.cache.Put(key, next)
+		}
+		return true
+	})
 }
 
 // orNil returns the session, or nil if it stands for none.
@@ -239,9 +264,7 @@ func (t *Table) swap(ctx context.Context, key string, lock *keyLock, s, next *Se
 func (t *Table) undo(key string, s, next *Session) {
 	again := &Session{Seen: next.Seen}
 	if s != nil {
-		same := *s
-		same.Segments = slices.Clone(s.Segments)
-		again = &same
+		again = s.clone()
 	}
 	again.Version = next.Version + 1
 	if t.behind.put(key, next.Version, again, 0) != nil {

@@ -118,8 +118,13 @@ func session(t *testing.T, version uint64) *sessionstate.Session {
 			Mode: sessionstate.Manual + sessionstate.Mode(i)%3, Origin: sessionstate.ByEvent + sessionstate.Origin(i)%3,
 		})
 	}
+	for i := range int64(sessionstate.MaxStretches) {
+		from := 1_700_000_000_000 + 1000*i
+		v.Links = append(v.Links, sessionstate.Stretch[string]{Of: fmt.Sprintf("a%0256d", i%sessionstate.MaxLinks), From: from, Last: from + 999})
+		v.SDK = append(v.SDK, sessionstate.Stretch[int64]{Of: sessionstate.MaxID - i%sessionstate.MaxLinks, From: from, Last: from + 999})
+	}
 	// A field that is new and not here would not be tested.
-	for _, x := range []any{*v, v.Segments[0]} {
+	for _, x := range []any{*v, v.Segments[0], v.Links[1], v.SDK[1]} {
 		for i := range reflect.TypeOf(x).NumField() {
 			if reflect.ValueOf(x).Field(i).IsZero() {
 				t.Errorf("storetest fills no %T.%s", x, reflect.TypeOf(x).Field(i).Name)

@@ -1,0 +1,195 @@
+package sessionstate
+
+import "strings"
+
+// grain is how stale Stretch.Last may be, in milliseconds: it is the time of the
+// newest event of many.
+func (p *Policy) grain() int64 { return p.Timeout / 64 }
+
+// ownStretches makes the lists such that nothing of them is the session's.
+func (l *timeline) ownStretches() {
+	if !l.ownLinks && len(l.links) > 0 {
+		l.links = append([]Stretch[string](nil), l.links...)
+	}
+	if !l.ownSDK && len(l.sdk) > 0 {
+		l.sdk = append([]Stretch[int64](nil), l.sdk...)
+	}
+}
+
+// link notes to whom the key belongs at a message's time: of a device which user
+// it is of, of a user on which device the event was.
+func (l *timeline) link(p *Policy, e *Event) {
+	name := e.Link
+	if i := stretchAt(l.links, e.Time); i < 0 || l.links[i].Of != name {
+		name = strings.Clone(name) // it may be a part of the request
+	}
+	links, change := observe(l.links, name, e.Time, p.grain())
+	if change != Unchanged {
+		l.links, l.ownLinks, l.change = links, true, max(l.change, change)
+	}
+}
+
+// device notes what a message of a device says of its user and of the SDK's own
+// session, and tells in its decision whose the device was.
+func (l *timeline) device(p *Policy, e *Event, d *Decision) {
+	if e.Link != "" {
+		l.link(p, e)
+	}
+	i := stretchAt(l.links, e.Time)
+	if i < 0 {
+		return
+	}
+	d.Link, d.Time = l.links[i].Of, e.Time
+	if d.Because.Reason != LeftToSDK || e.ID == 0 {
+		return
+	}
+	sdk, change := observe(l.sdk, e.ID, e.Time, p.grain())
+	if change == Noted && l.now-l.written > p.Timeout/8 {
+		// How long it lasts is asked by those too who do not see these events.
+		change = Touched
+	}
+	if change != Unchanged {
+		l.sdk, l.ownSDK, l.change = sdk, true, max(l.change, change)
+	}
+}
+
+// sightings notes where a user was active, for all messages of the request to
+// know, but for those sightings that stand behind a follower of the same time:
+// it returns these.
+func (l *timeline) sightings(p *Policy, events []Event) (behind sightingsBehind) {
+	last := len(events) - 1
+	for last >= 0 && events[last].Role != Sighting {
+		last--
+	}
+	for i := range last {
+		if events[i].Role != Follower {
+			continue
+		}
+		if behind.first == nil {
+			behind.first = map[int64]int{}
+		}
+		if _, ok := behind.first[events[i].Time]; !ok {
+			behind.first[events[i].Time] = i
+		}
+	}
+	for i := range last + 1 {
+		if e := &events[i]; e.Role == Sighting && !behind.has(i, e) {
+			l.link(p, e)
+		}
+	}
+	return behind
+}
+
+// sightingsBehind has where the first follower of each time stands in a request;
+// nil where all sightings stand before the followers.
+type sightingsBehind struct{ first map[int64]int }
+
+func (b *sightingsBehind) has(i int, e *Event) bool {
+	first, ok := b.first[e.Time]
+	return ok && first < i
+}
+
+// follower answers an event of a user and no device, as far as the user's own
+// session does.
+func (l *timeline) follower(p *Policy, e *Event) Decision {
+	d := l.event(p, e)
+	switch d.Because.Reason {
+	case InManualSession, TooOld:
+		return d
+	case AfterEnd:
+		if i := l.at(e.Time); i >= 0 && l.segments[i].Mode == Ended {
+			d.ended = l.segments[i].From
+			if e.Time >= l.segments[i].Last {
+				d.ended = l.segments[i].Last
+			}
+		}
+	default:
+		d = Decision{Action: Clear, Because: Because{Reason: NoDeviceSession}}
+	}
+	d.Time = e.Time
+	if i := stretchAt(l.links, e.Time); i >= 0 {
+		d.Link = l.links[i].Of
+	}
+	return d
+}
+
+// Followed is the session that a device was in, as its user's events take it.
+type Followed struct {
+	// ID is the session's; 0 for none.
+	ID int64
+	// From is when it began, in Unix milliseconds.
+	From int64
+	// Manual: startSession began it, or what took the place of such a one.
+	Manual bool
+}
+
+// Followed returns the session that a device was in at time t, and whether the
+// device was then the user's. s may be nil.
+//
+// Where the request that asks has messages of the device too, behind is asked of
+// each segment that began at t, the newest first, by its Cause: whether that
+// message stands further behind in the request, and so does not count. Else it
+// is nil.
+func (s *Session) Followed(now int64, p *Policy, user string, t int64, behind func(MessageID) bool) (f Followed, owned bool) {
+	if s == nil || p.Expired(s, now) {
+		return f, false
+	}
+	i := stretchAt(s.Links, t)
+	if i < 0 || s.Links[i].Of != user {
+		return f, false
+	}
+	line := timeline{segments: s.Segments, behind: behind}
+	mode := None
+	if i = line.at(t); i >= 0 {
+		mode = s.Segments[i].Mode
+	}
+	switch {
+	case mode == Manual, mode == Automatic && p.joins(&s.Segments[i], t):
+		seg := &s.Segments[i]
+		return Followed{seg.ID, seg.From, mode == Manual}, true
+	case mode != None, i < 0 && s.Truncated:
+		return f, true
+	}
+	if i = stretchAt(s.SDK, t); i >= 0 && t-s.SDK[i].Last <= p.Timeout {
+		return Followed{ID: s.SDK[i].Of, From: s.SDK[i].From}, true
+	}
+	return f, true
+}
+
+// DevicesBefore returns the devices where a user was active, that of the newest
+// event before time t first. s may be nil.
+func (s *Session) DevicesBefore(t int64) (devices []string) {
+	if s == nil {
+		return nil
+	}
+	for i := stretchAt(s.Links, t); i >= 0; i-- {
+		known := false
+		for _, d := range devices {
+			known = known || d == s.Links[i].Of
+		}
+		if !known {
+			devices = append(devices, s.Links[i].Of)
+		}
+	}
+	return devices
+}
+
+// Follow completes the decision about a follower with what the user's device was
+// in; the zero Followed where there is none.
+func (d *Decision) Follow(e *Event, f Followed) {
+	if d.Because.Reason == AfterEnd {
+		if f.ID == 0 || f.From <= d.ended {
+			return
+		}
+	} else if d.Because.Reason != NoDeviceSession {
+		return
+	}
+	switch {
+	case e.HasSessionID && !f.Manual && e.HasSessionStart:
+		d.Action, d.Because.Reason = Unmark, OwnSessionUnmarked
+	case e.HasSessionID && !f.Manual:
+		d.Action, d.Because.Reason = Keep, OwnSession
+	case f.ID != 0:
+		d.Action, d.SessionID, d.Because.Reason = Stamp, f.ID, InDeviceSession
+	}
+}
