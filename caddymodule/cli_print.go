@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -51,6 +52,29 @@ func printTimeline(w io.Writer, line *Timeline) error {
 	if line.Truncated {
 		fmt.Fprintln(w, "older ones are not remembered")
 	}
+	if err := printSegments(w, line); err != nil {
+		return err
+	}
+	return printLinks(w, line)
+}
+
+// printLinks writes the devices of a user, or the users of a device.
+func printLinks(w io.Writer, line *Timeline) error {
+	if len(line.Links) == 0 {
+		return nil
+	}
+	fmt.Fprintln(w)
+	out := columns(w)
+	fmt.Fprintln(out, "FROM (UTC)\tDEVICE OR USER\tLAST")
+	for i := range line.Links {
+		l := &line.Links[i]
+		name := cmp.Or(l.AnonymousID, l.UserID, l.AnonymousIDHex, l.UserIDHex, l.AnonymousIDSHA256, l.UserIDSHA256)
+		fmt.Fprintf(out, "%s\t%s\t%s\n", clockTime(l.From), safe(name), clockTime(l.Last))
+	}
+	return out.Flush()
+}
+
+func printSegments(w io.Writer, line *Timeline) error {
 	out := columns(w)
 	fmt.Fprintln(out, "FROM (UTC)\tMODE\tSESSION\tBEGUN BY\tLAST\tSTART MARK")
 	for _, s := range line.Segments {

@@ -104,8 +104,8 @@ func (t *table) end(ctx context.Context, app *App, w who) (ended bool, err error
 }
 
 // forget removes all that is kept under an anonymousId or a userId: sessions
-// under that id and, for a userId, those of the devices that were its user's. A
-// write key restricts it to one source. It returns how many sessions there were.
+// under that id and, for a userId, those of the devices that were its user's; and
+// what others' sessions know of the devices that were removed. A write key restricts it to one source. It returns how many sessions there were.
 func (t *table) forget(ctx context.Context, w who) (n int, err error) {
 	if w.AnonymousID != "" && w.UserID != "" {
 		return 0, errTwoIDs
@@ -118,13 +118,23 @@ func (t *table) forget(ctx context.Context, w who) (n int, err error) {
 		text, byUser, user = w.UserID, true, enrich.User(w.UserID)
 	}
 	var keys []string
+	type link struct{ key, to string }
+	var links []link
 	err = t.sessions().Each(ctx, func(key string, s *sessionstate.Session) error {
 		id, err := enrich.ParseKey(key)
 		if err != nil || w.WriteKey != "" && !id.OfSource(w.WriteKey) {
 			return nil //nolint:nilerr // a key of another program is nobody's
 		}
-		if id.Of(text, byUser) || s.HasUser(user) || !id.User && enrich.LinkedTo(s, w.UserID) {
+		switch {
+		case id.Of(text, byUser), s.HasUser(user), byUser && enrich.LinkedTo(s, text, true):
 			keys = append(keys, key)
+			for i := range s.Links {
+				if other, err := id.To(s.Links[i].Of); err == nil {
+					links = append(links, link{other, id.Link()})
+				}
+			}
+		case !byUser && enrich.LinkedTo(s, text, false):
+			links = append(links, link{key, enrich.Anonymous(text, id.Shared).Link()})
 		}
 		return nil
 	})
@@ -136,6 +146,11 @@ func (t *table) forget(ctx context.Context, w who) (n int, err error) {
 			return n, &enrich.StoreError{Err: fmt.Errorf("%d of %d were forgotten: %w", n, len(keys), err)}
 		}
 		n++
+	}
+	for _, l := range links {
+		if err := t.sessions().Unlink(ctx, l.key, l.to); err != nil {
+			return n, &enrich.StoreError{Err: fmt.Errorf("the %d were forgotten, but not all links to them: %w", n, err)}
+		}
 	}
 	t.activity.forget(text, byUser)
 	return n, nil

@@ -37,6 +37,34 @@ type Record struct {
 	// Truncated: there was more before the first segment.
 	Truncated bool            `json:"truncated,omitempty"`
 	Segments  []SegmentRecord `json:"segments"`
+	// Links are the users of a device, or the devices of a user, oldest first.
+	Links []LinkRecord `json:"links,omitempty"`
+	// SDKSessions are the SDK's own on a device that has a user, oldest first.
+	SDKSessions []SDKSessionRecord `json:"sdk_sessions,omitempty"`
+}
+
+// LinkRecord is a stretch of time in which a device was one user's, or in which a
+// user's newest event was on one device. It lasts until the next one begins. One
+// of the ids is there, in one of its forms.
+type LinkRecord struct {
+	AnonymousID       string `json:"anonymous_id,omitempty"`
+	AnonymousIDHex    string `json:"anonymous_id_hex,omitempty"`
+	AnonymousIDSHA256 string `json:"anonymous_id_sha256,omitempty"`
+	UserID            string `json:"user_id,omitempty"`
+	UserIDHex         string `json:"user_id_hex,omitempty"`
+	UserIDSHA256      string `json:"user_id_sha256,omitempty"`
+
+	From int64 `json:"from"`
+	// Last is the newest event's time that is known, to within a 64th of the
+	// timeout.
+	Last int64 `json:"last"`
+}
+
+// SDKSessionRecord is a stretch of time with one session of the SDK's own.
+type SDKSessionRecord struct {
+	ID   int64 `json:"session_id"`
+	From int64 `json:"from"`
+	Last int64 `json:"last"`
 }
 
 // SegmentRecord is a stretch of time with one session, or none. It lasts until
@@ -95,7 +123,27 @@ func record(key string, s *sessionstate.Session) (r Record, err error) {
 			User: digits(uint64(seg.User)), UserAt: seg.UserAt,
 		})
 	}
+	for _, stretch := range s.Links {
+		link := LinkRecord{From: stretch.From, Last: stretch.Last}
+		if err := link.name(stretch.Of); err != nil {
+			return r, err
+		}
+		r.Links = append(r.Links, link)
+	}
+	for _, own := range s.SDK {
+		r.SDKSessions = append(r.SDKSessions, SDKSessionRecord{own.Of, own.From, own.Last})
+	}
 	return r, nil
+}
+
+func (l *LinkRecord) name(link string) error {
+	id, err := enrich.ParseLink(link)
+	if id.User {
+		put(id.ID, id.HashedID, &l.UserID, &l.UserIDHex, &l.UserIDSHA256)
+	} else {
+		put(id.ID, id.HashedID, &l.AnonymousID, &l.AnonymousIDHex, &l.AnonymousIDSHA256)
+	}
+	return err
 }
 
 func put(text string, hashed bool, plain, odd, sum *string) {
@@ -129,20 +177,9 @@ func (r *Record) session() (key string, s *sessionstate.Session, err error) {
 	if id.Shared = r.Shared; id.Shared && id.WriteKey != "" {
 		return "", nil, errSharedKey
 	}
-	anonymous, anonymousHashed, err := take("anonymous_id", r.AnonymousID, r.AnonymousIDHex, r.AnonymousIDSHA256)
+	err = takeID(&id, [3]string{r.AnonymousID, r.AnonymousIDHex, r.AnonymousIDSHA256}, [3]string{r.UserID, r.UserIDHex, r.UserIDSHA256})
 	if err != nil {
 		return "", nil, err
-	}
-	user, userHashed, err := take("user_id", r.UserID, r.UserIDHex, r.UserIDSHA256)
-	if err != nil {
-		return "", nil, err
-	}
-	if (anonymous == "") == (user == "") {
-		return "", nil, errRecordID
-	}
-	id.ID, id.HashedID = anonymous, anonymousHashed
-	if user != "" {
-		id.User, id.ID, id.HashedID = true, user, userHashed
 	}
 	s = &sessionstate.Session{Version: r.Version, Seen: r.Seen, Truncated: r.Truncated}
 	for i := range r.Segments {
@@ -152,7 +189,43 @@ func (r *Record) session() (key string, s *sessionstate.Session, err error) {
 		}
 		s.Segments = append(s.Segments, seg)
 	}
+	for i := range r.Links {
+		l := &r.Links[i]
+		to := enrich.ID{Shared: id.Shared}
+		err := takeID(&to, [3]string{l.AnonymousID, l.AnonymousIDHex, l.AnonymousIDSHA256}, [3]string{l.UserID, l.UserIDHex, l.UserIDSHA256})
+		if err == nil && to.User == id.User {
+			err = errLinkKind
+		}
+		if err != nil {
+			return "", nil, fmt.Errorf("links[%d]: %w", i, err)
+		}
+		s.Links = append(s.Links, sessionstate.Stretch[string]{Of: to.Link(), From: l.From, Last: l.Last})
+	}
+	for _, own := range r.SDKSessions {
+		s.SDK = append(s.SDK, sessionstate.Stretch[int64]{Of: own.ID, From: own.From, Last: own.Last})
+	}
 	return id.Key(), s, s.Check()
+}
+
+var errLinkKind = errors.New("a device is linked to a user_id, and a user to an anonymous_id")
+
+// takeID reads one of two ids, each in one of the forms that put writes.
+func takeID(id *enrich.ID, anonymous, user [3]string) (err error) {
+	var userID string
+	var hashed bool
+	if id.ID, id.HashedID, err = take("anonymous_id", anonymous[0], anonymous[1], anonymous[2]); err != nil {
+		return err
+	}
+	if userID, hashed, err = take("user_id", user[0], user[1], user[2]); err != nil {
+		return err
+	}
+	if (id.ID == "") == (userID == "") {
+		return errRecordID
+	}
+	if userID != "" {
+		id.User, id.ID, id.HashedID = true, userID, hashed
+	}
+	return nil
 }
 
 // take reads one of the forms that put writes.

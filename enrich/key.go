@@ -94,6 +94,13 @@ func (r *Request) appendSource(dst []byte) []byte {
 	return appendSource(dst, r.WriteKey)
 }
 
+// Anonymous is an anonymousId of no source, or of all that share their sessions.
+func Anonymous(text string, shared bool) ID {
+	r := Request{Share: shared}
+	id, _ := ParseKey(r.Key(text, "")) // its own keys can be read
+	return id
+}
+
 // Link returns the link to what the key is of.
 func (id ID) Link() string {
 	id.WriteKey, id.HashedKey = "", false
@@ -101,15 +108,22 @@ func (id ID) Link() string {
 	return key[:1] + key[2:]
 }
 
-// LinkedTo reports whether a session has a link to a userId.
-func LinkedTo(s *sessionstate.Session, userID string) bool {
-	userID = normalise(userID)
-	if userID == "" || len(s.Links) == 0 {
-		return false
+// LinkedTo reports whether a session has a link to an anonymousId or, with user
+// set, a userId.
+func LinkedTo(s *sessionstate.Session, text string, user bool) bool {
+	for i := range s.Links {
+		if to, err := ParseLink(s.Links[i].Of); err == nil && to.Of(text, user) {
+			return true
+		}
 	}
-	own, all := Request{}, Request{Share: true}
-	return s.HasLink(string(own.appendLink(nil, byUserID, []byte(userID)))) ||
-		s.HasLink(string(all.appendLink(nil, byUserID, []byte(userID))))
+	return false
+}
+
+// To returns the key to which a link in the session of this one leads.
+func (id ID) To(link string) (string, error) {
+	to, err := ParseLink(link)
+	to.WriteKey, to.HashedKey = id.WriteKey, id.HashedKey
+	return to.Key(), err
 }
 
 // ParseLink takes a link apart; of a shared one it tells so. It has no write key.

@@ -88,6 +88,25 @@ func (t *Table) Forget(ctx context.Context, key string) error {
 	return err
 }
 
+// Unlink removes a link from the session of a key. It is durable when Unlink
+// returns.
+func (t *Table) Unlink(ctx context.Context, key, link string) error {
+	return t.update(ctx, key, ask{fresh: true}, func(s *Session) (*Session, Change) {
+		if s == nil || !s.HasLink(link) {
+			return s, Unchanged
+		}
+		next := s.clone()
+		next.Version++
+		next.Links = next.Links[:0]
+		for _, stretch := range s.Links {
+			if stretch.Of != link {
+				next.Links = join(next.Links, stretch)
+			}
+		}
+		return next, Controlled
+	})
+}
+
 // Put writes a session that comes from elsewhere, if it is newer than what is
 // known of its key, and reports whether it did. It is durable when Put returns.
 func (t *Table) Put(ctx context.Context, key string, s *Session) (written bool, err error) {

@@ -86,16 +86,37 @@ function showTimeline(line) {
     el('td', {}, origins[s.origin] ?? s.origin),
     el('td', { class: 'time' }, s.last ? moment(s.last) : '–'),
     el('td', {}, s.session_id ? (s.mark ? 'given' : 'not given yet') : '–')), head));
+  const timeline = rows.length === 0
+    ? [el('p', {}, 'There is no session of this id’s own.')]
+    : [el('div', { class: 'scroll' }, drawTimeline(line)), table('segments', 'Timeline as a table', head, rows)];
   $('answer').replaceChildren(
     el('h3', {}, `Timeline of ${name}`),
     current,
-    el('div', { class: 'scroll' }, drawTimeline(line)),
-    el('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Timeline as a table' },
-      el('table', { id: 'segments' },
-        el('thead', {}, el('tr', {}, ...head.map((h) => el('th', { scope: 'col' }, h)))),
-        el('tbody', {}, ...rows))),
+    ...timeline,
+    ...showLinks(line.links ?? []),
     el('p', { class: 'quiet' }, `Last seen about ${moment(line.seen)}. ` +
       (line.truncated ? 'Older segments are not remembered.' : 'Times are those of this browser’s time zone.')));
+}
+
+function table(id, name, head, rows) {
+  return el('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': name },
+    el('table', { id },
+      el('thead', {}, el('tr', {}, ...head.map((h) => el('th', { scope: 'col' }, h)))),
+      el('tbody', {}, ...rows)));
+}
+
+// showLinks shows the devices of a user, or the users of a device, newest first.
+function showLinks(links) {
+  if (links.length === 0) return [];
+  const ofUser = links.some((l) => Object.keys(l).some((name) => name.startsWith('anonymous_id')));
+  const head = ofUser ? ['From', 'Device (anonymousId)', 'Newest event'] : ['From', 'User (userId)', 'Newest event'];
+  const rows = links.toReversed().map((l) => {
+    const [, id] = Object.entries(l).find(([name]) => /_id(_hex|_sha256)?$/.test(name));
+    return label(el('tr', {},
+      el('td', { class: 'time' }, moment(l.from)), el('td', {}, id), el('td', { class: 'time' }, moment(l.last))), head);
+  });
+  return [el('h4', {}, ofUser ? 'Where this user was active' : 'Whose device it was'),
+    table('links', ofUser ? 'Devices' : 'Users', head, rows)];
 }
 
 // drawTimeline draws segments beside each other, each as wide as its share of
