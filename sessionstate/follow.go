@@ -16,6 +16,16 @@ func (l *timeline) ownStretches() {
 	}
 }
 
+// stretches are SDK's sessions before the request.
+type stretches []Stretch[int64]
+
+func (s stretches) last(t int64) int64 {
+	if i := stretchAt(s, t); i >= 0 {
+		return s[i].Last
+	}
+	return t
+}
+
 // link notes to whom the key belongs at a message's time: of a device which user
 // it is of, of a user on which device the event was.
 func (l *timeline) link(p *Policy, e *Event) {
@@ -44,7 +54,7 @@ func (l *timeline) device(p *Policy, e *Event, d *Decision) {
 		return
 	}
 	sdk, change := observe(l.sdk, e.ID, e.Time, p.grain())
-	if change == Noted && l.now-l.written > p.Timeout/8 {
+	if change == Noted && (l.now-l.written > p.Timeout/8 || e.Time-l.sdkWas.last(e.Time) > p.Timeout/8) {
 		// How long it lasts is asked by those too who do not see these events.
 		change = Touched
 	}

@@ -23,6 +23,7 @@ type timeline struct {
 	links            []Stretch[string]
 	sdk              []Stretch[int64]
 	ownLinks, ownSDK bool
+	sdkWas           stretches
 	// now is when the request arrived, written when the session was last written.
 	now, written int64
 	// behind, if not nil, says what isBehind does, and is asked once for each

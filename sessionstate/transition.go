@@ -31,7 +31,8 @@ func Transition(s *Session, now int64, p *Policy, events []Event, decisions []De
 	line := timeline{}
 	if s != nil && !p.Expired(s, now) {
 		line.segments, line.truncated = s.Segments, s.Truncated
-		line.links, line.sdk, line.written = s.Links, s.SDK, int64(s.Version/1000)
+		line.links, line.sdk, line.sdkWas = s.Links, s.SDK, s.SDK
+		line.written = int64(s.Version / 1000)
 	}
 	line.now = now
 	controlled := false

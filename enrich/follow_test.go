@@ -1,0 +1,487 @@
+package enrich_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	. "github.com/rudder-session/rudder-session/enrich"
+	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/memorystore"
+)
+
+// What has happened in a history: messages of devices and of users' backends, with
+// the whole of which an oracle answers where each event belongs.
+type happening struct {
+	// at is when it happened: no two messages have the same time.
+	at int64
+	// device is where, "" for a backend.
+	device string
+	// user is the userId that it has.
+	user string
+	// start and end are control calls, own is the session id that it came with.
+	start, end bool
+	own        int64
+}
+
+const (
+	// morning is when histories begin; followTimeout is so short that nothing is
+	// rounded.
+	morning       = 1_700_000_000_000
+	followTimeout = 60
+)
+
+// body is the message, as it is sent.
+func (h *happening) body(received int64) map[string]any {
+	stamp := func(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z") }
+	m := map[string]any{
+		"type": "track", "event": "x", "messageId": fmt.Sprint("m", h.at),
+		"originalTimestamp": stamp(h.at), "sentAt": stamp(received), "channel": "web",
+	}
+	switch {
+	case h.device != "":
+		m["anonymousId"] = h.device
+	case h.at%2 == 0:
+		m["channel"] = "server"
+		m["anonymousId"] = "made up"
+	}
+	if h.user != "" {
+		m["userId"] = h.user
+	}
+	if h.own != 0 {
+		m["context"] = map[string]any{"sessionId": h.own}
+	}
+	switch {
+	case h.start:
+		m["type"], m["sessionId"] = "startSession", h.at
+	case h.end:
+		m["type"] = "endSession"
+	}
+	return m
+}
+
+// oracle knows all that was sent, in the order in which it came.
+type oracle []*happening
+
+// before returns the newest of those that match, at a time or before; of equal
+// ones, which are one message that was sent twice, either.
+func (o oracle) before(t int64, match func(*happening) bool) (newest *happening) {
+	for _, h := range o {
+		if h.at <= t && match(h) && (newest == nil || h.at > newest.at) {
+			newest = h
+		}
+	}
+	return newest
+}
+
+// after returns the oldest of those that match, after a time.
+func (o oracle) after(t int64, match func(*happening) bool) (oldest *happening) {
+	for _, h := range o {
+		if h.at > t && match(h) && (oldest == nil || h.at < oldest.at) {
+			oldest = h
+		}
+	}
+	return oldest
+}
+
+// owner returns whose a device was.
+func (o oracle) owner(device string, t int64) string {
+	h := o.before(t, func(h *happening) bool { return h.device == device && h.user != "" })
+	if h == nil {
+		return ""
+	}
+	return h.user
+}
+
+// manual returns the session that control calls made of a device's or, without
+// one, a user's moment; ended says that there was one, or that it was ended.
+func (o oracle) manual(device, user string, t int64) (id int64, ended bool, at int64) {
+	h := o.before(t, func(h *happening) bool {
+		return h.device == device && (device != "" || h.user == user) && (h.start || h.end)
+	})
+	switch {
+	case h == nil:
+		return 0, false, 0
+	case h.end:
+		return 0, true, h.at
+	}
+	return h.at, false, h.at
+}
+
+// session returns the session of a device, and when it began.
+func (o oracle) session(device string, t int64) (id int64, manual bool, from int64) {
+	id, ended, at := o.manual(device, "", t)
+	if id != 0 || ended {
+		return id, id != 0, at
+	}
+	own := o.isOwn(device)
+	last := o.before(t, own)
+	switch next := o.after(t, own); {
+	case last == nil:
+		return 0, false, 0
+	case next != nil && next.own == last.own: // it went on
+	case t-last.at > followTimeout:
+		return 0, false, 0
+	}
+	// It began with the first of those in a row that have its id.
+	from = last.at
+	for {
+		h := o.before(from-1, own)
+		if h == nil || h.own != last.own {
+			return last.own, false, from
+		}
+		from = h.at
+	}
+}
+
+// isOwn tells the events that are in a session of a device's SDK.
+func (o oracle) isOwn(device string) func(*happening) bool {
+	return func(h *happening) bool {
+		if h.device != device || h.own == 0 || o.owner(device, h.at) == "" {
+			return false
+		}
+		id, ended, _ := o.manual(device, "", h.at)
+		return id == 0 && !ended
+	}
+}
+
+// ownBefore returns the newest of them at a time or before.
+func (o oracle) ownBefore(device string, t int64) *happening { return o.before(t, o.isOwn(device)) }
+
+// device returns where a user was active last, of the devices that are the user's
+// still.
+func (o oracle) device(user string, t int64) string {
+	h := o.before(t, func(h *happening) bool {
+		return h.device != "" && o.owner(h.device, h.at) == user && o.owner(h.device, t) == user
+	})
+	if h == nil {
+		return ""
+	}
+	return h.device
+}
+
+// answer says which session id a user's event has afterwards; 0 for none.
+func (o oracle) answer(e *happening) int64 { return o.answerOn(e, o.device(e.user, e.at)) }
+
+// answerOn says which it has if it follows a device; "" for none.
+func (o oracle) answerOn(e *happening, device string) int64 {
+	own, ended, at := o.manual("", e.user, e.at)
+	if own != 0 {
+		return own
+	}
+	var id, from int64
+	manual := false
+	if device != "" {
+		id, manual, from = o.session(device, e.at)
+	}
+	switch {
+	case ended && (id == 0 || from <= at):
+		return 0
+	case manual:
+		return id
+	case e.own != 0:
+		return e.own
+	}
+	return id
+}
+
+// history is a way through a day: what happens, and in which order it comes.
+type history struct {
+	t     *rapid.T
+	table *sessionstate.Table
+	know  oracle
+	now   int64
+	all   []*happening
+	// forgets: not all that is noted in memory stays there.
+	forgets bool
+}
+
+var (
+	devices = []string{"phone", "laptop", "kiosk"}
+	users   = []string{"anna", "ben"}
+)
+
+func (h *history) draw(minimum, maximum int) {
+	// Users log in and out in order; a device has no more segments than are kept.
+	calls, started := map[string]int{}, map[string]bool{}
+	for i := range rapid.IntRange(minimum, maximum).Draw(h.t, "messages") {
+		m := &happening{at: morning + int64(i)*7}
+		what := rapid.IntRange(0, 9).Draw(h.t, "what")
+		if what < 6 {
+			m.device = rapid.SampledFrom(devices).Draw(h.t, "device")
+		}
+		if what < 3 || what >= 6 {
+			m.user = rapid.SampledFrom(users).Draw(h.t, "user")
+		}
+		owner := m.device + "/"
+		if m.device == "" {
+			owner += m.user
+		}
+		switch call := rapid.IntRange(0, 7).Draw(h.t, "call"); {
+		case call < 2 && calls[owner] < sessionstate.MaxSegments/2:
+			calls[owner]++
+			// Of several ends of one session, the first and the last are known.
+			m.start, m.end = call == 0 || !started[owner], call == 1 && started[owner]
+			started[owner] = m.start
+		case call < 4:
+			m.own = 1_111_111_111 * rapid.Int64Range(1, 3).Draw(h.t, "own")
+		}
+		h.all = append(h.all, m)
+	}
+}
+
+// send sends messages in one request, and holds what becomes of backends' events
+// against what fits.
+func (h *history) send(messages []*happening, fits func(e *happening, got int64) string) {
+	for _, m := range messages {
+		h.now = max(h.now, m.at)
+	}
+	h.now++
+	bodies := make([]map[string]any, len(messages))
+	for i, m := range messages {
+		bodies[i] = m.body(h.now)
+	}
+	body, err := json.Marshal(map[string]any{"batch": bodies})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	r := &Request{
+		Endpoint: Batch, WriteKey: "wk", Received: h.now, MaxBody: 1 << 20, Follow: true,
+		Policy: &sessionstate.Policy{Timeout: followTimeout, IdentifyReset: sessionstate.IdentifyResetNever},
+	}
+	explained, err := Explain(h.t.Context(), h.table, r, body)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var verdicts []Verdict
+	r.Observe = func(v []Verdict) { verdicts = v }
+	result := Enrich(h.t.Context(), h.table, r, body)
+	if result.Err != nil || result.Unreadable {
+		h.t.Fatalf("%+v", result)
+	}
+	h.know = append(h.know, messages...)
+	text := string(body)
+	if result.Body != nil {
+		text = string(result.Body.Bytes())
+	}
+	var got struct {
+		Batch []struct {
+			MessageID string `json:"messageId"`
+			Context   struct {
+				SessionID    int64 `json:"sessionId"`
+				SessionStart any   `json:"sessionStart"`
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(text), &got); err != nil && !result.Empty {
+		h.t.Fatalf("%v: %s", err, text)
+	}
+	next := 0
+	for i, m := range messages {
+		was, is := &explained[i].Verdict, &verdicts[i]
+		if was.Action() != is.Action() || was.Reason() != is.Reason() || was.Decision.SessionID != is.Decision.SessionID {
+			h.t.Fatalf("%+v: explained as %s, %s, and done as %s, %s", *m, was.Action(), was.Reason(), is.Action(), is.Reason())
+		}
+		if m.start || m.end {
+			continue
+		}
+		event := got.Batch[next]
+		next++
+		if m.device != "" {
+			continue
+		}
+		if wrong := fits(m, event.Context.SessionID); wrong != "" {
+			h.t.Fatalf("at %d of %s, %+v: session %d, %s\n%s\n%s", m.at, m.user, *m, event.Context.SessionID, wrong, h.know.tell(), strings.Join(explained[i].Rules, "\n"))
+		}
+		if event.Context.SessionStart != nil && !h.know.ownSession(m.user, event.Context.SessionID) {
+			h.t.Fatalf("at %d of %s: the start mark of %d", m.at, m.user, event.Context.SessionID)
+		}
+	}
+}
+
+// ownSession reports whether a session is one that a user's own control call
+// began.
+func (o oracle) ownSession(user string, id int64) bool {
+	for _, h := range o {
+		if h.device == "" && h.user == user && h.start && h.at == id {
+			return true
+		}
+	}
+	return false
+}
+
+func (o oracle) tell() string {
+	var b strings.Builder
+	for _, h := range o {
+		fmt.Fprintf(&b, "%+v\n", *h)
+	}
+	return b.String()
+}
+
+// exact holds an answer against the oracle's.
+func (h *history) exact(e *happening, got int64) string {
+	want := h.know.answer(e)
+	if got == want {
+		return ""
+	}
+	// Where what is noted can be lost, an SDK's own session may seem shorter, by as
+	// long as nothing is written.
+	if device := h.know.device(e.user, e.at); h.forgets && device != "" && got == e.own {
+		if last := h.know.ownBefore(device, e.at); last != nil && last.own == want && e.at-last.at > followTimeout*3/4 {
+			return ""
+		}
+	}
+	return fmt.Sprintf("not %d", want)
+}
+
+// requests sends messages, some together, some twice.
+func (h *history) requests(order []*happening, fits func(*happening, int64) string) {
+	for len(order) > 0 {
+		n := min(rapid.IntRange(1, 3).Draw(h.t, "together"), len(order))
+		// Where control calls of the user's own stand in a batch, the place counts.
+		h.send(order[:n], fits)
+		if rapid.IntRange(0, 3).Draw(h.t, "again") == 0 {
+			h.send(h.know[rapid.IntRange(0, len(h.know)-1).Draw(h.t, "which"):][:1], fits)
+		}
+		order = order[n:]
+	}
+}
+
+// own is a store that is not as fast as a cache; strict is one that is others' too,
+// and of which nothing may be cached.
+type (
+	own    struct{ sessionstate.Store }
+	strict struct{ sessionstate.Store }
+)
+
+func (strict) Watch(func(string), func()) bool { return false }
+
+func checkHistories(t *testing.T, check func(h *history)) {
+	rapid.Check(t, func(t *rapid.T) {
+		memory := memorystore.New()
+		memory.Resize(100)
+		store := rapid.SampledFrom([]sessionstate.Store{memory, own{memory}, strict{memory}}).Draw(t, "store")
+		table := sessionstate.NewTable(store, sessionstate.Options{Settings: sessionstate.Settings{
+			Capacity: rapid.SampledFrom([]int{1, 100}).Draw(t, "capacity"), FlushInterval: time.Hour,
+		}})
+		if store == sessionstate.Store(memory) {
+			table.Configure(sessionstate.Settings{Capacity: 100}) // it forgets what there is no room for
+		}
+		defer table.Close()
+		check(&history{t: t, table: table, forgets: store != sessionstate.Store(memory)})
+	})
+}
+
+// TestFollowing: what happens on devices arrives in its order, and any of it
+// again; the backends' events come whenever they like.
+func TestFollowing(t *testing.T) {
+	checkHistories(t, func(h *history) {
+		h.draw(1, 30)
+		var order, late []*happening
+		for _, m := range h.all {
+			if m.device == "" && !m.start && !m.end && rapid.Bool().Draw(h.t, "late") {
+				late = append(late, m)
+				continue
+			}
+			order = append(order, m)
+			if len(late) > 0 && rapid.IntRange(0, 2).Draw(h.t, "arrives") == 0 {
+				order, late = append(order, late[0]), late[1:]
+			}
+		}
+		h.requests(append(order, late...), h.exact)
+	})
+}
+
+// tells reports whether a message says more than that somebody was active.
+func (h *happening) tells() bool { return h.user != "" || h.start || h.end || h.own != 0 }
+
+// TestFollowingLateDevices: events of devices come late too, but for those that
+// say whose they are, or begin or end sessions. Where one comes late into a time
+// in which the user was on another device, what was between it and the newest
+// event there may be told of either.
+func TestFollowingLateDevices(t *testing.T) {
+	uncertain, all := 0, 0
+	checkHistories(t, func(h *history) {
+		h.draw(1, 30)
+		var order, late []*happening
+		for _, m := range h.all {
+			if (m.device == "" || !m.tells()) && !m.start && !m.end && rapid.Bool().Draw(h.t, "late") {
+				late = append(late, m)
+				continue
+			}
+			order = append(order, m)
+			if len(late) > 0 && rapid.IntRange(0, 2).Draw(h.t, "arrives") == 0 {
+				at := rapid.IntRange(0, len(late)-1).Draw(h.t, "which")
+				order = append(order, late[at])
+				late = append(late[:at], late[at+1:]...)
+			}
+		}
+		h.requests(append(order, late...), func(e *happening, got int64) string {
+			all++
+			if h.exact(e, got) == "" {
+				return ""
+			}
+			uncertain++
+			for _, device := range devices {
+				if h.know.mayBeOn(e, device) && h.know.answerOn(e, device) == got {
+					return ""
+				}
+			}
+			return h.exact(e, got)
+		})
+	})
+	t.Logf("%d of %d events might be told of another device", uncertain, all)
+	if uncertain*20 > all {
+		t.Error("more than a twentieth")
+	}
+}
+
+// mayBeOn reports whether it may be taken for the device where the user was active
+// last: all that shows otherwise came before something of the device.
+func (o oracle) mayBeOn(e *happening, device string) bool {
+	if o.owner(device, e.at) != e.user {
+		return false
+	}
+	newest, arrived := int64(0), -1
+	for i, h := range o {
+		if h.device == device && h.at <= e.at && o.owner(device, h.at) == e.user {
+			newest, arrived = max(newest, h.at), i
+		}
+	}
+	for i, h := range o {
+		if h.device != "" && h.device != device && h.at > newest && h.at <= e.at && i > arrived &&
+			o.owner(h.device, h.at) == e.user && o.owner(h.device, e.at) == e.user {
+			return false
+		}
+	}
+	return arrived >= 0
+}
+
+// TestFollowingAnyOrder: all comes in any order. Whatever a user's event is told
+// to be in, it is no session of somebody else.
+func TestFollowingAnyOrder(t *testing.T) {
+	checkHistories(t, func(h *history) {
+		h.draw(1, 30)
+		order := rapid.Permutation(h.all).Draw(h.t, "order")
+		h.requests(order, func(e *happening, got int64) string {
+			if got == 0 || got == e.own {
+				return ""
+			}
+			for _, m := range h.know {
+				began := m.start && m.at == got || m.own == got
+				theirs := m.device == "" && m.user == e.user
+				for _, other := range h.know {
+					theirs = theirs || m.device != "" && other.device == m.device && other.user == e.user
+				}
+				if began && theirs {
+					return ""
+				}
+			}
+			return "which is none of the user's"
+		})
+	})
+}
