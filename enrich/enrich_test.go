@@ -188,10 +188,31 @@ func TestStoreErrors(t *testing.T) {
 // TestAllocations: a request costs the same few allocations, however many
 // messages it has.
 func TestAllocations(t *testing.T) {
+	t.Run("each by itself", func(t *testing.T) {
+		countAllocations(t, 3, func(events int) (*sessionstate.Table, *Request, []byte) {
+			table, r := benchTable(t, 10)
+			return table, r, realBatch(events, 10)
+		})
+	})
+	t.Run("devices that are followed", func(t *testing.T) {
+		countAllocations(t, 3, func(events int) (*sessionstate.Table, *Request, []byte) {
+			table, r := followTable(t, 10)
+			return table, r, realBatch(events, 10)
+		})
+	})
+	t.Run("events that follow", func(t *testing.T) {
+		countAllocations(t, 3, func(events int) (*sessionstate.Table, *Request, []byte) {
+			table, r := followTable(t, 10)
+			return table, r, bytes.ReplaceAll(realBatch(events, 10), []byte(`"channel":"web"`), []byte(`"channel":"server"`))
+		})
+	})
+}
+
+func countAllocations(t *testing.T, most float64, make func(events int) (*sessionstate.Table, *Request, []byte)) {
+	t.Helper()
 	counts := map[int]float64{}
 	for _, events := range []int{2, 200} {
-		table, r := benchTable(t, 10)
-		body := realBatch(events, 10)
+		table, r, body := make(events)
 		// Not from the pool, which may be emptied at any time.
 		w := newWork()
 		counts[events] = testing.AllocsPerRun(20, func() {
@@ -205,7 +226,7 @@ func TestAllocations(t *testing.T) {
 			clear(w.asked.groups)
 		})
 	}
-	if counts[200] != counts[2] || counts[2] > 3 {
+	if counts[200] != counts[2] || counts[2] > most {
 		t.Errorf("allocations by number of messages: %v", counts)
 	}
 }

@@ -33,6 +33,7 @@ func fuzzRequest(t *testing.T, endpoint, options byte) (r *Request, fast, slow *
 	r = &Request{
 		Endpoint: Endpoint(endpoint % byte(StartSession)), WriteKey: "wk", Received: fuzzNow,
 		MaxBody: 4096000, Policy: &policy, Shadow: options&16 != 0,
+		Follow: options&32 != 0, Share: options&96 == 96,
 		Names: Names{"startSession", "endSession", "resetSession"},
 	}
 	tables := []*sessionstate.Table{}
@@ -41,7 +42,7 @@ func fuzzRequest(t *testing.T, endpoint, options byte) (r *Request, fast, slow *
 		for _, call := range []struct {
 			endpoint Endpoint
 			body     string
-		}{{StartSession, `{"anonymousId":"a","sessionId":1234567890}`}, {EndSession, `{"anonymousId":"e"}`}} {
+		}{{StartSession, `{"anonymousId":"a","userId":"ua","sessionId":1234567890}`}, {EndSession, `{"anonymousId":"e"}`}} {
 			control := *r
 			control.Endpoint, control.Received = call.endpoint, fuzzNow-3600000
 			if _, _, err := Control(context.Background(), table, &control, []byte(call.body)); err != nil {
@@ -58,6 +59,8 @@ func FuzzEnrich(f *testing.F) {
 		f.Add(seed, byte(Batch), byte(0))
 		f.Add(seed, byte(Track), byte(1))
 		f.Add(seed, byte(Identify), byte(18))
+		f.Add(seed, byte(Batch), byte(32))
+		f.Add(seed, byte(Track), byte(97))
 	}
 	f.Fuzz(func(t *testing.T, body []byte, endpoint, options byte) {
 		r, fast, slow := fuzzRequest(t, endpoint, options)
@@ -83,6 +86,10 @@ func FuzzEnrich(f *testing.F) {
 			if result.Body != nil || result.Empty || len(result.Marks) > 0 {
 				t.Fatalf("something was made of what cannot be read: %+v", result)
 			}
+			return
+		}
+		if r.Follow {
+			check(t, r, body, refDecided(verdicts, messages), result)
 			return
 		}
 		check(t, r, body, refDecide(t, slow, r, body, messages), result)

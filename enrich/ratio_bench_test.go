@@ -1,13 +1,17 @@
 package enrich
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/rudder-session/rudder-session/sessionstate"
 )
 
 // BenchmarkRatio says how many times as many bytes a second are validated and
@@ -50,6 +54,57 @@ func BenchmarkRatio(b *testing.B) {
 			b.ReportMetric(0, "ns/op")
 		})
 	}
+}
+
+// BenchmarkFollowing says how many times as long a request takes if users' events
+// follow their devices: one of devices, and one of a backend, for which the same
+// sessions are the users' own where they do not follow. In turns as well.
+//
+//	go test -run '^$' -bench Following -benchtime 1x ./enrich
+func BenchmarkFollowing(b *testing.B) {
+	for _, events := range []int{1, 100} {
+		b.Run(strconv.Itoa(events), func(b *testing.B) {
+			off, plain := benchTable(b, events)
+			on, follow := followTable(b, events)
+			for i := range events {
+				start := *plain
+				start.Endpoint, start.Received = StartSession, benchNow-60000
+				if _, _, err := Control(context.Background(), off, &start, []byte(fmt.Sprintf(`{"userId":"user-%08d"}`, i))); err != nil {
+					b.Fatal(err)
+				}
+			}
+			devices, backend := realBatch(events, events), backendBatch(events)
+			medians := inTurns(b,
+				func() { Enrich(context.Background(), off, plain, devices) },
+				func() { Enrich(context.Background(), on, follow, devices) },
+				func() { Enrich(context.Background(), off, plain, backend) },
+				func() {
+					if result := Enrich(context.Background(), on, follow, backend); result.Stamped != events {
+						b.Fatalf("%+v", result.Outcome)
+					}
+				})
+			b.ReportMetric(medians[1]/medians[0], "devices-on/off")
+			b.ReportMetric(medians[3]/medians[2], "backend-on/off")
+			b.ReportMetric((medians[1]-medians[0])/float64(events)*1e9, "ns/device-event")
+			b.ReportMetric((medians[3]-medians[2])/float64(events)*1e9, "ns/backend-event")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// followTable is a benchTable where users' events follow, and each has a device.
+func followTable(tb testing.TB, users int) (*sessionstate.Table, *Request) {
+	table, r := benchTable(tb, users)
+	r.Follow = true
+	if result := Enrich(context.Background(), table, r, realBatch(users, users)); result.Stamped != users {
+		tb.Fatalf("%+v", result.Outcome)
+	}
+	return table, r
+}
+
+// backendBatch is realBatch as a backend would send it.
+func backendBatch(users int) []byte {
+	return bytes.ReplaceAll(realBatch(users, users), []byte(`"channel":"web","context":{`), []byte(`"channel":"server","context":{`))
 }
 
 // BenchmarkGrowth says what an event costs in batches of different sizes, in

@@ -330,6 +330,16 @@ func refDecide(t *testing.T, table *sessionstate.Table, r *Request, body []byte,
 	return expected
 }
 
+// refDecided returns what was decided, for it to be seen whether that is done.
+func refDecided(verdicts []Verdict, messages []*node) []expectation {
+	expected := make([]expectation, len(messages))
+	for i, m := range messages {
+		v := &verdicts[i]
+		expected[i] = expectation{message: m, decision: v.Decision, control: v.Skip == Asked && v.Kind.Control()}
+	}
+	return expected
+}
+
 // stripped returns the bytes of a message without its session fields, without
 // the commas beside which they may stand, and without a context that is empty
 // but for them.
@@ -420,6 +430,10 @@ func check(t *testing.T, r *Request, body []byte, expected []expectation, result
 			}
 			if e.decision.Start && start.raw(out) != "true" || !e.decision.Start && anyField(m, "sessionStart") {
 				t.Fatalf("sessionStart is %s, not %v", start.raw(out), e.decision.Start)
+			}
+		case e.decision.Action == sessionstate.Unmark:
+			if was := e.message.get("context").get("sessionId"); id.raw(out) != was.raw(body) || anyField(m, "sessionStart") {
+				t.Fatalf("not unmarked: %q", m.raw(out))
 			}
 		default:
 			if anyField(m, "sessionId") || anyField(m, "sessionStart") {

@@ -6,3 +6,8 @@ const (
 	WriteChunk  = writeChunk
 	MaxPatience = maxPatience
 )
+
+var (
+	Observe   = observe[string]
+	StretchAt = stretchAt[string]
+)
