@@ -256,23 +256,23 @@ func TestAdminMovesSessions(t *testing.T) {
 	for from, fromStore := range stores {
 		for to, toStore := range stores {
 			t.Run(from+" to "+to, func(t *testing.T) {
-				p := run(t, withAdmin(fromStore(t), ""))
+				p := run(t, withAdmin(fromStore(t), "follow_user"))
 				fill(t, p)
 				all := export(t, p)
-				if len(all) != 301 {
+				if len(all) != 601 {
 					t.Fatalf("%d sessions", len(all))
 				}
 				if from == "memory" && to == "memory" {
 					// One process has one memory.
 					for i := range 300 {
-						p.admin(t, "POST", "forget", fmt.Sprintf(`{"anonymous_id":"user %d"}`, i))
+						p.admin(t, "POST", "forget", fmt.Sprintf(`{"user_id":"u%d"}`, i)) // with the device
 					}
-				} else if err := p.load(t, withAdmin(toStore(t), "")); err != nil {
+				} else if err := p.load(t, withAdmin(toStore(t), "follow_user")); err != nil {
 					t.Fatal(err)
 				}
-				want := `{"read":301,"written":301}`
+				want := `{"read":601,"written":601}`
 				if from == to && to == "memory" {
-					want = `{"read":301,"written":300}`
+					want = `{"read":601,"written":600}`
 				}
 				if got := p.admin(t, "POST", "import", strings.Join(all, "\n")); strings.TrimSpace(got.body) != want {
 					t.Fatal(got.body)
@@ -283,14 +283,16 @@ func TestAdminMovesSessions(t *testing.T) {
 				// What is newer is kept.
 				p.now = time.Now().Add(time.Hour)
 				p.start(t, "user 1", 2222222222)
-				if got := p.admin(t, "POST", "import", strings.Join(all, "\n")); strings.TrimSpace(got.body) != `{"read":301,"written":0}` {
+				if got := p.admin(t, "POST", "import", strings.Join(all, "\n")); strings.TrimSpace(got.body) != `{"read":601,"written":0}` {
 					t.Error(got.body)
 				}
 				if got := p.echoes(t, `{"anonymousId":"user 1","event":"x"}`); !strings.Contains(got, "2222222222") {
 					t.Error(got)
 				}
-				if got := p.echoes(t, `{"anonymousId":"user 2","event":"x"}`); !strings.Contains(got, "1111111113") {
-					t.Error(got)
+				for _, id := range []string{`"anonymousId":"user 2"`, `"userId":"u2"`} {
+					if got := p.echoes(t, `{`+id+`,"event":"x"}`); !strings.Contains(got, "1111111113") {
+						t.Error(got)
+					}
 				}
 			})
 		}
@@ -310,6 +312,10 @@ func TestAdminRefuses(t *testing.T) {
 			t.Fatalf("%s is not in %s", old, record)
 		}
 		return changed
+	}
+	withLinks := func(links string) string {
+		t.Helper()
+		return replace(`"segments":`, `"links":[`+links+`],"segments":`)
 	}
 	for _, c := range []struct {
 		method, route, body string
@@ -349,6 +355,12 @@ func TestAdminRefuses(t *testing.T) {
 		{"POST", "import", record + "\n[]", 400, "line 2: "},
 		{"POST", "import", record + record, 400, "more than one JSON value"},
 		{"POST", "import", strings.Repeat("x", 100_000), 400, "line 1: longer than 65536 bytes"},
+		{"POST", "import", withLinks(`{"user_id":"u","from":2,"last":1}`), 400, "links[0]: ends before it begins"},
+		{"POST", "import", withLinks(`{"user_id":"u","from":1,"last":1},{"user_id":"v","from":1,"last":1}`), 400, "links[1]: begins before"},
+		{"POST", "import", withLinks(`{"from":1,"last":1}`), 400, "links[0]: one of anonymous_id and user_id"},
+		{"POST", "import", withLinks(`{"anonymous_id":"a","from":1,"last":1}`), 400, "links[0]: a device is linked to a user_id"},
+		{"POST", "import", withLinks(strings.Repeat(`{"user_id":"u","from":1,"last":1},`, 33) + `{"user_id":"u","from":1,"last":1}`), 400, "links: 34, more than 32"},
+		{"POST", "import", replace(`"segments":`, `"sdk_sessions":[{"session_id":1,"from":2,"last":1}],"segments":`), 400, "sdk_sessions[0]: ends before"},
 		{"POST", "import", replace(`"mode":"manual"`, `"mode":"auto"`), 400, `mode: "auto"`},
 		{"POST", "import", replace(`"origin":"control"`, `"origin":"x"`), 400, `origin: "x"`},
 		{"POST", "import", replace(`1111111111`, `12`), 400, "session id 12"},

@@ -71,7 +71,7 @@ func (t *table) show(ctx context.Context, app *App, w who) (Timeline, error) {
 	if s != nil && request.Policy.Expired(s, now) {
 		s = nil
 	}
-	line := Timeline{Known: s != nil, Now: now}
+	line := Timeline{Known: s != nil && len(s.Segments)+len(s.Links) > 0, Now: now}
 	if line.Record, err = record(key, s); err != nil {
 		return line, err
 	}

@@ -92,3 +92,29 @@ func TestPreviewChangesNothing(t *testing.T) {
 		}
 	})
 }
+
+// TestUnlink: a link is removed, in memory and in the store; what stands on both
+// sides of it is one stretch then.
+func TestUnlink(t *testing.T) {
+	eachTable(t, func(t *testing.T, table *Table) {
+		var d [1]Decision
+		for i, device := range []string{"one", "two", "one"} {
+			sighting := []Event{{Role: Sighting, Link: device, Time: base + int64(i)}}
+			if err := table.Apply(t.Context(), "user", base+10, &policy, sighting, d[:]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, link := range []string{"three", "two", "two"} {
+			if err := table.Unlink(t.Context(), "user", link); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := table.Session(t.Context(), "user")
+		if err != nil || tell(s.Links) != fmt.Sprintf("one %d-%d ", base, base+2) {
+			t.Errorf("%v, %v", s, err)
+		}
+		if err := table.Unlink(t.Context(), "nobody", "one"); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -179,7 +179,7 @@ func (s *Session) Check() error {
 	if err := checkStretches("links", s.Links); err != nil {
 		return err
 	}
-	return checkStretches("sdk", s.SDK)
+	return checkStretches("sdk_sessions", s.SDK)
 }
 
 func checkStretches[T comparable](name string, list []Stretch[T]) error {
