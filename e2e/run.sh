@@ -9,6 +9,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 missing=()
 command -v curl >/dev/null || missing+=(curl)
+# Debian's redis-tools has the server under another name, and starts no service.
+{ command -v redis-server || [ -x /usr/bin/redis-check-rdb ]; } >/dev/null || missing+=(redis-tools)
 command -v chromium >/dev/null || missing+=(chromium fonts-dejavu-core)
 { command -v node && command -v npm; } >/dev/null || missing+=(nodejs npm)
 if [ ${#missing[@]} -gt 0 ]; then
@@ -30,6 +32,9 @@ if [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then
 	node --version >/dev/null || { echo "e2e: Node.js 20 or newer is needed: https://nodejs.org/" >&2; exit 1; }
 fi
 install .
+STORES=redis ../xcaddy.sh list-modules | grep -F -e rudder_session.stores.redis
+mkdir -p out
+mv ../caddy out/caddy-redis
 ../xcaddy.sh list-modules | grep -F -e rudder_session
 
 args=(--test --test-concurrency=4 --test-reporter=./lib/reporter.js --test-reporter-destination=stdout)

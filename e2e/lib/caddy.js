@@ -17,7 +17,7 @@ function replace(text, from, to) {
 }
 
 /** The Caddyfile that production begins with, with other options and ports. */
-async function caddyfile({ port, upstream, options, retries, site }) {
+async function caddyfile({ port, upstream, options, retries, site, store }) {
   let text = await readFile(join(ROOT, 'Caddyfile.example'), 'utf8');
   text = text.slice(0, text.indexOf('# The echo'));
   text = replace(text, '{\n', '{\n\tadmin off\n\tpersist_config off\n\tauto_https off\n\tgrace_period 1s\n');
@@ -25,6 +25,7 @@ async function caddyfile({ port, upstream, options, retries, site }) {
   text = replace(text, '{$RUDDER_SESSION_SITE:http://:8080}', `http://:${port}`);
   text = replace(text, '{$RUDDER_SESSION_BIND:127.0.0.1}', '127.0.0.1');
   text = replace(text, '{$RUDDERSTACK_DATA_PLANE_URL:http://127.0.0.1:8090}', upstream);
+  if (store) text = replace(text, 'store file', `store ${store}`);
   if (!retries) text = replace(text, 'lb_retries 3', 'lb_retries 0');
   return text;
 }
@@ -34,7 +35,7 @@ async function caddyfile({ port, upstream, options, retries, site }) {
  * one of these may be taken between here and Caddy's start, even by asking whether
  * Caddy listens yet.
  */
-async function freePort() {
+export async function freePort() {
   for (let attempt = 1; ; attempt++) {
     const server = createServer().listen(randomInt(20_000, 32_768), '127.0.0.1');
     try {
@@ -50,7 +51,7 @@ async function freePort() {
   }
 }
 
-function accepts(port) {
+export function accepts(port) {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1');
     socket.on('connect', () => {
@@ -65,14 +66,15 @@ function accepts(port) {
 export class Caddy {
   log = '';
 
-  /** Starts it; site is what the site has besides. */
-  static async start({ upstream, options, retries = true, site = '' }) {
+  /** Starts it; site is what the site has besides, store another store than the file. */
+  static async start({ upstream, options, retries = true, site = '', store }) {
     const caddy = new Caddy();
+    caddy.program = join(ROOT, store?.startsWith('redis') ? 'e2e/out/caddy-redis' : 'caddy');
     caddy.directory = await mkdtemp(join(tmpdir(), 'rudder-session-e2e-'));
     // Somebody else may take a free port before Caddy does.
     for (let attempt = 1; ; attempt++) {
       caddy.port = await freePort();
-      const config = await caddyfile({ port: caddy.port, upstream, options, retries, site });
+      const config = await caddyfile({ port: caddy.port, upstream, options, retries, site, store });
       await writeFile(join(caddy.directory, 'Caddyfile'), config);
       try {
         await caddy.run();
@@ -89,7 +91,7 @@ export class Caddy {
   /** Runs the process, for the first time or again: the store and the port stay. */
   async run() {
     const { directory } = this;
-    this.process = spawn(join(ROOT, 'caddy'), ['run', '--config', join(directory, 'Caddyfile'), '--adapter', 'caddyfile'], {
+    this.process = spawn(this.program, ['run', '--config', join(directory, 'Caddyfile'), '--adapter', 'caddyfile'], {
       env: { ...process.env, XDG_DATA_HOME: directory, XDG_CONFIG_HOME: directory },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -15,7 +15,7 @@ export const START = 'start';
  * data plane (of the answer, for what was consumed) if not 200]. Ends the scenario's table with the verdict of each.
  */
 export async function check(world, expected, { refused } = {}) {
-  await world.recorder.settled();
+  await world.settled();
   const rows = rowsOf(world).filter(({ call }) => !call);
   world.expected = expected;
   assert.deepEqual(rows.map(summary), expected.map(expectation), 'what was sent, and what the data plane got');

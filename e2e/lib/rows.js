@@ -11,8 +11,8 @@ function forwarded(plane, sent) {
 }
 
 /** A row for each message that an SDK sent, each time that it was sent, and for each call of an endpoint. */
-export function rowsOf({ recorder, plane }) {
-  return recorder.requests.flatMap((request) => {
+export function rowsOf({ requests, plane }) {
+  return requests.flatMap((request) => {
     if (pathOf(request).endsWith('ession') && request.method !== 'OPTIONS') {
       return [{ call: `${request.method} ${pathOf(request)}`, asked: request.body.toString(), answer: String(request.answer).trim() }];
     }
@@ -31,7 +31,7 @@ export function rowsOf({ recorder, plane }) {
 }
 
 /** Checks what holds in every scenario, whatever it is about. */
-export function checkInvariants({ recorder, plane }, refused = []) {
+export function checkInvariants({ requests, plane }, refused = []) {
   for (const request of plane.requests) {
     if (request.refused && !refused.includes(request.answer)) {
       assert.fail(`the data plane refused ${request.method} ${request.url}: ${request.status} ${request.answer}`);
@@ -43,7 +43,7 @@ export function checkInvariants({ recorder, plane }, refused = []) {
       assert.ok(!isControl(message), `a control call reached the data plane: ${labelOf(message)}`);
     }
   }
-  for (const sent of recorder.requests.filter(bearsEvents)) {
+  for (const sent of requests.filter(bearsEvents)) {
     for (const got of forwarded(plane, sent)) checkSame(sent, got);
   }
 }

@@ -3,23 +3,39 @@ import { test } from 'node:test';
 import { Caddy } from './caddy.js';
 import { DataPlane } from './dataplane.js';
 import { Recorder } from './recorder.js';
+import { Redis } from './redis.js';
 import { Site } from './site.js';
 import { render } from './table.js';
 
 export const WRITE_KEY = '2e2eWebsite';
+/** That of a backend which has a source of its own. */
+export const BACKEND_KEY = '2e2eBackend';
 
-/** All that a scenario runs in: an SDK's site, the recorder, Caddy and the data plane. */
+/**
+ * All that a scenario runs in: an SDK's site, the recorder, Caddy and the data plane.
+ * With `proxies: 2` there are two Caddys, which share a Redis, and a recorder before
+ * each: backends have the second.
+ */
 export class World {
   closers = [];
+  recorders = [];
 
-  static async start({ automatic = 'sdk', options = [], retries } = {}) {
+  static async start({ automatic = 'sdk', options = [], retries, proxies = 1, writeKeys = [WRITE_KEY] } = {}) {
     const world = new World();
     try {
-      world.plane = await world.#own(DataPlane.start({ writeKeys: [WRITE_KEY] }));
-      world.caddy = await world.#own(
-        Caddy.start({ upstream: world.plane.url, options: [`automatic ${automatic}`, `write_keys ${WRITE_KEY}`, ...options], retries }),
-      );
-      world.recorder = await world.#own(Recorder.start(world.caddy.port));
+      world.plane = await world.#own(DataPlane.start({ writeKeys }));
+      const redis = proxies > 1 ? await world.#own(Redis.start()) : undefined;
+      for (let i = 0; i < proxies; i++) {
+        const caddy = await world.#own(
+          Caddy.start({
+            upstream: world.plane.url, retries, store: redis?.store,
+            options: [`automatic ${automatic}`, `write_keys ${writeKeys.join(' ')}`, ...options],
+          }),
+        );
+        world.caddy ??= caddy;
+        world.recorders.push(await world.#own(Recorder.start(caddy.port)));
+      }
+      world.recorder = world.recorders[0];
       world.site = await world.#own(Site.start());
     } catch (error) {
       await world.close();
@@ -37,6 +53,20 @@ export class World {
   /** The address that SDKs have for their data plane. */
   get url() {
     return this.recorder.url;
+  }
+
+  /** The address that backends have for it. */
+  get backendUrl() {
+    return this.recorders.at(-1).url;
+  }
+
+  /** What SDKs sent, in the order in which it came. */
+  get requests() {
+    return this.recorders.flatMap(({ requests }) => requests).sort((a, b) => a.at - b.at);
+  }
+
+  async settled() {
+    for (const recorder of this.recorders) await recorder.settled();
   }
 
   async close() {
@@ -61,8 +91,8 @@ export class World {
   }
 
   /** The current session, as the handler knows it. */
-  async session(user) {
-    const response = await fetch(`${this.url}/v1/session?${new URLSearchParams({ ...user, writeKey: WRITE_KEY })}`);
+  async session(user, url = this.url) {
+    const response = await fetch(`${url}/v1/session?${new URLSearchParams({ ...user, writeKey: WRITE_KEY })}`);
     return (await response.json()).sessionId;
   }
 }
