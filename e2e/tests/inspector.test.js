@@ -20,7 +20,7 @@ before(async () => {
   plane = await DataPlane.start({ writeKeys: [WRITE_KEY] });
   caddy = await Caddy.start({
     upstream: plane.url,
-    options: [],
+    options: ['follow_user'],
     site: 'handle_path /inspector/* {\n\t\trudder_session_inspector {\n\t\t\ttable file\n\t\t}\n\t}',
   });
   browser = await chromium.launch(LAUNCH);
@@ -139,6 +139,26 @@ test('inspector: whom it does not know, and what it refuses', async (t) => {
   await page.getByRole('heading', { name: 'Nothing is known of nobody' }).waitFor();
   await search(page, ' ');
   await page.getByText('It could not be looked up: anonymous_id or user_id is required').waitFor();
+});
+
+test('inspector: users and their devices', async (t) => {
+  await send('startSession', { anonymousId: 'phone', userId: 'anna', sessionId: 6666666666 });
+  await send('startSession', { anonymousId: 'laptop', userId: 'anna', sessionId: 7777777777 });
+  await send('identify', { anonymousId: 'phone', userId: HOSTILE });
+  await send('track', { userId: 'anna', event: 'Paid', channel: 'server' });
+  const page = await open(t);
+  const links = async () => (await Promise.all((await page.locator('#links tbody tr').all()).map(cells))).map(([, name]) => name);
+  await search(page, 'anna', 'userId');
+  await page.getByRole('heading', { name: 'Timeline of anna' }).waitFor();
+  await page.getByText('Current session: 7777777777').waitFor();
+  await page.getByText('There is no session of this id’s own.').waitFor();
+  await page.getByRole('heading', { name: 'Where this user was active' }).waitFor();
+  assert.deepEqual(await links(), ['laptop', 'phone']);
+  await picture(page, 'user');
+  await search(page, 'phone');
+  await page.getByRole('heading', { name: 'Whose device it was' }).waitFor();
+  assert.deepEqual(await links(), [HOSTILE, 'anna']);
+  assert.equal(await page.locator('main img').count(), 0);
 });
 
 test('inspector: ids with markup in them are text', async (t) => {
