@@ -217,6 +217,34 @@ func TestStoredSessionsAreSmall(t *testing.T) {
 	}
 }
 
+// What following adds: to a device of one user, and for a user of two devices.
+func TestStoredLinksAreSmall(t *testing.T) {
+	const device, user = "a667bad4e-5ae6-4418-b1c8-9d7ae4a2cd47", "uuser-00000001"
+	later := base + 3_600_000
+	for _, c := range []struct {
+		name string
+		most int
+		s    Session
+	}{
+		{"device", 40, Session{Links: []Stretch[string]{{Of: user, From: base, Last: later}}}},
+		{"device, SDK's session", 55, Session{
+			Links: []Stretch[string]{{Of: user, From: base, Last: later}}, SDK: []Stretch[int64]{{Of: base - 1000, From: base, Last: later}},
+		}},
+		{"user of one device", 60, Session{Links: []Stretch[string]{{Of: device, From: base, Last: later}}}},
+		{"user of two devices, four turns", 130, Session{Links: []Stretch[string]{
+			{Of: device, From: base, Last: base + 60_000}, {Of: "b" + device[1:], From: base + 600_000, Last: base + 1_000_000},
+			{Of: device, From: base + 2_000_000, Last: base + 2_000_000}, {Of: "b" + device[1:], From: base + 3_000_000, Last: later},
+		}}},
+	} {
+		c.s.Version, c.s.Seen = uint64(base)*1000, later
+		n := len(AppendSession(nil, &c.s)) - len(AppendSession(nil, &Session{Version: c.s.Version, Seen: c.s.Seen}))
+		t.Logf("%s: %d bytes", c.name, n)
+		if n > c.most {
+			t.Errorf("%s: %d bytes, more than %d", c.name, n, c.most)
+		}
+	}
+}
+
 // FuzzDecodeSession: whatever stands there is a session or it is not, and what
 // is one is the same when it is written again.
 func FuzzDecodeSession(f *testing.F) {
