@@ -23,13 +23,7 @@ type Record struct {
 	WriteKey       string `json:"write_key,omitempty"`
 	WriteKeyHex    string `json:"write_key_hex,omitempty"`
 	WriteKeySHA256 string `json:"write_key_sha256,omitempty"`
-	// One of both is there.
-	AnonymousID       string `json:"anonymous_id,omitempty"`
-	AnonymousIDHex    string `json:"anonymous_id_hex,omitempty"`
-	AnonymousIDSHA256 string `json:"anonymous_id_sha256,omitempty"`
-	UserID            string `json:"user_id,omitempty"`
-	UserIDHex         string `json:"user_id_hex,omitempty"`
-	UserIDSHA256      string `json:"user_id_sha256,omitempty"`
+	RecordID
 
 	Version uint64 `json:"version"`
 	// Seen is when a message last arrived, within a day.
@@ -43,17 +37,20 @@ type Record struct {
 	SDKSessions []SDKSessionRecord `json:"sdk_sessions,omitempty"`
 }
 
-// LinkRecord is a stretch of time in which a device was one user's, or in which a
-// user's newest event was on one device. It lasts until the next one begins. One
-// of the ids is there, in one of its forms.
-type LinkRecord struct {
+// RecordID is an anonymousId or a userId, in one of its forms.
+type RecordID struct {
 	AnonymousID       string `json:"anonymous_id,omitempty"`
 	AnonymousIDHex    string `json:"anonymous_id_hex,omitempty"`
 	AnonymousIDSHA256 string `json:"anonymous_id_sha256,omitempty"`
 	UserID            string `json:"user_id,omitempty"`
 	UserIDHex         string `json:"user_id_hex,omitempty"`
 	UserIDSHA256      string `json:"user_id_sha256,omitempty"`
+}
 
+// LinkRecord is a stretch of time in which a device was one user's, or in which a
+// user's newest event was on one device. It lasts until the next one begins.
+type LinkRecord struct {
+	RecordID
 	From int64 `json:"from"`
 	// Last is the newest event's time that is known, to within a 64th of the
 	// timeout.
@@ -104,11 +101,7 @@ func record(key string, s *sessionstate.Session) (r Record, err error) {
 	}
 	r.Shared = id.Shared
 	put(id.WriteKey, id.HashedKey, &r.WriteKey, &r.WriteKeyHex, &r.WriteKeySHA256)
-	if id.User {
-		put(id.ID, id.HashedID, &r.UserID, &r.UserIDHex, &r.UserIDSHA256)
-	} else {
-		put(id.ID, id.HashedID, &r.AnonymousID, &r.AnonymousIDHex, &r.AnonymousIDSHA256)
-	}
+	r.RecordID = recordID(id)
 	r.Segments = []SegmentRecord{}
 	if s == nil {
 		return r, nil
@@ -124,11 +117,11 @@ func record(key string, s *sessionstate.Session) (r Record, err error) {
 		})
 	}
 	for _, stretch := range s.Links {
-		link := LinkRecord{From: stretch.From, Last: stretch.Last}
-		if err := link.name(stretch.Of); err != nil {
+		to, err := enrich.ParseLink(stretch.Of)
+		if err != nil {
 			return r, err
 		}
-		r.Links = append(r.Links, link)
+		r.Links = append(r.Links, LinkRecord{recordID(to), stretch.From, stretch.Last})
 	}
 	for _, own := range s.SDK {
 		r.SDKSessions = append(r.SDKSessions, SDKSessionRecord{own.Of, own.From, own.Last})
@@ -136,14 +129,13 @@ func record(key string, s *sessionstate.Session) (r Record, err error) {
 	return r, nil
 }
 
-func (l *LinkRecord) name(link string) error {
-	id, err := enrich.ParseLink(link)
+func recordID(id enrich.ID) (r RecordID) {
 	if id.User {
-		put(id.ID, id.HashedID, &l.UserID, &l.UserIDHex, &l.UserIDSHA256)
+		put(id.ID, id.HashedID, &r.UserID, &r.UserIDHex, &r.UserIDSHA256)
 	} else {
-		put(id.ID, id.HashedID, &l.AnonymousID, &l.AnonymousIDHex, &l.AnonymousIDSHA256)
+		put(id.ID, id.HashedID, &r.AnonymousID, &r.AnonymousIDHex, &r.AnonymousIDSHA256)
 	}
-	return err
+	return r
 }
 
 func put(text string, hashed bool, plain, odd, sum *string) {
@@ -177,8 +169,7 @@ func (r *Record) session() (key string, s *sessionstate.Session, err error) {
 	if id.Shared = r.Shared; id.Shared && id.WriteKey != "" {
 		return "", nil, errSharedKey
 	}
-	err = takeID(&id, [3]string{r.AnonymousID, r.AnonymousIDHex, r.AnonymousIDSHA256}, [3]string{r.UserID, r.UserIDHex, r.UserIDSHA256})
-	if err != nil {
+	if err := r.take(&id); err != nil {
 		return "", nil, err
 	}
 	s = &sessionstate.Session{Version: r.Version, Seen: r.Seen, Truncated: r.Truncated}
@@ -192,7 +183,7 @@ func (r *Record) session() (key string, s *sessionstate.Session, err error) {
 	for i := range r.Links {
 		l := &r.Links[i]
 		to := enrich.ID{Shared: id.Shared}
-		err := takeID(&to, [3]string{l.AnonymousID, l.AnonymousIDHex, l.AnonymousIDSHA256}, [3]string{l.UserID, l.UserIDHex, l.UserIDSHA256})
+		err := l.take(&to)
 		if err == nil && to.User == id.User {
 			err = errLinkKind
 		}
@@ -209,14 +200,14 @@ func (r *Record) session() (key string, s *sessionstate.Session, err error) {
 
 var errLinkKind = errors.New("a device is linked to a user_id, and a user to an anonymous_id")
 
-// takeID reads one of two ids, each in one of the forms that put writes.
-func takeID(id *enrich.ID, anonymous, user [3]string) (err error) {
+// take reads what recordID writes.
+func (r *RecordID) take(id *enrich.ID) (err error) {
 	var userID string
 	var hashed bool
-	if id.ID, id.HashedID, err = take("anonymous_id", anonymous[0], anonymous[1], anonymous[2]); err != nil {
+	if id.ID, id.HashedID, err = take("anonymous_id", r.AnonymousID, r.AnonymousIDHex, r.AnonymousIDSHA256); err != nil {
 		return err
 	}
-	if userID, hashed, err = take("user_id", user[0], user[1], user[2]); err != nil {
+	if userID, hashed, err = take("user_id", r.UserID, r.UserIDHex, r.UserIDSHA256); err != nil {
 		return err
 	}
 	if (id.ID == "") == (userID == "") {

@@ -37,7 +37,10 @@ func Current(ctx context.Context, table *sessionstate.Table, r *Request, anonymo
 		return 0, &StoreError{err}
 	}
 	id, err := ParseKey(key)
-	if err != nil || !id.User || !r.Follow {
+	if err != nil {
+		return 0, err
+	}
+	if !id.User || !r.Follow {
 		return sessionstate.Current(s, r.Received, r.Policy), nil
 	}
 	events := [1]sessionstate.Event{{Role: sessionstate.Follower, Visitor: true, Server: true, Time: r.Received}}

@@ -15,8 +15,11 @@ type packed *byte
 const longestUnlinked = sessionHead + binary.MaxVarintLen64 + 1 +
 	MaxSegments*(2+4*binary.MaxVarintLen64+3*8)
 
-// longestLinks is how long they can be. Both together have a length of two bytes.
+// longestLinks is how long they can be.
 const longestLinks = 3 + MaxLinks*(2+longestLink) + MaxStretches*(1+5*binary.MaxVarintLen64)
+
+// The length of both is at most two bytes long.
+const _ = uint(1<<14 - 1 - longestUnlinked - longestLinks)
 
 func pack(s *Session) packed {
 	if s == absent {
