@@ -75,6 +75,9 @@ func printLinks(w io.Writer, line *Timeline) error {
 }
 
 func printSegments(w io.Writer, line *Timeline) error {
+	if len(line.Segments) == 0 {
+		return nil
+	}
 	out := columns(w)
 	fmt.Fprintln(out, "FROM (UTC)\tMODE\tSESSION\tBEGUN BY\tLAST\tSTART MARK")
 	for _, s := range line.Segments {

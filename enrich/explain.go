@@ -182,6 +182,8 @@ func decisionRules(r *Request, v *Verdict) (said []string) {
 		}
 	case d.Action == sessionstate.Unmark:
 		say("context.sessionId stays (%s), context.sessionStart (%s) is removed.", orNone(v.Own), orNone(v.OwnStart))
+	case d.Action == sessionstate.Clear && v.Own == "" && v.OwnStart == "":
+		say("It has no session fields, and gets none.")
 	case d.Action == sessionstate.Clear:
 		say("context.sessionId (%s) and context.sessionStart (%s) are removed.", orNone(v.Own), orNone(v.OwnStart))
 	default:
