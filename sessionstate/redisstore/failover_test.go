@@ -89,6 +89,7 @@ func TestPlannedFailover(t *testing.T) {
 	master := redistest.Start(t)
 	replica := redistest.StartReplica(t, master)
 	sentinels := redistest.StartSentinels(t, master, 1)
+	sentinels.Trust()
 	tables := openTables(t, 2, redisstore.Options{URLs: sentinels.URLs(), Sentinel: sentinels.Name})
 	for i := range 20 {
 		id := send(t, tables[0], fmt.Sprint("key ", i), Start).SessionID

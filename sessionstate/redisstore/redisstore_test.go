@@ -66,6 +66,7 @@ func TestSentinels(t *testing.T) {
 	master := redistest.Start(t)
 	redistest.StartReplica(t, master)
 	sentinels := redistest.StartSentinels(t, master, 1)
+	sentinels.Trust()
 	storetest.Run(t, func(t *testing.T) sessionstate.Store {
 		return open(t, redisstore.Options{URLs: sentinels.URLs(), Sentinel: sentinels.Name})
 	})
