@@ -27,12 +27,8 @@ func findParts(root string) (p parts, err error) {
 	if _, err := os.Stat(p.caddy); err != nil {
 		return p, errors.New("no Caddy is built: run bench/run.sh")
 	}
-	p.redis, err = exec.LookPath("redis-server")
-	if err != nil {
-		// Debian's redis-tools has the server under another name.
-		if p.redis, err = exec.LookPath("redis-check-rdb"); err != nil {
-			return p, err
-		}
+	if p.redis, err = findRedis(made); err != nil {
+		return p, err
 	}
 	for _, p.nginxRoot = range []string{filepath.Join(made, "debian"), "/"} {
 		p.nginx = filepath.Join(p.nginxRoot, "usr/sbin/nginx")
@@ -42,6 +38,23 @@ func findParts(root string) (p parts, err error) {
 	}
 	p.nginx = ""
 	return p, nil
+}
+
+// findRedis finds redis-server. Debian's redis-tools has it under another name,
+// and it is what it is called: then it gets a link of the right one.
+func findRedis(made string) (string, error) {
+	if path, err := exec.LookPath("redis-server"); err == nil {
+		return path, nil
+	}
+	hidden, err := exec.LookPath("redis-check-rdb")
+	if err != nil {
+		return "", err
+	}
+	link := filepath.Join(made, "redis-server")
+	if err := os.Remove(link); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
+	return link, os.Symlink(hidden, link)
 }
 
 // nginxModules are those that Lua takes, in the order in which they are loaded.
