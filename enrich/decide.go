@@ -31,7 +31,7 @@ func (w *work) decide(ctx context.Context, table *sessionstate.Table, r *Request
 // text returns a part of w.keys as a string. A copy of the keys would be a
 // twentieth of the time that an event takes. This string changes when w is used
 // again: until then nobody has it but w.asked, whose groups free clears, and
-// whose events nobody reads. ApplyNow keeps nothing of it, marks and wait make
+// whose keys and events nobody reads. ApplyNow keeps nothing of it, marks and wait make
 // copies.
 func (w *work) text(at span) string {
 	return unsafe.String(unsafe.SliceData(w.keys[at.start:at.end]), at.end-at.start)
@@ -44,24 +44,25 @@ func (w *work) ask(wait *patience, table *sessionstate.Table, r *Request, o *Out
 	if n == 0 {
 		return
 	}
-	a.events, a.decisions, a.runs = grow(a.events, n), grow(a.decisions, n), a.runs[:0]
+	a.events, a.decisions = grow(a.events, n), grow(a.decisions, n)
 	a.group(w)
+	a.split(w)
+	if len(a.runs) >= fewRuns {
+		table.Prefetch(a.ahead)
+	}
 	waiting := 0
-	for from := 0; from < n; {
-		key := a.entry(from).key
-		to := from
-		for ; to < n && a.entry(to).key == key; to++ {
-			a.events[to] = w.event(r, a.entry(to))
+	for i := range a.runs {
+		run := &a.runs[i]
+		for at := run.from; at < run.to; at++ {
+			a.events[at] = w.event(r, a.entry(at))
 		}
-		w.timeControls(from, to)
-		run := run{from: from, to: to, key: key}
-		run.taken = r.limit(table, w.text(key), a.events[from:to])
-		run.done = !r.DryRun && table.ApplyNow(&w.scratch, w.text(key), r.Received, r.Policy, a.events[from:to], a.decisions[from:to])
+		w.timeControls(run.from, run.to)
+		key, events := w.text(run.key), a.events[run.from:run.to]
+		run.taken = r.limit(table, key, events)
+		run.done = !r.DryRun && table.ApplyNow(&w.scratch, key, r.Received, r.Policy, events, a.decisions[run.from:run.to])
 		if !run.done {
 			waiting++
 		}
-		a.runs = append(a.runs, run)
-		from = to
 	}
 	if waiting > 0 {
 		w.wait(wait, table, r, waiting)

@@ -2,7 +2,6 @@ package sessionstate
 
 import (
 	"hash/maphash"
-	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -60,9 +59,17 @@ func (c *Cache) newShards(capacity int) *[]*shard {
 	return &shards
 }
 
-// lock returns the locked shard of a key.
-func (c *Cache) lock(key string) *shard {
+// lock returns the locked shard of a key, and the part of its hash that tells
+// keys of a shard apart.
+func (c *Cache) lock(key string) (*shard, uint32) {
 	h := maphash.String(c.seed, key)
+	return c.lockHash(h), tag(h)
+}
+
+// tag is of the bits that do not choose the shard.
+func tag(hash uint64) uint32 { return uint32(hash >> 32) }
+
+func (c *Cache) lockHash(h uint64) *shard {
 	for {
 		shards := *c.shards.Load()
 		s := shards[h&uint64(len(shards)-1)]
@@ -80,20 +87,21 @@ func (c *Cache) Get(key string) *Session { return c.Load(key, new(Session)) }
 // Load does what Get does, without an allocation: the session is put into the
 // one given, whose segments are overwritten.
 func (c *Cache) Load(key string, into *Session) *Session {
-	s := c.lock(key)
-	e := s.use(key)
-	if e == nil {
+	s, hash := c.lock(key)
+	p := s.use(key, hash)
+	if p == nil {
 		s.misses++
 		s.mu.Unlock()
 		return nil
 	}
 	s.hits++
-	v := e.value
+	it := p.item
 	s.mu.Unlock()
+	_, form := it.parts()
 	switch {
-	case v == nil:
+	case len(form) == 0:
 		return absent
-	case decodeSession(bytesOf(v), into) != nil:
+	case decodeSession(form, into) != nil:
 		return nil
 	}
 	return into
@@ -102,50 +110,49 @@ func (c *Cache) Load(key string, into *Session) *Session {
 // Version returns the version of the cached session of a key, 0 if there is
 // known to be none, and whether anything is known of it.
 func (c *Cache) Version(key string) (version uint64, known bool) {
-	s := c.lock(key)
+	s, hash := c.lock(key)
 	defer s.mu.Unlock()
-	e := s.items[key]
-	if e == nil {
+	p := s.find(key, hash)
+	if p == nil {
 		return 0, false
 	}
-	return versionOf(e.value), true
+	return p.item.version(), true
 }
 
 // Swap puts next in the place of the session of version old (0: none), and
 // reports whether that was what it found.
 func (c *Cache) Swap(key string, old uint64, next *Session) bool {
-	v := pack(next)
-	s := c.lock(key)
+	it := newItem(key, next)
+	s, hash := c.lock(key)
 	defer s.mu.Unlock()
-	e := s.use(key)
-	if e != nil && versionOf(e.value) != old || e == nil && old != 0 {
+	p := s.use(key, hash)
+	if p != nil && p.item.version() != old || p == nil && old != 0 {
 		return false
 	}
-	c.set(s, e, key, v)
+	c.set(s, p, it, hash)
 	return true
 }
 
 // Put caches a session in the place of whatever is cached of its key.
 func (c *Cache) Put(key string, next *Session) {
-	v := pack(next)
-	s := c.lock(key)
+	it := newItem(key, next)
+	s, hash := c.lock(key)
 	defer s.mu.Unlock()
-	c.set(s, s.use(key), key, v)
+	c.set(s, s.use(key, hash), it, hash)
 }
 
-func (c *Cache) set(s *shard, e *entry, key string, v packed) {
-	if e != nil {
-		e.value = v
+func (c *Cache) set(s *shard, p *place, it item, hash uint32) {
+	if p != nil {
+		p.item = it
 		return
 	}
-	// The caller's key is a part of a larger string that would stay with it.
-	c.evicted.Add(uint64(s.add(strings.Clone(key), v)))
+	c.evicted.Add(uint64(s.add(it, hash)))
 }
 
 // Remove forgets a key.
 func (c *Cache) Remove(key string) {
-	s := c.lock(key)
-	s.remove(key)
+	s, hash := c.lock(key)
+	s.remove(key, hash)
 	s.mu.Unlock()
 }
 
@@ -165,7 +172,7 @@ func (c *Cache) Len() int {
 	n := 0
 	for _, s := range *c.shards.Load() {
 		s.mu.Lock()
-		n += len(s.items)
+		n += s.n
 		s.mu.Unlock()
 	}
 	return n
@@ -191,30 +198,27 @@ func (c *Cache) Stats() (hits, misses, evictions uint64) {
 // InUse reports whether a key has been used again some time after it came, which
 // keeps those out that come once.
 func (c *Cache) InUse(key string) bool {
-	s := c.lock(key)
+	s, hash := c.lock(key)
 	defer s.mu.Unlock()
-	e := s.items[key]
-	return e != nil && e.kept
+	p := s.find(key, hash)
+	return p != nil && s.at(p.entry).protected()
 }
 
 // Each calls fn for every session until it returns an error, which it returns.
 // It holds no lock while fn runs.
 func (c *Cache) Each(fn func(key string, s *Session) error) error {
-	type pair struct {
-		key    string
-		packed packed
-	}
 	for _, s := range *c.shards.Load() {
 		s.mu.Lock()
-		entries := make([]pair, 0, len(s.items))
-		s.each(func(e *entry) { entries = append(entries, pair{e.key, e.value}) })
+		items := make([]item, 0, s.n)
+		s.each(func(p *place, _ bool) { items = append(items, p.item) })
 		s.mu.Unlock()
-		for _, e := range entries {
-			session, err := DecodeSession(bytesOf(e.packed))
+		for _, it := range items {
+			key, form := it.parts()
+			session, err := DecodeSession(form)
 			if err != nil {
 				continue // known to be absent
 			}
-			if err := fn(e.key, session); err != nil {
+			if err := fn(key, session); err != nil {
 				return err
 			}
 		}
@@ -245,9 +249,9 @@ func (c *Cache) Resize(capacity int) {
 		c.hits, c.misses = c.hits+s.hits, c.misses+s.misses
 	}
 	for _, s := range old {
-		s.each(func(e *entry) {
-			to := (*next)[maphash.String(c.seed, e.key)&uint64(len(*next)-1)]
-			c.evicted.Add(uint64(to.take(e)))
+		s.each(func(p *place, protected bool) {
+			to := (*next)[maphash.String(c.seed, p.item.key())&uint64(len(*next)-1)]
+			c.evicted.Add(uint64(to.take(p, protected)))
 		})
 	}
 	// What others still look up in the old shards they find moved.

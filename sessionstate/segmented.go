@@ -14,90 +14,82 @@ package sessionstate
 // table holds stays in it, as long as those that are used so often are not more
 // than four fifths of it.
 type segmented struct {
-	items map[string]*entry
+	index
 	// size is how many keys fit.
 	size                 int
 	probation, protected list
-	// born counts the keys that have come.
+	// born counts the keys that have come, but for 0.
 	born uint32
 }
 
-// entry is a key of a segmented table.
-type entry struct {
-	before, behind *entry
-	key            string
-	value          packed
-	// born is what segmented.born was when the key went on probation.
-	born uint32
-	kept bool // is protected
-}
-
-func (s *segmented) reset(size int) {
-	*s = segmented{items: map[string]*entry{}, size: size}
-	s.probation.init()
-	s.protected.init()
-}
+func (s *segmented) reset(size int) { *s = segmented{size: size} }
 
 // smallest is how many keys are on probation in a full table at least.
 func (s *segmented) smallest() int { return max(s.size/5, 1) }
 
-// use returns what is there of a key, or nil, and marks it as used.
-func (s *segmented) use(key string) *entry {
-	e := s.items[key]
+// use returns the place of a key, or nil, and marks it as used.
+func (s *segmented) use(key string, hash uint32) *place {
+	p := s.find(key, hash)
+	if p == nil {
+		return nil
+	}
+	r := p.entry
+	e := s.at(r)
 	switch {
-	case e == nil:
-	case e.kept:
-		s.protected.refresh(e)
+	case e.protected():
+		s.protected.refresh(&s.index, r)
 	case s.born-e.born < uint32(s.smallest()/2):
-		s.probation.refresh(e)
+		s.probation.refresh(&s.index, r)
 	default:
-		s.probation.remove(e)
-		e.kept = true
-		s.protected.push(e)
+		s.probation.remove(&s.index, r)
+		e.born = 0
+		s.protected.push(&s.index, r)
 		s.demote()
 	}
-	return e
+	return p
 }
+
+func (e *entry) protected() bool { return e.born == 0 }
 
 // demote puts on probation again what is too much in the protected part.
 func (s *segmented) demote() {
 	for s.protected.n > s.size-s.smallest() {
-		e := s.protected.last()
-		s.protected.remove(e)
-		e.kept, e.born = false, s.born
-		s.probation.push(e)
+		r := s.protected.last
+		s.protected.remove(&s.index, r)
+		s.at(r).born = max(s.born, 1)
+		s.probation.push(&s.index, r)
 	}
 }
 
 // add puts a key that is not there, and returns how many made room for it.
-func (s *segmented) add(key string, v packed) (evicted int) {
-	s.born++
-	e := &entry{key: key, value: v, born: s.born}
-	s.items[key] = e
-	s.probation.push(e)
+func (s *segmented) add(it item, hash uint32) (evicted int) {
+	s.born = max(s.born+1, 1)
+	r := s.index.add(it, hash)
+	s.at(r).born = s.born
+	s.probation.push(&s.index, r)
 	return s.evict()
 }
 
-func (s *segmented) evict() (n int) {
-	for ; len(s.items) > s.size; n++ {
-		s.drop(s.probation.last())
+func (s *segmented) evict() (evicted int) {
+	for ; s.n > s.size; evicted++ {
+		s.drop(s.probation.last)
 	}
-	return n
+	return evicted
 }
 
-func (s *segmented) remove(key string) {
-	if e := s.items[key]; e != nil {
-		s.drop(e)
+func (s *segmented) remove(key string, hash uint32) {
+	if p := s.find(key, hash); p != nil {
+		s.drop(p.entry)
 	}
 }
 
-func (s *segmented) drop(e *entry) {
-	if e.kept {
-		s.protected.remove(e)
+func (s *segmented) drop(r ref) {
+	if s.at(r).protected() {
+		s.protected.remove(&s.index, r)
 	} else {
-		s.probation.remove(e)
+		s.probation.remove(&s.index, r)
 	}
-	delete(s.items, e.key)
+	s.index.remove(r)
 }
 
 // resize returns how many keys had to go.
@@ -107,65 +99,67 @@ func (s *segmented) resize(size int) (evicted int) {
 	return s.evict()
 }
 
-// each calls fn for the entries, those first that would go first.
-func (s *segmented) each(fn func(*entry)) {
+// each calls fn for what there is, first for what would go first.
+func (s *segmented) each(fn func(p *place, protected bool)) {
 	for _, l := range []*list{&s.probation, &s.protected} {
-		for e := l.last(); e != nil; {
-			next := e.before
-			fn(e)
-			if e = next; e == &l.root {
-				e = nil
-			}
+		for r := l.last; r != 0; r = s.at(r).behind {
+			fn(s.placeOf(r), l == &s.protected)
 		}
 	}
 }
 
-// take puts what an entry of another table has into this one, as the one used
+// take puts what a place of another table has into this one, as what was used
 // last of its part, and returns how many made room for it. The other table stays
 // as it is: somebody may be about to look through it.
-func (s *segmented) take(of *entry) (evicted int) {
-	e := &entry{key: of.key, value: of.value, kept: of.kept, born: s.born}
-	s.items[e.key] = e
-	if e.kept {
-		s.protected.push(e)
+func (s *segmented) take(of *place, protected bool) (evicted int) {
+	r := s.index.add(of.item, of.hash)
+	if protected {
+		s.protected.push(&s.index, r)
 		s.demote()
 	} else {
-		s.probation.push(e)
+		s.at(r).born = max(s.born, 1)
+		s.probation.push(&s.index, r)
 	}
 	return s.evict()
 }
 
-// list is entries in the order of their use, the last one first.
+// list is entries in the order of their use.
 type list struct {
-	root entry
-	n    int
+	// first was used last, last was not used for longest.
+	first, last ref
+	n           int
 }
 
-func (l *list) init() { l.root.before, l.root.behind = &l.root, &l.root }
-
-// last returns the entry that was used least recently, nil if there is none.
-func (l *list) last() *entry {
-	if l.n == 0 {
-		return nil
+func (l *list) push(x *index, r ref) {
+	e := x.at(r)
+	e.before, e.behind = l.first, 0
+	if l.first != 0 {
+		x.at(l.first).behind = r
+	} else {
+		l.last = r
 	}
-	return l.root.before
-}
-
-func (l *list) push(e *entry) {
-	e.before, e.behind = &l.root, l.root.behind
-	e.behind.before, l.root.behind = e, e
+	l.first = r
 	l.n++
 }
 
-func (l *list) remove(e *entry) {
-	e.before.behind, e.behind.before = e.behind, e.before
-	e.before, e.behind = nil, nil
+func (l *list) remove(x *index, r ref) {
+	e := x.at(r)
+	if e.behind != 0 {
+		x.at(e.behind).before = e.before
+	} else {
+		l.first = e.before
+	}
+	if e.before != 0 {
+		x.at(e.before).behind = e.behind
+	} else {
+		l.last = e.behind
+	}
 	l.n--
 }
 
-func (l *list) refresh(e *entry) {
-	if l.root.behind != e {
-		l.remove(e)
-		l.push(e)
+func (l *list) refresh(x *index, r ref) {
+	if l.first != r {
+		l.remove(x, r)
+		l.push(x, r)
 	}
 }
