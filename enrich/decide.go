@@ -31,8 +31,8 @@ func (w *work) decide(ctx context.Context, table *sessionstate.Table, r *Request
 // text returns a part of w.keys as a string. A copy of the keys would be a
 // twentieth of the time that an event takes. This string changes when w is used
 // again: until then nobody has it but w.asked, whose groups free clears, and
-// whose keys and events nobody reads. ApplyNow keeps nothing of it, marks and wait make
-// copies.
+// whose keys and events nobody reads. ApplyNow keeps nothing of it, marks and wait
+// make copies.
 func (w *work) text(at span) string {
 	return unsafe.String(unsafe.SliceData(w.keys[at.start:at.end]), at.end-at.start)
 }
