@@ -391,6 +391,10 @@ func TestAdminStoreDown(t *testing.T) {
 	p.start(t, "one", 1111111111)
 	f.reads.Store(true)
 	f.writes.Store(true)
+	record := `{"write_key":"wk1","anonymous_id":"two","version":1,"seen":1,"segments":[]}`
+	if got := p.admin(t, "POST", "import", record); got.status != http.StatusServiceUnavailable || !strings.Contains(got.body, "up to line 1 0 were written") {
+		t.Errorf("import: %d %s", got.status, got.body)
+	}
 	for route, body := range map[string]string{
 		"session": user1, "end": user1,
 		"explain": `{"write_key":"wk1","endpoint":"track","body":{"anonymousId":"one","event":"x"}}`,

@@ -68,11 +68,30 @@ const (
 // importRecords reads what export wrote. Sessions that are newer here are kept.
 // A line that is wrong ends it; those before it have been imported.
 func (Admin) importRecords(w http.ResponseWriter, r *http.Request, t *table, _ *App) error {
-	result, err := t.importFrom(r.Context(), r.Body)
+	result, err := t.importFrom(r.Context(), patientBody{r.Body, http.NewResponseController(w).SetReadDeadline})
 	if err != nil {
 		return err
 	}
 	return writeAdmin(w, result)
+}
+
+// patientBody is the body of a request that may take as long as it needs to, if
+// only it goes on. Caddy's admin endpoint gives each ten seconds: more than most
+// tables take, and less than a large one, or a slow line.
+type patientBody struct {
+	io.Reader
+	deadline func(time.Time) error
+}
+
+// longestPause is how long a client may take to send a little more.
+const longestPause = time.Minute
+
+func (b patientBody) Read(to []byte) (int, error) {
+	// What knows no deadlines has none.
+	_ = b.deadline(time.Now().Add(longestPause))
+	n, err := b.Reader.Read(to)
+	_ = b.deadline(time.Time{})
+	return n, err
 }
 
 func (t *table) importFrom(ctx context.Context, from io.Reader) (result ImportResult, err error) {
@@ -121,17 +140,21 @@ func (t *table) importFrom(ctx context.Context, from io.Reader) (result ImportRe
 	close(entries)
 	writers.Wait()
 	result.Written = written.Load()
-	if err == nil {
+	if err == nil && lines.Err() != nil {
+		number++ // it is what comes next that cannot be had
 		if err = lines.Err(); errors.Is(err, bufio.ErrTooLong) {
 			err = fmt.Errorf("longer than %d bytes", longestRecord)
-			number++
 		}
 	}
 	if cause := context.Cause(ctx); err == nil && cause != nil {
 		err = cause
 	}
 	var storeErr *enrich.StoreError
-	if err != nil && !errors.As(err, &storeErr) {
+	switch {
+	case err == nil:
+	case errors.As(err, &storeErr):
+		err = fmt.Errorf("%w; of the %d sessions up to line %d %d were written", err, result.Read, number, result.Written)
+	default:
 		err = fmt.Errorf("line %d: %w; of the %d sessions before it %d were written", number, err, result.Read, result.Written)
 	}
 	return result, err
