@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -231,7 +232,7 @@ func readAdmin(w http.ResponseWriter, r *http.Request, max int64, into any) erro
 	if err := d.Decode(into); err != nil {
 		return fmt.Errorf("the body must be a JSON object: %w", err)
 	}
-	if d.More() {
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("the body must be one JSON object")
 	}
 	return nil

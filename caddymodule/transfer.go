@@ -167,7 +167,7 @@ func parseRecord(line []byte) (key string, s *sessionstate.Session, err error) {
 	if err := d.Decode(&r); err != nil {
 		return "", nil, err
 	}
-	if d.More() {
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return "", nil, errors.New("more than one JSON value")
 	}
 	return r.session()
