@@ -535,6 +535,13 @@ func TestCommands(t *testing.T) {
 		{"import " + file + "2", "", true, `no such file`},
 		{"show --write-key wk1 --anonymous-id one", "", false, `^current session: 1111111111\n`},
 		{"tables --address 127.0.0.1:1", "", true, `is Caddy running\?`},
+		{"", "", false, `(?s)^\nLooks into, and manages, the sessions .*\n  watch `},
+		{"sessions", "", true, `unknown command "sessions"`},
+		{"tables file", "", true, `unexpected "file"`},
+		{"export " + file, "", true, `unexpected "` + file},
+		{"forget --anonymous-id one two", "", true, `unexpected "two"`},
+		{"import " + file + " " + file, "", true, `unexpected "` + file},
+		{"explain --write-key wk1", strings.Repeat(" ", 8<<20+1), true, `the body is larger than 8388608 bytes`},
 	} {
 		args := append([]string{"rudder-session"}, strings.Fields(c.args)...)
 		if !strings.Contains(c.args, "--address") {

@@ -28,15 +28,32 @@ the configuration file given with --config, else Caddy's default.`,
 			cmd.PersistentFlags().StringP("config", "c", "", "A configuration file to take the address from")
 			cmd.PersistentFlags().StringP("adapter", "a", "", "The name of the adapter of that file")
 			cmd.PersistentFlags().String("table", "", "The table, where there are several: file, redis or memory")
+			cmd.RunE = func(cmd *cobra.Command, args []string) error {
+				if len(args) > 0 {
+					return fmt.Errorf("unknown command %q", args[0])
+				}
+				return cmd.Help()
+			}
 			cmd.AddCommand(tablesCommand(), showCommand(), endCommand(), forgetCommand(),
 				exportCommand(), importCommand(), watchCommand(), explainCommand())
 		},
 	})
 }
 
-// command makes a subcommand. Its errors go to standard error in one line.
+// command makes a subcommand. Its errors go to standard error in one line. What
+// it does not take is refused: a forgotten -o would write to the screen.
 func command(use, short, long string, run func(cmd *cobra.Command, args []string) error) *cobra.Command {
+	most := 0
+	if strings.Contains(use, " [file]") {
+		most = 1
+	}
 	cmd := &cobra.Command{Use: use, Short: short, Long: long, SilenceUsage: true}
+	cmd.Args = func(_ *cobra.Command, args []string) error {
+		if len(args) > most {
+			return fmt.Errorf("unexpected %q", args[most])
+		}
+		return nil
+	}
 	cmd.RunE = run
 	return cmd
 }

@@ -92,10 +92,7 @@ while events come. A line that is wrong ends it.`,
 
 // input opens the file that is named, or standard input.
 func input(cmd *cobra.Command, args []string) (from io.Reader, closeFile func(), err error) {
-	switch {
-	case len(args) > 1:
-		return nil, nil, errors.New("one file at most")
-	case len(args) == 0 || args[0] == "-":
+	if len(args) == 0 || args[0] == "-" {
 		return cmd.InOrStdin(), func() {}, nil
 	}
 	f, err := os.Open(args[0])
@@ -202,6 +199,9 @@ func (w who) wants(d *Decided) bool {
 	return is(w.WriteKey, d.WriteKey) && is(w.AnonymousID, d.AnonymousID) && is(w.UserID, d.UserID)
 }
 
+// largestExplained is how large a body may be to fit into a question, in bytes.
+const largestExplained = largeBody / 2
+
 func explainCommand() *cobra.Command {
 	cmd := withJSON(command("explain [file]", "Says what would be done to a request", `
 Reads the body of a request from a file or standard input, and says rule by rule
@@ -215,8 +215,11 @@ options that the running Caddy has. Nothing is changed.`,
 			}
 			defer closeFile()
 			asked := question{WriteKey: flag("write-key"), Endpoint: flag("endpoint")}
-			if asked.BodyBase64, err = io.ReadAll(io.LimitReader(from, largeBody/2)); err != nil {
+			if asked.BodyBase64, err = io.ReadAll(io.LimitReader(from, largestExplained+1)); err != nil {
 				return err
+			}
+			if len(asked.BodyBase64) > largestExplained {
+				return fmt.Errorf("the body is larger than %d bytes", largestExplained)
 			}
 			if text := flag("received"); text != "" {
 				at, err := time.Parse(time.RFC3339, text)
