@@ -1,8 +1,10 @@
 package ruddersession_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -134,6 +136,45 @@ func TestDecisionsAreKeptWhileAskedFor(t *testing.T) {
 	if len(got) > 1000*1500 {
 		t.Errorf("%d bytes", len(got))
 	}
+}
+
+// TestForgottenDecisions: with a user go the decisions that are kept about him and
+// his devices, and no others.
+func TestForgottenDecisions(t *testing.T) {
+	s := inspected("table memory")
+	s.global = "admin 127.0.0.1:$PORT2\n" + s.global
+	p := run(t, s)
+	p.inspect(t, "decisions", "{}")
+	long := strings.Repeat("l", 300)
+	for _, id := range []string{"phone", long} {
+		p.post(t, "/v1/startSession", fmt.Sprintf(`{"anonymousId":%q,"userId":"anna"}`, id))
+		p.post(t, "/v1/page", fmt.Sprintf(`{"anonymousId":%q}`, id))
+	}
+	p.post(t, "/v1/page", `{"userId":"anna"}`)
+	p.post(t, "/v1/page", `{"anonymousId":"anna"}`) // another kind of id
+	p.post(t, "/v1/page", `{"anonymousId":"tablet","userId":"ben"}`)
+	kept := func(want ...string) {
+		t.Helper()
+		var all []struct {
+			Anonymous string `json:"anonymous_id"`
+			User      string `json:"user_id"`
+		}
+		if err := json.Unmarshal([]byte(p.inspect(t, "decisions", "{}").body), &all); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, d := range all {
+			got = append(got, fmt.Sprintf("%.6s of %s", d.Anonymous, d.User))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("kept are %q, want %q", got, want)
+		}
+	}
+	kept("phone of anna", "phone of ", "llllll of anna", "llllll of ", " of anna", "anna of ", "tablet of ben")
+	p.admin(t, "POST", "forget", `{"user_id":" anna"}`)
+	kept("anna of ", "tablet of ben")
+	p.admin(t, "POST", "forget", `{"anonymous_id":"anna"}`)
+	kept("tablet of ben")
 }
 
 func TestInspectorOptions(t *testing.T) {

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -138,15 +139,30 @@ func (a *activity) recent(now int64) []Decided {
 	return append(append([]Decided{}, a.kept[a.next:]...), a.kept[:a.next]...)
 }
 
-// forget drops the decisions that are kept about an anonymousId or a userId.
-func (a *activity) forget(id string, user bool) {
-	id = clip(id)
+// forget drops the decisions that are kept about any of these ids. Of one that
+// is too long to be shown whole, those about all such ids of its kind.
+func (a *activity) forget(ids []enrich.ID) {
+	type name struct {
+		user bool
+		id   string
+	}
+	const cut = "…"
+	gone := map[name]bool{}
+	for _, id := range ids {
+		if id.HashedID {
+			id.ID = cut
+		}
+		gone[name{id.User, id.ID}] = true
+	}
+	is := func(user bool, id string) bool {
+		return gone[name{user, id}] || strings.HasSuffix(id, cut) && gone[name{user, cut}]
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	inOrder := slices.Concat(a.kept[a.next:], a.kept[:a.next])
 	a.next = 0
 	a.kept = slices.DeleteFunc(inOrder, func(d Decided) bool {
-		return user && d.UserID == id || !user && d.AnonymousID == id
+		return is(false, d.AnonymousID) || is(true, d.UserID)
 	})
 }
 

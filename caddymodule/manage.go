@@ -104,13 +104,16 @@ func (t *table) end(ctx context.Context, app *App, w who) (ended bool, err error
 }
 
 // forget removes all that is kept under an anonymousId or a userId: sessions
-// under that id and, for a userId, those of the devices that were its user's; and
-// what others' sessions know of the devices that were removed. A write key restricts it to one source. It returns how many sessions there were.
+// under that id and, for a userId, those of the devices that were its user's;
+// what others' sessions know of the devices that were removed; and decisions
+// about them. A write key restricts it to one source. It returns how many
+// sessions there were.
 func (t *table) forget(ctx context.Context, w who) (n int, err error) {
 	if w.AnonymousID != "" && w.UserID != "" {
 		return 0, errTwoIDs
 	}
-	if (&enrich.Request{}).Key(w.AnonymousID, w.UserID) == "" {
+	asked, err := enrich.ParseKey((&enrich.Request{}).Key(w.AnonymousID, w.UserID))
+	if err != nil {
 		return 0, errNoID
 	}
 	text, byUser, user := w.AnonymousID, false, sessionstate.UserID(0)
@@ -118,6 +121,7 @@ func (t *table) forget(ctx context.Context, w who) (n int, err error) {
 		text, byUser, user = w.UserID, true, enrich.User(w.UserID)
 	}
 	var keys []string
+	ids := []enrich.ID{asked}
 	type link struct{ key, to string }
 	var links []link
 	err = t.sessions().Each(ctx, func(key string, s *sessionstate.Session) error {
@@ -127,7 +131,7 @@ func (t *table) forget(ctx context.Context, w who) (n int, err error) {
 		}
 		switch {
 		case id.Of(text, byUser), s.HasUser(user), byUser && enrich.LinkedTo(s, text, true):
-			keys = append(keys, key)
+			keys, ids = append(keys, key), append(ids, id)
 			for i := range s.Links {
 				if other, err := id.To(s.Links[i].Of); err == nil {
 					links = append(links, link{other, id.Link()})
@@ -152,7 +156,7 @@ func (t *table) forget(ctx context.Context, w who) (n int, err error) {
 			return n, &enrich.StoreError{Err: fmt.Errorf("the %d were forgotten, but not all links to them: %w", n, err)}
 		}
 	}
-	t.activity.forget(text, byUser)
+	t.activity.forget(ids)
 	return n, nil
 }
 
