@@ -67,3 +67,27 @@ func TestMetricsInDocs(t *testing.T) {
 		word(c.String())
 	}
 }
+
+// TestReasonsInTroubleshooting looks for each reason why an event has no session
+// in what docs/troubleshooting.md says of events that have none.
+func TestReasonsInTroubleshooting(t *testing.T) {
+	text, err := os.ReadFile("../docs/troubleshooting.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## Events have no sessionId\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	word := func(w string) {
+		if !strings.Contains(section, "`"+w+"`") {
+			t.Errorf("%s is not explained", w)
+		}
+	}
+	for r := range sessionstate.Applied { // what is behind it are results of control calls
+		if r.Action() != sessionstate.Stamp {
+			word(r.String())
+		}
+	}
+	for s := enrich.Asked + 1; s < enrich.Skips; s++ {
+		word(s.String())
+	}
+}
