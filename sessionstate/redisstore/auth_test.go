@@ -2,6 +2,9 @@ package redisstore_test
 
 import (
 	"fmt"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,6 +30,22 @@ var scanRights = []string{"+del", "+scan", "+role"}
 func addUser(t *testing.T, s *redistest.Server, name, prefix string, rights ...string) {
 	t.Helper()
 	s.Do(append([]string{"ACL", "SETUSER", name, "reset", "on", ">" + secret, "~" + prefix + "*"}, rights...)...)
+}
+
+// The documented rights are these, no fewer and no more.
+func TestRightsInDocs(t *testing.T) {
+	text, err := os.ReadFile("../../docs/stores.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := regexp.MustCompile(`(?m)^ACL SETUSER .*$`).FindString(string(text))
+	described := regexp.MustCompile(`\+\S+`).FindAllString(line, -1)
+	needed := append(append([]string{}, rights...), scanRights...)
+	slices.Sort(described)
+	slices.Sort(needed)
+	if !slices.Equal(described, needed) {
+		t.Errorf("described are %v, needed %v", described, needed)
+	}
 }
 
 // What a user may not do is refused, but what sessions need is enough.
