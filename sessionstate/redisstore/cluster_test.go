@@ -159,6 +159,10 @@ func TestClusterSlotIsMoving(t *testing.T) {
 		send(t, tables[1], key, End)
 		awaitID(t, tables[0], key, 0)
 	}
+	found := 0
+	if err := tables[0].Each(t.Context(), func(string, *Session) error { found++; return nil }); err != nil || found != 1 {
+		t.Errorf("of one session are found %d, %v", found, err)
+	}
 }
 
 // On the nodes of a Cluster a user needs the same rights as on one server.

@@ -26,6 +26,8 @@ type Store struct {
 	// expiry is how long Redis keeps a session, in milliseconds; 0 is for ever.
 	expiry atomic.Int64
 	clock  clock
+	// apart connects anew, to where nothing that is read is told changes of.
+	apart func() (rueidis.Client, error)
 }
 
 type watcher struct {
@@ -39,6 +41,11 @@ func Open(o Options) (*Store, error) {
 	s := &Store{prefix: o.Prefix, timeout: o.Timeout, strict: o.Strict, clock: newClock()}
 	client, err := o.client(s.invalidated)
 	if err != nil {
+		return nil, err
+	}
+	unwatched := o
+	unwatched.Strict = true
+	if s.apart, err = unwatched.client(nil); err != nil {
 		return nil, err
 	}
 	s.link = newLink(client, o.Timeout, o.Log)
@@ -118,13 +125,19 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 // scanned is how many keys Redis is asked to look at at a time.
 const scanned = 500
 
-// Scan calls fn with the sessions of all masters.
+// Scan calls fn with the sessions of all masters. It has a connection of its own:
+// on the other Redis would remember each key as read, and forget for it those of
+// sessions that are in use.
 func (s *Store) Scan(ctx context.Context, fn func(string, *sessionstate.Session) error) error {
-	client := s.link.client.Load()
-	if client == nil {
+	if s.link.client.Load() == nil {
 		return ErrDown
 	}
-	for _, node := range (*client).Nodes() {
+	client, err := s.apart()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	for _, node := range client.Nodes() {
 		role, err := node.Do(ctx, node.B().Role().Build()).ToArray()
 		if err != nil {
 			return err
@@ -135,27 +148,32 @@ func (s *Store) Scan(ctx context.Context, fn func(string, *sessionstate.Session)
 		if name, _ := role[0].ToString(); name != "master" {
 			continue
 		}
-		if err := s.scanNode(ctx, node, fn); err != nil {
+		if err := s.scanNode(ctx, client, node, fn); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Store) scanNode(ctx context.Context, node rueidis.Client, fn func(string, *sessionstate.Session) error) error {
+func (s *Store) scanNode(ctx context.Context, client, node rueidis.Client, fn func(string, *sessionstate.Session) error) error {
 	pattern := globs.Replace(s.prefix) + "*"
 	for cursor := uint64(0); ; {
 		page, err := s.page(ctx, node, cursor, pattern)
 		if err != nil {
 			return err
 		}
-		for _, key := range page.Elements {
-			session, err := s.Get(ctx, strings.TrimPrefix(key, s.prefix))
+		answers := s.read(ctx, client, page.Elements)
+		for i, key := range page.Elements {
+			b, err := answers[i].AsBytes()
+			if rueidis.IsRedisNil(err) {
+				continue // deleted since
+			}
 			if err != nil {
 				return err
 			}
-			if session == nil {
-				continue // deleted since
+			session, err := sessionstate.DecodeSession(b)
+			if err != nil {
+				return err
 			}
 			if err := fn(strings.TrimPrefix(key, s.prefix), session); err != nil {
 				return err
@@ -165,6 +183,17 @@ func (s *Store) scanNode(ctx context.Context, node rueidis.Client, fn func(strin
 			return nil
 		}
 	}
+}
+
+// read asks for the values of keys, all at once.
+func (s *Store) read(ctx context.Context, client rueidis.Client, keys []string) []rueidis.RedisResult {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	commands := make([]rueidis.Completed, len(keys))
+	for i, key := range keys {
+		commands[i] = client.B().Get().Key(key).Build()
+	}
+	return client.DoMulti(ctx, commands...)
 }
 
 func (s *Store) page(ctx context.Context, node rueidis.Client, cursor uint64, pattern string) (rueidis.ScanEntry, error) {

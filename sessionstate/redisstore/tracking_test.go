@@ -3,6 +3,7 @@ package redisstore_test
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -62,6 +63,33 @@ func TestOwnChangesStay(t *testing.T) {
 
 	send(t, a, "key", End)
 	free(t, server, "events after an end", events)
+}
+
+// Who reads all sessions does not have Redis remember that: it remembers so many,
+// and would forget those in use for them.
+func TestScanIsNotRemembered(t *testing.T) {
+	server := redistest.Start(t)
+	o := redisstore.Options{URLs: []string{server.URL()}, Prefix: freshPrefix()}
+	writer, reader := open(t, o), open(t, o)
+	defer writer.Close()
+	defer reader.Close()
+	const n = 2000 // several pages
+	for i := range n {
+		if ok, err := swapOne(writer, fmt.Sprint("key ", i), 0, session(1, 1_000_000_000)); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+	}
+	remembered := func() string {
+		return regexp.MustCompile(`tracking_total_items:\d+`).FindString(server.Do("INFO", "stats"))
+	}
+	before := remembered()
+	seen := map[string]bool{}
+	if err := reader.Scan(t.Context(), func(key string, _ *Session) error { seen[key] = true; return nil }); err != nil || len(seen) != n {
+		t.Errorf("%d sessions, %v", len(seen), err)
+	}
+	if after := remembered(); before == "" || after != before {
+		t.Errorf("%s, before %s", after, before)
+	}
 }
 
 // That a key has no session is kept too, until it has one.
