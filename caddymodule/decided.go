@@ -25,7 +25,8 @@ type Decided struct {
 	UserID      string `json:"user_id,omitempty"`
 	MessageID   string `json:"message_id,omitempty"`
 
-	// Action is stamped, cleared, untouched or consumed; Reason is why.
+	// Action is stamped, cleared, untouched or consumed; Reason is why, or what a
+	// control call comes to.
 	Action string `json:"action"`
 	Reason string `json:"reason"`
 	// SessionID is that which was set, or answered.

@@ -38,6 +38,9 @@ func Explain(ctx context.Context, table *sessionstate.Table, r *Request, body []
 	known := map[string]*sessionstate.Session{}
 	for i := range explained {
 		e := &explained[i]
+		if dry.Endpoint.Control() && (e.Skip != Asked || e.InvalidID != nil) {
+			e.Refused, e.Decision = true, sessionstate.Decision{}
+		}
 		if e.Key != "" && known[e.Key] == nil {
 			s, err := table.Session(ctx, e.Key)
 			if err != nil {
@@ -65,13 +68,15 @@ func rules(r *Request, v *Verdict, s *sessionstate.Session) (said []string) {
 	case NoRoom:
 		say("With the session's fields the body would be larger than max_body.")
 	}
-	if v.Skip != Asked {
+	switch {
+	case v.Refused && v.Skip != Asked:
+		return append(said, "It is answered with 400 and changes nothing.")
+	case v.Skip != Asked:
 		return append(said, "It is forwarded as it is.")
-	}
-	if v.Kind.Control() {
+	case v.Kind.Control():
 		say("It is a control call, %s: it is carried out here and not forwarded.", v.Type)
 	}
-	if v.InvalidID != nil && r.Endpoint.Control() {
+	if v.Refused {
 		return append(said, fmt.Sprintf("It is answered with 400 and changes nothing: %v.", v.InvalidID))
 	}
 	say("%s", keyRule(v))

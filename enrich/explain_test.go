@@ -38,6 +38,7 @@ func TestExplain(t *testing.T) {
 		body     string
 		says     []string
 	}{
+		{StartSession, `{"sessionId":1234567890}`, []string{"neither an anonymousId nor a userId", "answered with 400 and changes nothing."}},
 		{StartSession, `{"anonymousId":"a","sessionId":5}`, []string{"It is a control call, startSession", "answered with 400 and changes nothing: "}},
 		{StartSession, `{"anonymousId":"a"}`, []string{"control call", `anonymousId "a"`, "It does not tell when it happened", "nothing is known", "It is carried out.", "It begins a session, 1700000000000.", "sessionId 1700000000000"}},
 		{Track, `{"userId":"u","event":"x","originalTimestamp":"2023-11-14T22:13:10Z","sentAt":"2023-11-14T22:13:20Z"}`, []string{
@@ -51,6 +52,9 @@ func TestExplain(t *testing.T) {
 			explained, err := Explain(t.Context(), table, at(c.endpoint), []byte(c.body))
 			if err != nil || len(explained) != 1 {
 				t.Fatalf("%s: %v, %v", c.body, explained, err)
+			}
+			if e := explained[0]; e.Refused && (e.Action() != "consumed" || e.Reason() != "invalid" || e.Decision != (sessionstate.Decision{})) {
+				t.Errorf("%s: %s, %s, %+v", c.body, e.Action(), e.Reason(), e.Decision)
 			}
 			rules := explained[0].Rules
 			if len(rules) != len(c.says) {

@@ -31,11 +31,13 @@ type Verdict struct {
 	Decision sessionstate.Decision
 	// InvalidID says what is wrong with the id that a startSession asks for.
 	InvalidID error
+	// Refused: it would be answered with 400, and change nothing.
+	Refused bool
 }
 
 // Action is the verdict in a word: stamped, cleared, untouched or consumed.
 func (v *Verdict) Action() string {
-	if v.Skip == Asked && v.Kind.Control() {
+	if v.Refused || v.Skip == Asked && v.Kind.Control() {
 		return "consumed"
 	}
 	return v.Decision.Action.String()
@@ -43,7 +45,10 @@ func (v *Verdict) Action() string {
 
 // Reason is why, in a word.
 func (v *Verdict) Reason() string {
-	if v.Skip != Asked {
+	switch {
+	case v.Refused:
+		return "invalid"
+	case v.Skip != Asked:
 		return v.Skip.String()
 	}
 	return v.Decision.Because.Reason.String()
