@@ -536,6 +536,7 @@ func TestCommands(t *testing.T) {
 		{"show --write-key wk1 --anonymous-id one", "", false, `^current session: 1111111111\n`},
 		{"tables --address 127.0.0.1:1", "", true, `is Caddy running\?`},
 		{"", "", false, `(?s)^\nLooks into, and manages, the sessions .*\n  watch `},
+		{"export -o " + dir, "", true, `file exists`},
 		{"sessions", "", true, `unknown command "sessions"`},
 		{"tables file", "", true, `unexpected "file"`},
 		{"export " + file, "", true, `unexpected "` + file},
@@ -562,6 +563,9 @@ func TestCommands(t *testing.T) {
 		if strings.Contains(said, "\x1b") {
 			t.Errorf("%s: a control character of somebody else's, or colours, where there is no terminal: %q", c.args, said)
 		}
+	}
+	if parts, err := filepath.Glob(dir + "*.part"); err != nil || len(parts) > 0 {
+		t.Errorf("left are %v, %v", parts, err)
 	}
 }
 

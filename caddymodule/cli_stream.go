@@ -47,10 +47,13 @@ func exportTo(cmd *cobra.Command, path string, from io.Reader) error {
 	if closing := f.Close(); err == nil {
 		err = closing
 	}
+	if err == nil {
+		err = os.Rename(part, path)
+	}
 	if err != nil {
 		return errors.Join(err, os.Remove(part))
 	}
-	return os.Rename(part, path)
+	return nil
 }
 
 func copyLines(cmd *cobra.Command, to io.Writer, from io.Reader) error {
