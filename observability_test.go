@@ -330,6 +330,22 @@ func TestAccessLogAndPlaceholders(t *testing.T) {
 	}
 }
 
+// TestPlaceholdersOfOtherRequests: they are empty, and not as they are written in
+// the Caddyfile; whichever handler a request is the business of fills them.
+func TestPlaceholdersOfOtherRequests(t *testing.T) {
+	p := run(t, setup{site: "header >X-Told `{http.rudder_session.outcome} {http.rudder_session.events} {http.rudder_session.session_id} {http.rudder_session.nothing}`\n" +
+		"route {\nrudder_session {\nprefix /a\n}\nrudder_session {\nprefix /b\n}\nreverse_proxy $UPSTREAM\n}"})
+	for path, want := range map[string]string{
+		"/health":     "   {http.rudder_session.nothing}",
+		"/a/v1/track": "unchanged 1  {http.rudder_session.nothing}",
+		"/b/v1/track": "unchanged 1  {http.rudder_session.nothing}",
+	} {
+		if got := p.send(t, request{path: path, writeKey: "wk1", body: `{"anonymousId":"one"}`}).header.Get("X-Told"); got != strings.TrimLeft(want, " ") {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+}
+
 // spans takes what Caddy exports, as a collector of OpenTelemetry does.
 type spans struct {
 	mu  sync.Mutex

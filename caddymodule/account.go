@@ -30,7 +30,9 @@ type account struct {
 // directives have it.
 func (h *Handler) open(r *http.Request, t target) *account {
 	a := &account{target: t, shadow: h.Shadow}
-	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+	if before, ok := caddyhttp.GetVar(r.Context(), passedVar).(*passedBy); ok {
+		before.account = a
+	} else if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Map(a.placeholder)
 	}
 	// Fields that no log takes would cost an allocation or two.
@@ -49,6 +51,34 @@ func (a *account) close(d disposition) {
 }
 
 const placeholderPrefix = "http.rudder_session."
+
+// passedBy answers for the placeholders of a request that is not a handler's
+// business: they are empty, unless it turns out to be that of another one.
+type passedBy struct{ account *account }
+
+// passedVar has the passedBy of a request.
+const passedVar = "rudder_session.passed"
+
+// passBy lets other directives find placeholders in a request without an
+// account: what they do not find they take as it is written.
+func passBy(r *http.Request) {
+	if caddyhttp.GetVar(r.Context(), passedVar) != nil || caddyhttp.GetVar(r.Context(), handledVar) != nil {
+		return
+	}
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		p := new(passedBy)
+		caddyhttp.SetVar(r.Context(), passedVar, p)
+		repl.Map(p.placeholder)
+	}
+}
+
+func (p *passedBy) placeholder(key string) (any, bool) {
+	if p.account != nil {
+		return p.account.placeholder(key)
+	}
+	_, known := new(account).placeholder(key)
+	return "", known
+}
 
 // placeholder knows {http.rudder_session.*}. What there is none of is empty.
 func (a *account) placeholder(key string) (any, bool) {

@@ -228,6 +228,7 @@ const handledVar = "rudder_session.handled"
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	target, known := h.route(r)
 	if !known {
+		passBy(r)
 		return next.ServeHTTP(w, r)
 	}
 	if caddyhttp.GetVar(r.Context(), handledVar) != nil {
