@@ -264,7 +264,7 @@ function drawCounts({ now, minutes, table }) {
   }
   picture.append(
     svg('line', { x1: 0, x2: width, y1: height, y2: height, class: 'axis' }),
-    svg('text', { x: 0, y: 12 }, String(highest)),
+    svg('text', { x: 0, y: 2, 'dominant-baseline': 'hanging' }, String(highest)),
     svg('text', { x: 0, y: height + 16 }, moment(first * 60000).slice(11, 16)),
     svg('text', { x: width, y: height + 16, 'text-anchor': 'end' }, moment(now).slice(11, 16)));
   const legend = el('ul', { class: 'legend' }, ...Object.entries(kinds).map(([kind, name]) => el('li', { class: kind }, name)));

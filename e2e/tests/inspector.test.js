@@ -203,6 +203,10 @@ test('inspector: on a phone, and in the dark', async (t) => {
   await page.locator('#chart svg').waitFor();
   assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= 320, 'it scrolls sideways');
   await picture(page, 'phone');
+  await send('startSession', { anonymousId: 'a device with a long name, as they have', userId: 'held in a hand' });
+  await search(page, 'held in a hand', 'userId');
+  await page.locator('#links').waitFor();
+  assert.ok(await page.locator('#links').evaluate((e) => e.parentElement.scrollWidth <= e.parentElement.clientWidth), 'devices are out of sight');
 });
 
 test('inspector: every control has a name', async (t) => {
