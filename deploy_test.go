@@ -235,8 +235,12 @@ func TestSystemdUnit(t *testing.T) {
 	if _, err := exec.LookPath("systemd-analyze"); err != nil {
 		t.Skip("there is no systemd-analyze here")
 	}
+	text := readText(t, "deploy/systemd/rudder-session.service")
+	if strings.Contains(text, "--environ ") {
+		t.Error("the environment, with Redis' password, is written to the log")
+	}
 	// The programs that it starts are not installed here.
-	text := strings.ReplaceAll(readText(t, "deploy/systemd/rudder-session.service"), "/usr/local/bin/rudder-session-caddy", "/bin/true")
+	text = strings.ReplaceAll(text, "/usr/local/bin/rudder-session-caddy", "/bin/true")
 	unit := filepath.Join(t.TempDir(), "rudder-session.service")
 	if err := os.WriteFile(unit, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
