@@ -5,6 +5,7 @@ package caddymodule
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"time"
 
@@ -272,6 +273,7 @@ func (h *Handler) requestAt(received int64, e enrich.Endpoint, writeKey string) 
 	request := &enrich.Request{
 		Endpoint:  e,
 		WriteKey:  writeKey,
+		Serial:    rand.Uint64(),
 		Received:  received,
 		MaxBody:   h.maxBody,
 		MaxStarts: h.maxStarts,

@@ -60,7 +60,7 @@ func (w *work) extract(r *Request, index int) Skip {
 	s.untimed = isNull(b, original)
 	at, told := eventTime(r.Received, original.of(b), sent.of(b))
 	e.Time, e.Untold = at, !told
-	e.Message = w.messageID(kind, m)
+	e.Message = w.messageID(r, s, m)
 
 	if kind.Control() {
 		if kind == sessionstate.Start {
@@ -274,19 +274,24 @@ func (w *work) isAlias(r *Request, m *message) bool {
 }
 
 // messageID identifies a message by its messageId, read as the data plane reads
-// it. An event without one is identified by all of its bytes; a control call
-// without one is new each time.
-func (w *work) messageID(kind sessionstate.Kind, m *message) sessionstate.MessageID {
-	b := w.payload.b
+// it. An event without one that tells when it happened is identified by all of
+// its bytes, so that a retry of it is the same. One that does not is new each
+// time: of two that are alike it cannot be told whether they are one. So is a
+// control call without a messageId.
+func (w *work) messageID(r *Request, s *subject, m *message) sessionstate.MessageID {
+	b, kind := w.payload.b, s.event.Kind
 	var text []byte
 	if value := m.messageID.of(b); len(value) > 0 && value[0] == '"' {
 		text = idOf(value)
 	}
-	if len(text) == 0 {
-		if kind.Control() {
-			return 0
-		}
-		text = m.of(b)
+	if len(text) > 0 {
+		return sessionstate.MessageID(hash(kind, text))
 	}
-	return sessionstate.MessageID(hash(kind, text))
+	switch {
+	case kind.Control():
+		return 0
+	case s.untimed:
+		return sessionstate.MessageID(max(r.Serial+uint64(s.index)*0x9e3779b97f4a7c15, 1))
+	}
+	return sessionstate.MessageID(hash(kind, m.of(b)))
 }

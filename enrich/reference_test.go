@@ -262,6 +262,8 @@ func refEvent(r *Request, body []byte, m *node) (key string, e sessionstate.Even
 	untimed = original.null()
 	if id := m.get("messageId"); id != nil && id.kind == '"' && refID(body, id) != "" {
 		e.Message = sessionstate.MessageID(hash(e.Kind, []byte(refID(body, id))))
+	} else if !e.Kind.Control() && untimed {
+		e.Message = sessionstate.MessageID(1 + m.start) // as nothing else in the body
 	} else if !e.Kind.Control() {
 		e.Message = sessionstate.MessageID(hash(e.Kind, []byte(m.raw(body))))
 	}

@@ -68,6 +68,9 @@ type Request struct {
 	// Follow has events of a user and no device take the session of the device
 	// where the user was last active.
 	Follow bool
+	// Serial is any number, another one for each request: it tells events apart
+	// that nothing else does.
+	Serial uint64
 	// Received is when the request arrived, in Unix milliseconds.
 	Received int64
 	// MaxBody is how many bytes a body may have for the data plane to take it.
