@@ -8,29 +8,54 @@ func (b *bench) growth() error {
 	if err := b.growthOfBatches(); err != nil {
 		return err
 	}
+	if err := b.growthOfEvents(); err != nil {
+		return err
+	}
 	return b.growthOfSessions()
 }
 
+// growthOfBatches compares what an event costs in batches of different sizes.
 func (b *bench) growthOfBatches() error {
+	return b.grows("^BenchmarkGrowth$", "BenchmarkGrowth", []growing{
+		{"batch of 10", "ns/event-of-10"},
+		{"batch of 100", "ns/event-of-100"},
+		{"batch of 1000", "ns/event-of-1000"},
+	})
+}
+
+// growthOfEvents compares what an event of one of a hundred users in a batch
+// costs among different numbers of sessions, all of which are in use.
+func (b *bench) growthOfEvents() error {
+	return b.grows("^BenchmarkSessions$", "BenchmarkSessions", []growing{
+		{"10000 sessions", "ns/event-of-10000-sessions"},
+		{"100000 sessions", "ns/event-of-100000-sessions"},
+		{"1000000 sessions", "ns/event-of-1000000-sessions"},
+	})
+}
+
+// growing is a case of a benchmark of enrich, which measures them in turns.
+type growing struct{ name, unit string }
+
+// grows compares the time per event of the first case with that of the others.
+func (b *bench) grows(pattern, benchmark string, cases []growing) error {
 	binary, err := b.goBench("./enrich")
 	if err != nil {
 		return err
 	}
-	// It measures them in turns by itself.
-	runs, err := b.repeat(min(b.rounds, 5), binary, "^BenchmarkGrowth$", "-test.benchtime", "1x")
+	runs, err := b.repeat(min(b.rounds, 5), binary, pattern, "-test.benchtime", "1x")
 	if err != nil {
 		return err
 	}
-	first, err := series(runs, "BenchmarkGrowth", "ns/event-of-10")
+	first, err := series(runs, benchmark, cases[0].unit)
 	if err != nil {
 		return err
 	}
-	for _, size := range []int{100, 1000} {
-		values, err := series(runs, "BenchmarkGrowth", fmt.Sprintf("ns/event-of-%d", size))
+	for _, c := range cases[1:] {
+		values, err := series(runs, benchmark, c.unit)
 		if err != nil {
 			return err
 		}
-		b.table.compare(fmt.Sprintf("time per event, batch of %d", size), " ns", values, "batch of 10", first, atMost(1.1))
+		b.table.compare("time per event, "+c.name, " ns", values, cases[0].name, first, atMost(1.1))
 	}
 	return nil
 }
@@ -72,7 +97,7 @@ func (b *bench) growthOfSessions() error {
 			return err
 		}
 		what := fmt.Sprintf("time of a look-up among %d sessions (%.0f ns), in relation to 10000", size, median(times))
-		b.table.compare(what, " x", grown, "golang-lru alone", ofLRU, atMost(1.1))
+		b.table.compare(what, " x", grown, "golang-lru alone", ofLRU, bound{})
 	}
 	return nil
 }
