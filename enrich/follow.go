@@ -87,7 +87,7 @@ func (w *work) followNow(table *sessionstate.Table, r *Request, i int, places *p
 	done := false
 	table.ViewNow(&w.scratch, device, func(known *sessionstate.Session) {
 		var f sessionstate.Followed
-		if f, done = known.Followed(r.Received, r.Policy, user, d.Time, places.behind(device, d.Time, i)); done {
+		if f, done = known.Followed(r.Received, r.Policy, user, d.Time, places.beside(device, d.Time, i)); done {
 			d.Follow(&s.event, f)
 		}
 	})
@@ -125,30 +125,45 @@ type follower struct {
 // goes from device to device until it finds one that was the user's then: the
 // newest event of a device may have been before it changed hands.
 func (f *follower) decide(ctx context.Context, key string, e *sessionstate.Event, d *sessionstate.Decision) error {
+	last := d.Link // not that of the same time which stands behind the event
+	if owned, err := f.on(ctx, last, e, d); owned || err != nil {
+		return err
+	}
 	var devices []string
 	err := f.view(ctx, key, func(known *sessionstate.Session) { devices = known.DevicesBefore(d.Time) })
 	if err != nil {
 		return err
 	}
 	for _, device := range devices {
-		var found sessionstate.Followed
-		owned := false
-		key := string(f.r.appendLinked(nil, device))
-		err := f.view(ctx, key, func(known *sessionstate.Session) {
-			found, owned = known.Followed(f.r.Received, f.r.Policy, f.user, d.Time, f.places.behind(key, d.Time, f.at))
-		})
-		if err != nil {
-			return err
+		if device == last {
+			continue
 		}
-		if owned {
-			d.Link = device
-			d.Follow(e, found)
-			return nil
+		if owned, err := f.on(ctx, device, e, d); owned || err != nil {
+			return err
 		}
 	}
 	d.Link = ""
 	d.Follow(e, sessionstate.Followed{})
 	return nil
+}
+
+// on completes the decision by the session of a device, if that was the user's,
+// and reports whether it was.
+func (f *follower) on(ctx context.Context, device string, e *sessionstate.Event, d *sessionstate.Decision) (owned bool, err error) {
+	if device == "" {
+		return false, nil
+	}
+	var found sessionstate.Followed
+	key := string(f.r.appendLinked(nil, device))
+	err = f.view(ctx, key, func(known *sessionstate.Session) {
+		found, owned = known.Followed(f.r.Received, f.r.Policy, f.user, d.Time, f.places.beside(key, d.Time, f.at))
+	})
+	if err != nil || !owned {
+		return false, err
+	}
+	d.Link = device
+	d.Follow(e, found)
+	return true, nil
 }
 
 func (f *follower) view(ctx context.Context, key string, look func(*sessionstate.Session)) error {
@@ -162,56 +177,4 @@ func (f *follower) view(ctx context.Context, key string, look func(*sessionstate
 		return err
 	}
 	return f.table.View(ctx, key, look)
-}
-
-// places is where the messages of a request stand that has some of devices and
-// some of users.
-type places struct {
-	// named has where each message stands first, unnamed the control calls without
-	// a messageId.
-	named   map[sessionstate.MessageID]int
-	unnamed map[moment][]int
-}
-
-// moment is a time of the key of a session.
-type moment struct {
-	key  string
-	time int64
-}
-
-func (w *work) places() *places {
-	p := &places{named: make(map[sessionstate.MessageID]int, len(w.subjects)), unnamed: map[moment][]int{}}
-	for i := len(w.subjects) - 1; i >= 0; i-- {
-		s := &w.subjects[i]
-		why := &s.decision.Because
-		switch {
-		case s.event.Message != 0:
-			p.named[s.event.Message] = i
-		case !s.ofUser && (why.Began || why.Ended):
-			at := moment{string(s.key.of(w.keys)), s.decision.Time}
-			p.unnamed[at] = append(p.unnamed[at], i)
-		}
-	}
-	return p
-}
-
-// behind returns what tells which of the messages that began segments of a
-// device's at a time stand behind message i.
-func (p *places) behind(device string, time int64, i int) func(sessionstate.MessageID) bool {
-	if p == nil {
-		return nil
-	}
-	unnamed := 0
-	for _, at := range p.unnamed[moment{device, time}] {
-		if at > i {
-			unnamed++
-		}
-	}
-	return func(m sessionstate.MessageID) bool {
-		if m != 0 {
-			return p.named[m] > i
-		}
-		unnamed--
-		return unnamed >= 0
-	}
 }

@@ -45,11 +45,12 @@ func (l *timeline) device(p *Policy, e *Event, d *Decision) {
 	if e.Link != "" {
 		l.link(p, e)
 	}
+	d.Time = e.Time
 	i := stretchAt(l.links, e.Time)
 	if i < 0 {
 		return
 	}
-	d.Link, d.Time = l.links[i].Of, e.Time
+	d.Link = l.links[i].Of
 	if d.Because.Reason != LeftToSDK || e.ID == 0 {
 		return
 	}
@@ -133,24 +134,45 @@ type Followed struct {
 	Manual bool
 }
 
+// Beside says what counts of the messages of a device that happened at the same
+// time as a user's event, where some are in the same request: those before it. The
+// zero Beside is a request that has none.
+type Beside struct {
+	// Behind is asked of each segment that began at the time, the newest first, by
+	// its Cause: whether that message stands behind the event.
+	Behind func(MessageID) bool
+	// Owner returns whose the device was where the event stands. then is whose it
+	// was at the time after all of the request, before a moment before that time.
+	Owner func(then, before string) string
+}
+
+// owner returns whose a device was at time t.
+func (s *Session) owner(t int64, b *Beside) string {
+	i := stretchAt(s.Links, t)
+	if i < 0 {
+		return ""
+	}
+	link := &s.Links[i]
+	if b.Owner == nil || link.From < t && link.Last < t {
+		return link.Of // it was known before, and no message of that time changed it
+	}
+	before := ""
+	if j := stretchAt(s.Links, t-1); j >= 0 {
+		before = s.Links[j].Of
+	}
+	return b.Owner(link.Of, before)
+}
+
 // Followed returns the session that a device was in at time t, and whether the
 // device was then the user's. s may be nil.
-//
-// Where the request that asks has messages of the device too, behind is asked of
-// each segment that began at t, the newest first, by its Cause: whether that
-// message stands further behind in the request, and so does not count. Else it
-// is nil.
-func (s *Session) Followed(now int64, p *Policy, user string, t int64, behind func(MessageID) bool) (f Followed, owned bool) {
-	if s == nil || p.Expired(s, now) {
+func (s *Session) Followed(now int64, p *Policy, user string, t int64, b Beside) (f Followed, owned bool) {
+	if s == nil || p.Expired(s, now) || s.owner(t, &b) != user {
 		return f, false
 	}
-	i := stretchAt(s.Links, t)
-	if i < 0 || s.Links[i].Of != user {
-		return f, false
-	}
-	line := timeline{segments: s.Segments, behind: behind}
+	line := timeline{segments: s.Segments, behind: b.Behind}
 	mode := None
-	if i = line.at(t); i >= 0 {
+	i := line.at(t)
+	if i >= 0 {
 		mode = s.Segments[i].Mode
 	}
 	switch {
