@@ -1,6 +1,9 @@
 package sessionstate
 
-import "strings"
+import (
+	"math"
+	"strings"
+)
 
 // grain is how stale Stretch.Last may be, in milliseconds: it is the time of the
 // newest event of many.
@@ -170,20 +173,27 @@ func (s *Session) Followed(now int64, p *Policy, user string, t int64, b Beside)
 		return f, false
 	}
 	line := timeline{segments: s.Segments, behind: b.Behind}
-	mode := None
+	var seg Segment
 	i := line.at(t)
 	if i >= 0 {
-		mode = s.Segments[i].Mode
+		seg = s.Segments[i]
 	}
 	switch {
-	case mode == Manual, mode == Automatic && p.joins(&s.Segments[i], t):
-		seg := &s.Segments[i]
-		return Followed{seg.ID, seg.From, mode == Manual}, true
-	case mode != None, i < 0 && s.Truncated:
+	case seg.Mode == Manual:
+		return Followed{seg.ID, seg.From, true}, true
+	case seg.Mode == Ended, i < 0 && s.Truncated:
 		return f, true
 	}
-	if i = stretchAt(s.SDK, t); i >= 0 && t-s.SDK[i].Last <= p.Timeout {
-		return Followed{ID: s.SDK[i].Of, From: s.SDK[i].From}, true
+	// Where sources share a device, the proxy may make its sessions for some, and
+	// leave them to the SDK for others: it is in that of the newest event.
+	newest := int64(math.MinInt64)
+	if seg.Mode == Automatic && p.joins(&seg, t) {
+		f, newest = Followed{ID: seg.ID, From: seg.From}, min(seg.Last, t)
+	}
+	if i = stretchAt(s.SDK, t); i >= 0 {
+		if sdk := &s.SDK[i]; t-sdk.Last <= p.Timeout && min(sdk.Last, t) > newest {
+			f = Followed{ID: sdk.Of, From: sdk.From}
+		}
 	}
 	return f, true
 }
