@@ -2,6 +2,7 @@ package enrich
 
 import (
 	"context"
+	"math"
 	"unsafe"
 
 	"github.com/rudder-session/rudder-session/sessionstate"
@@ -104,9 +105,12 @@ func (w *work) timeControls(from, to int) {
 		return
 	}
 	a := &w.asked
-	next := a.events[to-1].Time
-	for i := to - 2; i >= from; i-- {
+	next := int64(math.MaxInt64)
+	for i := to - 1; i >= from; i-- {
 		e := &a.events[i]
+		if e.Role == sessionstate.Sighting {
+			continue // it is no message of the key
+		}
 		if e.Kind.Control() && w.subjects[a.entry(i).subject].untimed && next < e.Time {
 			e.Time, e.Untold = next, false
 		}
