@@ -12,6 +12,7 @@ import (
 // users' devices, the devices are asked first: what they tell of their users
 // holds for the users' events of the same request.
 func (w *work) decide(ctx context.Context, table *sessionstate.Table, r *Request, o *Outcome) {
+	w.moved = moved{}
 	wait := patience{parent: ctx}
 	defer wait.end()
 	w.asked.reset()
@@ -91,6 +92,9 @@ func (w *work) event(r *Request, e *entry) sessionstate.Event {
 		return sessionstate.Event{Role: sessionstate.Sighting, Time: s.decision.Time, Link: w.linkTo(r, s)}
 	}
 	event := s.event
+	if s.ofUser {
+		event.Time = w.moved.time(r, &event)
+	}
 	if event.Role == sessionstate.Device {
 		event.Link = w.text(s.link)
 	}
