@@ -364,6 +364,7 @@ func TestAdminRefuses(t *testing.T) {
 		{"POST", "import", withLinks(`{"anonymous_id":"a","from":1,"last":1}`), 400, "links[0]: a device is linked to a user_id"},
 		{"POST", "import", withLinks(strings.Repeat(`{"user_id":"u","from":1,"last":1},`, 33) + `{"user_id":"u","from":1,"last":1}`), 400, "links: 34, more than 32"},
 		{"POST", "import", replace(`"segments":`, `"sdk_sessions":[{"session_id":1,"from":2,"last":1}],"segments":`), 400, "sdk_sessions[0]: ends before"},
+		{"POST", "import", replace(`"segments":`, `"timeout":-1,"segments":`), 400, "timeout, cutoff: less than 0"},
 		{"POST", "import", replace(`"mode":"manual"`, `"mode":"auto"`), 400, `mode: "auto"`},
 		{"POST", "import", replace(`"origin":"control"`, `"origin":"x"`), 400, `origin: "x"`},
 		{"POST", "import", replace(`1111111111`, `12`), 400, "session id 12"},

@@ -158,7 +158,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 }
 
 func (h *Handler) readOptions() (err error) {
-	base := sessionstate.Policy{Timeout: defaultTimeout, Retention: h.app.settings.Retention}
+	base := sessionstate.Policy{Timeout: defaultTimeout, Retention: h.app.settings.Retention, Shared: h.ShareSessions}
 	if base.IdentifyReset, err = Read("identify_reset", h.IdentifyReset, parseIdentifyReset, 0); err != nil {
 		return err
 	}

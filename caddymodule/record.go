@@ -35,6 +35,10 @@ type Record struct {
 	Links []LinkRecord `json:"links,omitempty"`
 	// SDKSessions are the SDK's own on a device that has a user, oldest first.
 	SDKSessions []SDKSessionRecord `json:"sdk_sessions,omitempty"`
+	// Timeout and Cutoff, in milliseconds, are those of the source that the last
+	// automatic session of such a device was of, where sources share it.
+	Timeout int64 `json:"timeout,omitempty"`
+	Cutoff  int64 `json:"cutoff,omitempty"`
 }
 
 // RecordID is an anonymousId or a userId, in one of its forms.
@@ -107,6 +111,7 @@ func record(key string, s *sessionstate.Session) (r Record, err error) {
 		return r, nil
 	}
 	r.Version, r.Seen, r.Truncated = s.Version, s.Seen, s.Truncated
+	r.Timeout, r.Cutoff = s.Timeout, s.Cutoff
 	for i := range s.Segments {
 		seg := &s.Segments[i]
 		r.Segments = append(r.Segments, SegmentRecord{
@@ -172,7 +177,9 @@ func (r *Record) session() (key string, s *sessionstate.Session, err error) {
 	if err := r.take(&id); err != nil {
 		return "", nil, err
 	}
-	s = &sessionstate.Session{Version: r.Version, Seen: r.Seen, Truncated: r.Truncated}
+	s = &sessionstate.Session{
+		Version: r.Version, Seen: r.Seen, Truncated: r.Truncated, Timeout: r.Timeout, Cutoff: r.Cutoff,
+	}
 	for i := range r.Segments {
 		seg, err := r.Segments[i].segment()
 		if err != nil {

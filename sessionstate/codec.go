@@ -31,10 +31,12 @@ import (
 //	  of     1 byte: which name
 //	  from   varint, behind the last one's, the first one's behind seen
 //	  last   varint, behind from
-//	sdk      1 byte: how many; each:
+//	sdk      1 byte: how many, and 0x80 if a timeout follows; each:
 //	  from   varint, behind the last one's, the first one's behind seen
 //	  last   varint, behind from
 //	  id     varint, behind from
+//	timeout  varint
+//	cutoff   varint
 //
 // Ids and times lie near each other, so that differences are short. A later
 // format has another first byte, and whoever writes it reads this one too.
@@ -177,7 +179,7 @@ func decodeSession(b []byte, s *Session) (err error) {
 		s.Segments = append(s.Segments, d.segment(from))
 		from = s.Segments[len(s.Segments)-1].From
 	}
-	s.Links, s.SDK = s.Links[:0], s.SDK[:0]
+	s.Links, s.SDK, s.Timeout, s.Cutoff = s.Links[:0], s.SDK[:0], 0, 0
 	if b[0] == linkedFormat {
 		d.links(s)
 	}

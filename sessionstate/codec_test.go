@@ -51,6 +51,9 @@ var stored = []struct {
 		{Of: "uone", From: base, Last: base + 100}, {Of: "utwo", From: base + 1000, Last: base + 1000}, {Of: "uone", From: base + 2000, Last: base + 5000},
 	}, SDK: []Stretch[int64]{{Of: base, From: base + 10, Last: base + 4000}, {Of: 1_234_567_890, From: base + 4500, Last: base + 4500}}},
 		"0300060a24181e4004904e000204756f6e65047574776f03008f4ec80101d00f0000d00ff02e02fb4dac3e1394460083dbfbe4f062", ""},
+	{"a device of several sources", Session{Version: 1_700_000_000_000_004, Seen: base + 5000, Timeout: 1_800_000, Cutoff: 86_400_000,
+		Links: []Stretch[string]{{Of: "uone", From: base, Last: base + 100}}},
+		"0300060a24181e4004904e000104756f6e6501008f4ec8018080dddb0180f0b252", ""},
 	{"extremes", Session{Version: math.MaxUint64, Seen: math.MinInt64, Segments: []Segment{
 		{From: math.MinInt64, Last: math.MaxInt64, ID: math.MinInt64, UserAt: -1, Mark: math.MaxUint64, Cause: 1 << 63, User: 1, Mode: Automatic, Origin: ByIdentify},
 		{From: math.MaxInt64, Last: math.MinInt64, ID: MaxID, UserAt: 1},
@@ -132,6 +135,10 @@ func drawSession(t *rapid.T) *Session {
 	}
 	for range rapid.OneOf(rapid.Just(0), rapid.IntRange(0, MaxStretches)).Draw(t, "sdk") {
 		s.SDK = append(s.SDK, Stretch[int64]{Of: number.Draw(t, "id"), From: number.Draw(t, "from"), Last: number.Draw(t, "last")})
+	}
+	if len(s.Links) > 0 && rapid.Bool().Draw(t, "timeout") {
+		s.Timeout = rapid.Int64Range(1, math.MaxInt64).Draw(t, "of")
+		s.Cutoff = rapid.Int64Range(0, math.MaxInt64).Draw(t, "cutoff")
 	}
 	return s
 }
@@ -230,6 +237,7 @@ func TestStoredLinksAreSmall(t *testing.T) {
 		{"device, SDK's session", 55, Session{
 			Links: []Stretch[string]{{Of: user, From: base, Last: later}}, SDK: []Stretch[int64]{{Of: base - 1000, From: base, Last: later}},
 		}},
+		{"device of several sources", 45, Session{Links: []Stretch[string]{{Of: user, From: base, Last: later}}, Timeout: 1_800_000}},
 		{"user of one device", 60, Session{Links: []Stretch[string]{{Of: device, From: base, Last: later}}}},
 		{"user of two devices, four turns", 130, Session{Links: []Stretch[string]{
 			{Of: device, From: base, Last: base + 60_000}, {Of: "b" + device[1:], From: base + 600_000, Last: base + 1_000_000},

@@ -54,7 +54,11 @@ func (l *timeline) device(p *Policy, e *Event, d *Decision) {
 		return
 	}
 	d.Link = l.links[i].Of
-	if d.Because.Reason != LeftToSDK || e.ID == 0 {
+	ofSDK := d.Because.Reason == LeftToSDK && e.ID != 0
+	if p.Shared && (ofSDK || d.Because.Reason == InAutomaticSession) && (l.timeout != p.Timeout || l.cutoff != p.Cutoff) {
+		l.timeout, l.cutoff, l.change = p.Timeout, p.Cutoff, max(l.change, Touched)
+	}
+	if !ofSDK {
 		return
 	}
 	sdk, change := observe(l.sdk, e.ID, e.Time, p.grain())
@@ -172,6 +176,7 @@ func (s *Session) Followed(now int64, p *Policy, user string, t int64, b Beside)
 	if s == nil || p.Expired(s, now) || s.owner(t, &b) != user {
 		return f, false
 	}
+	own := p.of(s)
 	line := timeline{segments: s.Segments, behind: b.Behind}
 	var seg Segment
 	i := line.at(t)
@@ -187,11 +192,11 @@ func (s *Session) Followed(now int64, p *Policy, user string, t int64, b Beside)
 	// Where sources share a device, the proxy may make its sessions for some, and
 	// leave them to the SDK for others: it is in that of the newest event.
 	newest := int64(math.MinInt64)
-	if seg.Mode == Automatic && p.joins(&seg, t) {
+	if seg.Mode == Automatic && own.joins(&seg, t) {
 		f, newest = Followed{ID: seg.ID, From: seg.From}, min(seg.Last, t)
 	}
 	if i = stretchAt(s.SDK, t); i >= 0 {
-		if sdk := &s.SDK[i]; t-sdk.Last <= p.Timeout && min(sdk.Last, t) > newest {
+		if sdk := &s.SDK[i]; t-sdk.Last <= own.Timeout && min(sdk.Last, t) > newest {
 			f = Followed{ID: sdk.Of, From: sdk.From}
 		}
 	}

@@ -8,6 +8,9 @@ import (
 // longestLink bounds a text of Links, in bytes: a letter, and an id or its hash.
 const longestLink = 257
 
+// hasTimeout is set in the number of SDK's sessions where a timeout follows.
+const hasTimeout = 0x80
+
 // appendLinks appends what format 3 has behind the segments.
 func (s *Session) appendLinks(b []byte) []byte {
 	var names [MaxLinks]string
@@ -38,13 +41,20 @@ func (s *Session) appendLinks(b []byte) []byte {
 		b = link.appendTimes(b, from)
 		from = link.From
 	}
-	b = append(b, byte(len(s.SDK)))
+	sdk := byte(len(s.SDK))
+	if s.Timeout != 0 {
+		sdk |= hasTimeout
+	}
+	b = append(b, sdk)
 	from = s.Seen
 	for i := range s.SDK {
 		own := &s.SDK[i]
 		b = own.appendTimes(b, from)
 		b = binary.AppendVarint(b, own.Of-own.From)
 		from = own.From
+	}
+	if s.Timeout != 0 {
+		b = binary.AppendVarint(binary.AppendVarint(b, s.Timeout), s.Cutoff)
 	}
 	return b
 }
@@ -74,12 +84,21 @@ func (d *decoder) links(s *Session) {
 		s.Links = append(s.Links, link)
 	}
 	from = s.Seen
-	for range d.count(MaxStretches) {
+	sdk := d.take(1)[0]
+	if sdk&^hasTimeout > MaxStretches {
+		d.short = true
+		return
+	}
+	for range sdk &^ hasTimeout {
 		own := Stretch[int64]{}
 		own.From = from + d.varint()
 		own.Last = own.From + d.varint()
 		own.Of, from = own.From+d.varint(), own.From
 		s.SDK = append(s.SDK, own)
+	}
+	if sdk&hasTimeout != 0 {
+		s.Timeout, s.Cutoff = d.varint(), d.varint()
+		d.short = d.short || s.Timeout == 0
 	}
 }
 

@@ -38,6 +38,9 @@ type Policy struct {
 	// no bound.
 	Cutoff        int64
 	IdentifyReset IdentifyReset
+	// Shared: the messages of one key may be of several sources, and their policies
+	// differ. Where events follow, a device then keeps those of its own sessions.
+	Shared bool
 	// Retention is how long a key is remembered after its last message, in
 	// milliseconds; 0 is for ever.
 	Retention int64
@@ -57,6 +60,15 @@ func (p *Policy) seenGrain() int64 {
 // retention, and so is forgotten. now is in Unix milliseconds.
 func (p *Policy) Expired(s *Session, now int64) bool {
 	return p.Retention > 0 && now-s.Seen > p.Retention+p.seenGrain()
+}
+
+// of returns the policy of a device's own source, by which its sessions last.
+func (p *Policy) of(s *Session) Policy {
+	own := *p
+	if p.Shared && s.Timeout != 0 {
+		own.Timeout, own.Cutoff = s.Timeout, s.Cutoff
+	}
+	return own
 }
 
 func (p *Policy) identifyResets(e *Event) bool {

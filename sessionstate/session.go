@@ -99,6 +99,10 @@ type Session struct {
 	Links []Stretch[string]
 	// SDK are the SDK's own sessions on a device that has a user.
 	SDK []Stretch[int64]
+	// Timeout and Cutoff, in milliseconds, are those of the source that an automatic
+	// session of a device with a user was of last, where sources share the device
+	// (Policy.Shared). A Timeout of 0: none is known.
+	Timeout, Cutoff int64
 }
 
 // MaxSegments bounds a key's timeline.
@@ -175,6 +179,9 @@ func (s *Session) Check() error {
 		if n := len(s.Links[i].Of); n == 0 || n > longestLink {
 			return fmt.Errorf("links[%d]: of %d bytes, not 1 to %d", i, n, longestLink)
 		}
+	}
+	if s.Timeout < 0 || s.Cutoff < 0 {
+		return errors.New("timeout, cutoff: less than 0")
 	}
 	if err := checkStretches("links", s.Links); err != nil {
 		return err

@@ -24,6 +24,7 @@ type timeline struct {
 	sdk              []Stretch[int64]
 	ownLinks, ownSDK bool
 	sdkWas           stretches
+	timeout, cutoff  int64
 	// now is when the request arrived, written when the session was last written.
 	now, written int64
 	// behind, if not nil, says what isBehind does, and is asked once for each

@@ -32,6 +32,7 @@ func Transition(s *Session, now int64, p *Policy, events []Event, decisions []De
 	if s != nil && !p.Expired(s, now) {
 		line.segments, line.truncated = s.Segments, s.Truncated
 		line.links, line.sdk, line.sdkWas = s.Links, s.SDK, s.SDK
+		line.timeout, line.cutoff = s.Timeout, s.Cutoff
 		line.written = int64(s.Version / 1000)
 	}
 	line.now = now
@@ -85,6 +86,8 @@ func Transition(s *Session, now int64, p *Policy, events []Event, decisions []De
 		Segments:  line.segments,
 		Links:     line.links,
 		SDK:       line.sdk,
+		Timeout:   line.timeout,
+		Cutoff:    line.cutoff,
 	}
 	switch {
 	case line.change == Noted:

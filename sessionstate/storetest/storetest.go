@@ -109,7 +109,7 @@ func (s store) holds(t *testing.T, key string, want *sessionstate.Session) {
 // session is one with something in every field.
 func session(t *testing.T, version uint64) *sessionstate.Session {
 	t.Helper()
-	v := &sessionstate.Session{Version: version, Seen: 1_700_000_000_123, Truncated: true}
+	v := &sessionstate.Session{Version: version, Seen: 1_700_000_000_123, Truncated: true, Timeout: 1_800_000, Cutoff: 86_400_000}
 	for i := range int64(sessionstate.MaxSegments) {
 		v.Segments = append(v.Segments, sessionstate.Segment{
 			From: 1_700_000_000_000 + i, Last: 1_700_000_100_000 + i, ID: sessionstate.MaxID - i,
