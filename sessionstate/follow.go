@@ -9,8 +9,13 @@ import (
 // newest event of many.
 func (p *Policy) grain() int64 { return p.Timeout / 64 }
 
-// ownStretches makes the lists such that nothing of them is the session's.
-func (l *timeline) ownStretches() {
+// ownStretches makes the lists such that nothing of them is the session's, and
+// nothing of what is forgotten, though the session lives on.
+func (l *timeline) ownStretches(p *Policy) {
+	if p.Retention > 0 {
+		forgotten := l.now - p.Retention - p.seenGrain()
+		l.links, l.sdk = since(l.links, forgotten), since(l.sdk, forgotten)
+	}
 	if !l.ownLinks && len(l.links) > 0 {
 		l.links = append([]Stretch[string](nil), l.links...)
 	}

@@ -85,6 +85,14 @@ func join[T comparable](list []Stretch[T], s Stretch[T]) []Stretch[T] {
 	return append(list, s)
 }
 
+// since drops the stretches that were over at time t.
+func since[T comparable](list []Stretch[T], t int64) []Stretch[T] {
+	for len(list) > 1 && list[1].From <= t {
+		list = list[1:]
+	}
+	return list
+}
+
 // bounded drops the oldest stretches of a list that is too long, or of too many
 // things.
 func bounded[T comparable](list []Stretch[T]) []Stretch[T] {

@@ -23,6 +23,27 @@ func tell(list []Stretch[string]) (text string) {
 	return text
 }
 
+// TestLinksAreForgotten: a user who goes on with another device is known on the
+// first one for as long as that would be known itself, and no longer.
+func TestLinksAreForgotten(t *testing.T) {
+	const day = 24 * 3600_000
+	p := Policy{Timeout: 30 * 60_000, Retention: 400 * day}
+	var s *Session
+	see := func(at int64, device string) {
+		s, _ = Transition(s, at, &p, []Event{{Role: Sighting, Link: device, Time: at}}, make([]Decision, 1))
+	}
+	see(base, "aphone")
+	for n := int64(1); n <= 402; n++ { // there is a day of grace, as for sessions
+		see(base+n*day, "alaptop")
+		if known := s.HasLink("aphone"); known != (n < 402) {
+			t.Fatalf("after %d days: %v", n, known)
+		}
+	}
+	if !s.HasLink("alaptop") {
+		t.Errorf("%+v", s.Links)
+	}
+}
+
 func TestObserve(t *testing.T) {
 	for _, c := range []struct {
 		name   string

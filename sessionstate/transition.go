@@ -78,7 +78,7 @@ func Transition(s *Session, now int64, p *Policy, events []Event, decisions []De
 		return s, Unchanged
 	}
 	line.own(0, line.change) // nothing of s is kept
-	line.ownStretches()
+	line.ownStretches(p)
 	next := &Session{
 		Version:   nextVersion(s, now),
 		Seen:      now,
