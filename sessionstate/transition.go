@@ -112,44 +112,6 @@ func nextVersion(s *Session, now int64) uint64 {
 	return v
 }
 
-// Release frees the start mark of session id again if message m carries it:
-// the data plane refused that event for good, and the session is not to stay
-// without a mark. It returns s itself if there is nothing to free.
-func Release(s *Session, m MessageID, id int64) *Session {
-	if s == nil || m == 0 {
-		return s
-	}
-	line := timeline{segments: s.Segments}
-	for i := range s.Segments {
-		if s.Segments[i].ID == id && s.Segments[i].Mark == m {
-			line.edit(i).Mark = 0
-		}
-	}
-	if line.change == Unchanged {
-		return s
-	}
-	next := s.clone()
-	next.Version++
-	next.Segments = line.segments
-	return next
-}
-
-// Current returns the id of the session that is current at time now, or 0.
-func Current(s *Session, now int64, p *Policy) int64 {
-	if s == nil || p.Expired(s, now) {
-		return 0
-	}
-	line := timeline{segments: s.Segments}
-	i := line.at(now)
-	if i < 0 {
-		return 0
-	}
-	if seg := &s.Segments[i]; seg.active(p, now) {
-		return seg.ID
-	}
-	return 0
-}
-
 // control applies a control call and reports whether it changed anything.
 func (l *timeline) control(p *Policy, e *Event) (_ Decision, applied bool) {
 	if i := l.causedBy(e.Message); i >= 0 {
