@@ -12,6 +12,7 @@ for module in . bench e2e/go; do
 	go -C "$module" mod tidy -diff
 done
 go -C bench vet ./...
+go -C bench test -run '^Test(ReadFigures|Quartiles)$' . >/dev/null
 
 tools=$PWD/.test/tools
 lint=$tools/golangci-lint-$version

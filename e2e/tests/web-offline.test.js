@@ -16,8 +16,16 @@ async function queue(tab, ...call) {
   await tab.page.clock.fastForward(10 * MINUTE);
 }
 
+/** The browser does not say when it is offline: it is when the site is out of reach. */
 async function goOffline(tab) {
   await tab.visitor.offline(true);
+  await tab.page.evaluate(async () => {
+    try {
+      for (;;) await fetch(location.href, { cache: 'no-store' });
+    } catch {
+      // There it is.
+    }
+  });
   await assert.rejects(tab.control('startSession'), /Failed to fetch/);
   await queue(tab, 'track', 'Before');
   await queue(tab, 'track', 'startSession', { sessionId: 1234567890 });

@@ -71,10 +71,12 @@ sentinel failover-timeout %[3]s 3000
 	return nil
 }
 
-// hurry has a Sentinel look and talk more often than each ten seconds.
+// hurry has a Sentinel look and talk more often than each ten seconds. It must hear
+// of a new master within four times as long as the others take to tell of it: else
+// it makes a replica of that again.
 func (s *Server) hurry() {
 	s.t.Helper()
-	s.Do("SENTINEL", "DEBUG", "info-period", "200", "publish-period", "200", "ping-period", "100", "ask-period", "100",
+	s.Do("SENTINEL", "DEBUG", "info-period", "200", "publish-period", "1000", "ping-period", "100", "ask-period", "100",
 		"min-link-reconnect-period", "500", "slave-reconf-timeout", "500")
 }
 

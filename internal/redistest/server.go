@@ -189,10 +189,10 @@ func text(m rueidis.RedisMessage) string {
 // Await polls a server until a condition holds.
 func Await(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(2 * time.Minute)
 	for !holds() {
 		if time.Now().After(deadline) {
-			t.Fatalf("in a minute it did not come about that %s", what)
+			t.Fatalf("in two minutes it did not come about that %s", what)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

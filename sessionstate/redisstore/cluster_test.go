@@ -57,7 +57,7 @@ func TestClusterNodeIsAway(t *testing.T) {
 		"stopped": {(*redistest.Server).Pause, (*redistest.Server).Resume},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := redisstore.Options{URLs: urls(nodes), Prefix: prefix, Timeout: 300 * time.Millisecond}
+			o := redisstore.Options{URLs: urls(nodes), Prefix: prefix, Timeout: time.Second}
 			table := openTables(t, 1, o)[0]
 			for _, of := range keys {
 				for _, key := range of {
