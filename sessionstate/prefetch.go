@@ -7,7 +7,8 @@ import (
 
 // The events of a batch are of many users, whose sessions are in no cache of the
 // processor's: each look-up would wait for memory three times. Those of a batch
-// wait together.
+// wait together. With the index that takes a quarter off what an event of such a
+// batch costs, and half among a million sessions (BenchmarkSessions in enrich).
 
 // abreast is for how many keys memory is waited for at the same time.
 const abreast = 32
