@@ -12,7 +12,7 @@ import (
 // users' devices, the devices are asked first: what they tell of their users
 // holds for the users' events of the same request.
 func (w *work) decide(ctx context.Context, table *sessionstate.Table, r *Request, o *Outcome) {
-	w.moved = moved{}
+	w.moved = sessionstate.Clocks{}
 	wait := patience{parent: ctx}
 	defer wait.end()
 	w.asked.reset()
@@ -93,7 +93,7 @@ func (w *work) event(r *Request, e *entry) sessionstate.Event {
 	}
 	event := s.event
 	if s.ofUser {
-		event.Time = w.moved.time(r, &event)
+		event.Time = min(event.Time+w.moved.Of(&event), r.Received)
 	}
 	if event.Role == sessionstate.Device {
 		event.Link = w.text(s.link)

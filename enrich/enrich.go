@@ -70,7 +70,7 @@ type work struct {
 	// link is where in keys the last text of linkTo stands.
 	link span
 	// moved is what was done to the times of devices' messages, for their users'.
-	moved moved
+	moved sessionstate.Clocks
 	// later are the subjects for whose decision there was more to be asked.
 	later []int
 	// previews are what sessions would become, in a dry run; nil else.

@@ -69,36 +69,17 @@ func (w *work) follow(wait *patience, table *sessionstate.Table, r *Request, o *
 	}
 }
 
-// moved is by how much the times of users' messages are moved, in milliseconds:
-// those that they tell, and those that they were given.
-type moved struct{ told, untold int64 }
-
-// movedDevices returns by how much those of devices were, as the request was sent before:
-// what stood before a device's control call in it, and behind, is to be there now
-// too.
-func (w *work) movedDevices() (by moved) {
+// movedDevices returns by how much the times of devices' messages were moved, where
+// the request was sent before: what stood before a device's control call in it, and
+// behind, is to be there now too.
+func (w *work) movedDevices() (by sessionstate.Clocks) {
 	for i := range w.subjects {
 		s := &w.subjects[i]
-		if s.event.Role != sessionstate.Device || !s.decision.Repeated {
-			continue
-		}
-		of := &by.told
-		if s.event.Untold {
-			of = &by.untold
-		}
-		if *of == 0 {
-			*of = s.decision.Time - s.event.Time
+		if s.event.Role == sessionstate.Device && s.decision.Repeated {
+			by.Set(&s.event, s.decision.Time-s.event.Time)
 		}
 	}
 	return by
-}
-
-func (m *moved) time(r *Request, e *sessionstate.Event) int64 {
-	by := m.told
-	if e.Untold {
-		by = m.untold
-	}
-	return min(e.Time+by, r.Received)
 }
 
 // followNow completes the decision about a follower, if that needs no more than

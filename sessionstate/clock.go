@@ -1,15 +1,33 @@
 package sessionstate
 
-// clocks are by how much the times in a request are to be moved, in
+// Clocks are by how much the times in a request are to be moved, in
 // milliseconds: those that its messages tell, and those that it gave them.
-type clocks struct{ told, untold int64 }
+type Clocks struct{ told, untold int64 }
+
+// Set notes that an event's time is to be moved by so much. Of several events with
+// such a time the first counts.
+func (c *Clocks) Set(e *Event, by int64) {
+	if *c.which(e) == 0 {
+		*c.which(e) = by
+	}
+}
+
+// Of returns by how much an event's time is to be moved.
+func (c *Clocks) Of(e *Event) int64 { return *c.which(e) }
+
+func (c *Clocks) which(e *Event) *int64 {
+	if e.Untold {
+		return &c.untold
+	}
+	return &c.told
+}
 
 // readClock holds the control calls of a request that were carried out before
 // against when they happened then. A request that is sent again says other times
 // than before: by what the way took, or by how long it waited, if it says still
 // that it was sent at the first. What stood before a call in it, and behind, is
 // to be there now too.
-func (l *timeline) readClock(events []Event) (shift clocks) {
+func (l *timeline) readClock(events []Event) (shift Clocks) {
 	for i := range events {
 		e := &events[i]
 		if !e.Kind.Control() {
@@ -23,20 +41,7 @@ func (l *timeline) readClock(events []Event) (shift clocks) {
 		if l.segments[j].Cause != e.Message {
 			then = l.segments[j].Last // the second endSession
 		}
-		by := &shift.told
-		if e.Untold {
-			by = &shift.untold
-		}
-		if *by == 0 {
-			*by = then - e.Time
-		}
+		shift.Set(e, then-e.Time)
 	}
 	return shift
-}
-
-func (s *clocks) of(e *Event) int64 {
-	if e.Untold {
-		return s.untold
-	}
-	return s.told
 }

@@ -49,7 +49,7 @@ func Transition(s *Session, now int64, p *Policy, events []Event, decisions []De
 			}
 			continue
 		}
-		if by := shift.of(e); by != 0 {
+		if by := shift.Of(e); by != 0 {
 			moved := *e
 			moved.Time = min(e.Time+by, now)
 			e = &moved
