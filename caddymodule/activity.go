@@ -146,7 +146,6 @@ func (a *activity) forget(ids []enrich.ID) {
 		user bool
 		id   string
 	}
-	const cut = "…"
 	gone := map[name]bool{}
 	for _, id := range ids {
 		if id.HashedID {

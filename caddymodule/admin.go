@@ -224,16 +224,29 @@ const (
 	largeBody = 16 << 20
 )
 
-// readAdmin reads a JSON object; members that are not known are refused: one that
-// is misspelt would be left out, and forget would forget more than was meant.
 func readAdmin(w http.ResponseWriter, r *http.Request, max int64, into any) error {
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, max))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
+	switch err := decodeOne(http.MaxBytesReader(w, r.Body, max), into); {
+	case errors.Is(err, errMoreJSON):
+		return errors.New("the body must be one JSON object")
+	case err != nil:
 		return fmt.Errorf("the body must be a JSON object: %w", err)
 	}
+	return nil
+}
+
+var errMoreJSON = errors.New("more than one JSON value")
+
+// decodeOne reads one JSON value, behind which there is nothing, not even a bracket
+// too many. Members that are not known are refused: one that is misspelt would be
+// left out, and forget would forget more than was meant.
+func decodeOne(from io.Reader, into any) error {
+	d := json.NewDecoder(from)
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return err
+	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("the body must be one JSON object")
+		return errMoreJSON
 	}
 	return nil
 }

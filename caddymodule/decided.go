@@ -73,9 +73,12 @@ func decided(r *enrich.Request, source string, v *enrich.Verdict) Decided {
 // one is not to have it kept a thousand times.
 const longestShown = 256
 
+// cut is what an id ends with that is not shown whole.
+const cut = "…"
+
 func clip(text string) string {
 	if len(text) > longestShown {
-		return strings.ToValidUTF8(text[:longestShown], "") + "…"
+		return strings.ToValidUTF8(text[:longestShown], "") + cut
 	}
 	return text
 }

@@ -162,13 +162,8 @@ func (t *table) importFrom(ctx context.Context, from io.Reader) (result ImportRe
 
 func parseRecord(line []byte) (key string, s *sessionstate.Session, err error) {
 	var r Record
-	d := json.NewDecoder(bytes.NewReader(line))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&r); err != nil {
+	if err := decodeOne(bytes.NewReader(line), &r); err != nil {
 		return "", nil, err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return "", nil, errors.New("more than one JSON value")
 	}
 	return r.session()
 }
