@@ -291,7 +291,7 @@ func (w *work) messageID(r *Request, s *subject, m *message) sessionstate.Messag
 	case kind.Control():
 		return 0
 	case s.untimed:
-		return sessionstate.MessageID(max(r.Serial+uint64(s.index)*0x9e3779b97f4a7c15, 1))
+		return sessionstate.MessageID(max(r.Serial+uint64(s.index)*spread, 1))
 	}
 	return sessionstate.MessageID(hash(kind, m.of(b)))
 }

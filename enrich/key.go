@@ -239,12 +239,15 @@ func ParseKey(key string) (id ID, err error) {
 	return id, nil
 }
 
+// spread, times a small number, is a number of no order.
+const spread = 0x9e3779b97f4a7c15
+
 // hash is the same in every process. The kind keeps a control call apart from
 // an event, or another control call, with the same messageId.
 func hash(kind sessionstate.Kind, text []byte) uint64 {
 	h := xxhash.Sum64(text)
 	if kind.Control() {
-		h ^= uint64(kind) * 0x9e3779b97f4a7c15
+		h ^= uint64(kind) * spread
 	}
 	return max(h, 1)
 }
