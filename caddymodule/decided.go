@@ -61,7 +61,7 @@ func decided(r *enrich.Request, source string, v *enrich.Verdict) Decided {
 	if v.Skip != enrich.Asked {
 		return d
 	}
-	d.At = time.UnixMilli(v.Time).UTC()
+	d.At = time.UnixMilli(v.Decision.At.Time).UTC()
 	d.SessionID, d.Start = v.Decision.SessionID, v.Decision.Start
 	why := v.Decision.Because
 	d.Again = why.MarkedAgain || v.Decision.Repeated

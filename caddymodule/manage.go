@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/rudder-session/rudder-session/enrich"
-	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // who is a user, as the admin API and the inspector are asked about one.
@@ -34,7 +34,7 @@ func (w who) request(app *App, received int64) (*enrich.Request, string, error) 
 	}
 	request := &enrich.Request{
 		WriteKey: w.WriteKey, Received: received,
-		Policy: &sessionstate.Policy{Timeout: defaultTimeout, Retention: app.settings.Retention},
+		Policy: &session.Policy{Timeout: defaultTimeout, Retention: app.settings.Retention},
 	}
 	if h := app.handler(w.WriteKey); h != nil {
 		request = h.requestAt(received, enrich.Track, w.WriteKey)
@@ -90,9 +90,9 @@ func (t *table) end(ctx context.Context, app *App, w who) (ended bool, err error
 	if err != nil {
 		return false, err
 	}
-	decisions := make([]sessionstate.Decision, 1)
-	call := []sessionstate.Event{{Kind: sessionstate.End, Time: now}}
-	if err := t.sessions().Apply(ctx, key, now, request.Policy, call, decisions); err != nil {
+	decisions := make([]session.Decision, 1)
+	call := session.Request{Received: now, Policy: request.Policy, Events: []session.Event{{Kind: session.End}}}
+	if err := t.sessions().Apply(ctx, key, &call, decisions); err != nil {
 		return false, &enrich.StoreError{Err: err}
 	}
 	why := decisions[0].Because
@@ -116,7 +116,7 @@ func (t *table) forget(ctx context.Context, w who) (n int, err error) {
 	if err != nil {
 		return 0, errNoID
 	}
-	text, byUser, user := w.AnonymousID, false, sessionstate.UserID(0)
+	text, byUser, user := w.AnonymousID, false, session.UserID(0)
 	if w.UserID != "" {
 		text, byUser, user = w.UserID, true, enrich.User(w.UserID)
 	}
@@ -124,7 +124,7 @@ func (t *table) forget(ctx context.Context, w who) (n int, err error) {
 	ids := []enrich.ID{asked}
 	type link struct{ key, to string }
 	var links []link
-	err = t.sessions().Each(ctx, func(key string, s *sessionstate.Session) error {
+	err = t.sessions().Each(ctx, func(key string, s *session.Session) error {
 		id, err := enrich.ParseKey(key)
 		if err != nil || w.WriteKey != "" && !id.OfSource(w.WriteKey) {
 			return nil //nolint:nilerr // a key of another program is nobody's
@@ -133,7 +133,7 @@ func (t *table) forget(ctx context.Context, w who) (n int, err error) {
 		case id.Of(text, byUser), s.HasUser(user), byUser && enrich.LinkedTo(s, text, true):
 			keys, ids = append(keys, key), append(ids, id)
 			for i := range s.Links {
-				if other, err := id.To(s.Links[i].Of); err == nil {
+				if other, err := id.To(s.Links[i].Value); err == nil {
 					links = append(links, link{other, id.Link()})
 				}
 			}

@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/rudder-session/rudder-session/enrich"
-	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 const namespace, subsystem = "caddy", "rudder_session"
@@ -159,7 +159,7 @@ type eventMeter struct{ cached[prometheus.Counter] }
 // Where an eventMeter has what: for each endpoint the decisions, the skips, and
 // the control calls.
 const (
-	firstSkip    = int(sessionstate.Reasons)
+	firstSkip    = int(session.Reasons)
 	firstControl = firstSkip + int(enrich.Skips)
 	outcomes     = firstControl + int(enrich.Causes)
 )
@@ -174,7 +174,7 @@ func newEventMeter(source string) *eventMeter {
 		case place >= firstSkip:
 			reason = enrich.Skip(place - firstSkip).String()
 		default:
-			r := sessionstate.Reason(place)
+			r := session.Reason(place)
 			reason = r.String()
 			if r.Changes() {
 				outcome = r.Action().String()
@@ -224,7 +224,7 @@ func countSessions(o *enrich.Outcome) {
 	if o.Consumed() > 0 {
 		for cause, results := range o.Controls {
 			for reason, n := range results {
-				countControl(enrich.Cause(cause).String(), sessionstate.Reason(reason).String(), int(n))
+				countControl(enrich.Cause(cause).String(), session.Reason(reason).String(), int(n))
 			}
 		}
 		metrics.invalidIDs.Add(float64(o.InvalidIDs))

@@ -1,6 +1,6 @@
 package enrich
 
-import "github.com/rudder-session/rudder-session/sessionstate"
+import "github.com/rudder-session/rudder-session/sessionstate/session"
 
 // Skip is why no session was asked about a message, or what was decided was not
 // done.
@@ -48,12 +48,12 @@ type Outcome struct {
 	Stamped, Cleared, Untouched int
 	// Events by why it was decided about them so, for those whose session was
 	// asked; and Skipped, the other ones.
-	Events  [sessionstate.Reasons]int
+	Events  [session.Reasons]int
 	Skipped [Skips]int
 	// Consumed control calls were not forwarded, by kind; and by kind and
 	// what they came to.
 	Starts, Ends, Resets int
-	Controls             [ByReset + 1][sessionstate.Reasons]uint32
+	Controls             [ByReset + 1][session.Reasons]uint32
 	// InvalidIDs counts startSession calls whose sessionId broke a rule.
 	InvalidIDs int
 	// Limited counts control calls that had no effect, as their key had begun as
@@ -94,19 +94,19 @@ var causeNames = [Causes]string{"startSession", "endSession", "resetSession", "i
 func (c Cause) String() string { return causeNames[c] }
 
 // causeOf tells what a message is to a session that it begins or ends.
-func causeOf(k sessionstate.Kind, o sessionstate.Origin) Cause {
+func causeOf(k session.Kind, o session.Origin) Cause {
 	switch k {
-	case sessionstate.Start:
+	case session.Start:
 		return ByStart
-	case sessionstate.End:
+	case session.End:
 		return ByEnd
-	case sessionstate.Reset:
+	case session.Reset:
 		return ByReset
 	}
 	switch o {
-	case sessionstate.ByIdentify:
+	case session.ByIdentify:
 		return ByIdentify
-	case sessionstate.ByRestart:
+	case session.ByRestart:
 		return ByRestart
 	}
 	return ByEvent
@@ -115,7 +115,7 @@ func causeOf(k sessionstate.Kind, o sessionstate.Origin) Cause {
 // Consumed returns how many messages were control calls.
 func (o *Outcome) Consumed() int { return o.Starts + o.Ends + o.Resets }
 
-func (o *Outcome) fail(err error, events []sessionstate.Event) {
+func (o *Outcome) fail(err error, events []session.Event) {
 	o.StoreErrors++
 	if o.Err == nil {
 		o.Err = err
@@ -140,31 +140,31 @@ func (o *Outcome) count(s *subject) {
 		o.Ended[causeOf(s.event.Kind, why.Origin)]++
 	}
 	switch s.event.Kind {
-	case sessionstate.Start:
+	case session.Start:
 		o.Starts++
 		if s.invalidID != nil {
 			o.InvalidIDs++
 		}
-	case sessionstate.End:
+	case session.End:
 		o.Ends++
-	case sessionstate.Reset:
+	case session.Reset:
 		o.Resets++
 	default:
 		o.event(d)
 		return
 	}
-	if why.Reason == sessionstate.Limited {
+	if why.Reason == session.Limited {
 		o.Limited++
 	}
 	o.Controls[causeOf(s.event.Kind, why.Origin)][why.Reason]++
 }
 
-func (o *Outcome) event(d *sessionstate.Decision) {
+func (o *Outcome) event(d *session.Decision) {
 	o.Events[d.Because.Reason]++
 	switch d.Action {
-	case sessionstate.Stamp:
+	case session.Stamp:
 		o.Stamped++
-	case sessionstate.Clear, sessionstate.Unmark:
+	case session.Clear, session.Unmark:
 		o.Cleared++
 	default:
 		o.Untouched++
@@ -181,7 +181,7 @@ func (o *Outcome) event(d *sessionstate.Decision) {
 // decided about them.
 func (o *Outcome) unchange() {
 	for r := range o.Events {
-		if reason := sessionstate.Reason(r); reason.Changes() {
+		if reason := session.Reason(r); reason.Changes() {
 			o.Skipped[NoRoom] += o.Events[r]
 			o.Events[r] = 0
 		}

@@ -1,7 +1,5 @@
 package enrich
 
-import "bytes"
-
 // parseTime reads a timestamp: an RFC 3339 date and time as a JSON string, with
 // any fraction, with a space instead of the T, and with or without a zone
 // (without: UTC). It returns Unix milliseconds, what is finer cut off.
@@ -99,23 +97,4 @@ func daysSinceEpoch(year, month, day int) int64 {
 	// floor division, for the year before year 0
 	century := (year+100)/100 - 1
 	return int64(365*year+(year+4)/4-1-century+(century+4)/4-1+(153*(month-3)+2)/5+day) - 719469
-}
-
-// eventTime is when a message happened by the proxy's clock, in Unix
-// milliseconds: the data plane's formula received - (sentAt - originalTimestamp).
-// Where one of them is missing or unreadable it is not told, and the time is
-// received itself, as where the result is later.
-func eventTime(received int64, original, sent []byte) (t int64, told bool) {
-	if len(original) > 0 && bytes.Equal(original, sent) {
-		return received, true
-	}
-	o, ok := parseTime(original)
-	if !ok {
-		return received, false
-	}
-	s, ok := parseTime(sent)
-	if !ok {
-		return received, false
-	}
-	return min(received, received-(s-o)), true
 }

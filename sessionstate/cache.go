@@ -109,7 +109,7 @@ func (c *Cache) Load(key string, into *Session) *Session {
 
 // Version returns the version of the cached session of a key, 0 if there is
 // known to be none, and whether anything is known of it.
-func (c *Cache) Version(key string) (version uint64, known bool) {
+func (c *Cache) Version(key string) (version Version, known bool) {
 	s, hash := c.lock(key)
 	defer s.mu.Unlock()
 	p := s.find(key, hash)
@@ -121,7 +121,7 @@ func (c *Cache) Version(key string) (version uint64, known bool) {
 
 // Swap puts next in the place of the session of version old (0: none), and
 // reports whether that was what it found.
-func (c *Cache) Swap(key string, old uint64, next *Session) bool {
+func (c *Cache) Swap(key string, old Version, next *Session) bool {
 	it := newItem(key, next)
 	s, hash := c.lock(key)
 	defer s.mu.Unlock()

@@ -62,7 +62,7 @@ func (it item) key() string {
 }
 
 // version returns the session's version, 0 of one that is absent.
-func (it item) version() uint64 {
+func (it item) version() Version {
 	_, form := it.parts()
 	version, _ := SessionVersion(form)
 	return version
