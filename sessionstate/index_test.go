@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // TestIndex adds and removes keys whose hashes collide, and lie at the end of the
@@ -45,8 +47,8 @@ func TestIndex(t *testing.T) {
 // TestItem: what is put together comes apart again, whatever its lengths.
 func TestItem(t *testing.T) {
 	long := &Session{Version: 1 << 40, Seen: 5}
-	for i := range MaxLinks {
-		long.Links = append(long.Links, Stretch[string]{Of: string(make([]byte, 200+i)), From: int64(i), Last: int64(i)})
+	for i := range session.MaxValues {
+		long.Links = append(long.Links, session.Interval[string]{Value: string(make([]byte, 200+i)), From: int64(i), Last: int64(i)})
 	}
 	for _, s := range []*Session{absent, {Version: 7, Seen: 8}, long} {
 		for _, n := range []int{0, 1, 71, 127, 128, 515, 16383, 16384, 70_000} {
@@ -76,7 +78,7 @@ func TestPrefetch(t *testing.T) {
 	var keys []string
 	for i := range 100 {
 		keys = append(keys, fmt.Sprint("key ", i))
-		c.Put(keys[i], &Session{Version: uint64(1 + i)})
+		c.Put(keys[i], &Session{Version: session.Version(1 + i)})
 		c.Remove(fmt.Sprint("key ", i-50))
 	}
 	c.Prefetch(nil)
