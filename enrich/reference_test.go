@@ -193,7 +193,7 @@ func refMessages(r *Request, body []byte) []*node {
 
 var refTypes = map[string]Endpoint{
 	"identify": Identify, "track": Track, "page": Page, "screen": Screen, "group": Group, "alias": Alias,
-	"startSession": StartSession, "endSession": EndSession, "resetSession": ResetSession,
+	"startsession": StartSession, "endsession": EndSession, "resetsession": ResetSession,
 }
 
 // refEvent reads one message; key is "" if it is not the proxy's business.
@@ -201,7 +201,7 @@ func refEvent(r *Request, body []byte, m *node) (key string, e session.Event) {
 	endpoint := r.Endpoint
 	if endpoint == Batch {
 		var ok bool
-		if endpoint, ok = refTypes[m.get("type").text(body)]; !ok {
+		if endpoint, ok = refTypes[strings.ToLower(strings.TrimSpace(m.get("type").text(body)))]; !ok {
 			return "", e
 		}
 	}
