@@ -570,11 +570,24 @@ func (a *archive) correct(e Event) {
 	}
 }
 
+func (x *turn) noteCold(e Event) {
+	cold := e.ColdStart != NoColdStart && !e.Server && !e.JoinOnly
+	if cold && e.Times.Original > x.at && e.Times.Original > x.cold {
+		x.cold, x.coldOwn = e.Times.Original, e.HasSessionID
+	}
+}
+
 // sinceCold is the part of an automatic session that a call from before its cold
 // start does not reach (D); nil for none.
 func sinceCold(old, by *turn) *turn {
 	if old.cold <= by.at || by.mode != Ended && !(by.mode == Manual && old.coldOwn) {
 		return nil
+	}
+	if old.mode == Manual {
+		if by.mode != Ended {
+			return nil
+		}
+		return &turn{at: old.cold, mode: None}
 	}
 	rest := *old
 	rest.at, rest.cause, rest.said, rest.inferred, rest.cold = old.cold, 0, false, false, 0
@@ -646,6 +659,9 @@ func (a *archive) tell(e Event) Decision {
 	inferred := e.ColdStart == NoColdStart || e.Server
 	if holds != nil && (holds.mode == Manual || holds.mode == Ended) {
 		if !shows(a.p, e, holds.mode == Ended, holds.at) {
+			if holds.mode == Manual && a.p.Automatic == AutomaticProxy {
+				holds.noteCold(e)
+			}
 			return a.stamp(e, a.identify(e, holds))
 		}
 		if a.p.Automatic != AutomaticProxy && !a.record(&turn{at: e.Times.Original, mode: None, cause: e.Message, inferred: inferred}) {
@@ -656,9 +672,7 @@ func (a *archive) tell(e Event) Decision {
 		return keepOrClear(a.p)
 	}
 	if x := a.join(e, holds, next); x != nil {
-		if cold := e.ColdStart != NoColdStart && !e.Server; cold && e.Times.Original > x.at && e.Times.Original > x.cold {
-			x.cold, x.coldOwn = e.Times.Original, e.HasSessionID
-		}
+		x.noteCold(e)
 		return a.stamp(e, a.identify(e, x))
 	}
 	x := &turn{
@@ -794,6 +808,11 @@ func (a *archive) stamp(e Event, x *turn) Decision {
 	}
 	if x.owner == 0 {
 		x.owner = e.Message
+		for _, y := range a.turns { // the other part of a session that a late end has parted
+			if x.mode == Automatic && y.mode == Automatic && y.id == x.id {
+				y.owner = e.Message
+			}
+		}
 	}
 	return Decision{Action: Stamp, SessionID: x.id, Start: x.owner == e.Message}
 }
@@ -908,6 +927,9 @@ func TestGeneratedIDsDiffer(t *testing.T) {
 			}
 			after := map[int64]int{}
 			for _, x := range s.Segments {
+				if x.Mode == Automatic && x.Origin == ByRestart && before[x.ID] > 0 {
+					continue // the rest of a session that a late call has parted
+				}
 				if after[x.ID]++; x.ID != 0 && after[x.ID] > max(before[x.ID], 1) {
 					t.Fatalf("%s: %d is there %d times", brief(e), x.ID, after[x.ID])
 				}

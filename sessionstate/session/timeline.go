@@ -92,7 +92,7 @@ func (l *timeline) insert(i int, s Segment) int {
 
 // cut takes from a segment what happened after another begins in it, and
 // returns what holds again after that one, if anything: a second endSession, or
-// the cold start of an app whose automatic session this is.
+// the cold start of an app whose session this is.
 func (s *Segment) cut(by *Segment) (rest Segment, hasRest bool) {
 	t := &by.From
 	switch s.Mode {
@@ -103,6 +103,14 @@ func (s *Segment) cut(by *Segment) (rest Segment, hasRest bool) {
 		rest = Segment{From: s.LastEnd, Cause: s.LastEndBy, Mode: Ended}
 		s.LastEnd, s.LastEndBy = Moment{}, 0
 		return rest, true
+	case Manual:
+		// The session goes on over a cold start, but an end does not.
+		if by.Mode == Ended && Before(t, &s.Restart) {
+			rest, hasRest = Segment{From: s.Restart, Origin: ByRestart}, true
+		}
+		if Before(t, &s.Restart) {
+			s.Restart, s.RestartWithID = Moment{}, false
+		}
 	case Automatic:
 		rest, hasRest = s.sinceRestart(by)
 		if Before(t, &s.Restart) {

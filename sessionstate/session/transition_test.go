@@ -601,6 +601,19 @@ func TestReleaseFreesTheMark(t *testing.T) {
 	k.unchanged(one, stamped(1111111111))
 }
 
+// A late end parts a session at a cold start: of the two parts, which have one id,
+// one event has the mark, also after it was freed.
+func TestReleaseInASessionInTwoParts(t *testing.T) {
+	k := proxy(t)
+	one := mobile(k.track(t0))
+	k.is(one, first(t0))
+	k.is(k.coldStart(t0+2*minute, false), stamped(t0))
+	k.is(k.end(t0+minute), answered(0))
+	k.s = Release(k.s, one.Message, t0)
+	k.is(mobile(k.track(t0+second)), first(t0))
+	k.is(mobile(k.track(t0+3*minute)), stamped(t0))
+}
+
 func TestReleaseOfAnIdentifyThatBeganASession(t *testing.T) {
 	k := newKey(t, Policy{})
 	k.send(k.start(t0, 1111111111), by(k.track(t0+1), alice))
@@ -751,7 +764,7 @@ func TestMobileColdStartWithoutASessionOfItsOwn(t *testing.T) {
 func TestColdStartInProxyMode(t *testing.T) {
 	k := newKey(t, Policy{Automatic: AutomaticProxy})
 	k.send(k.start(t0, 1111111111), k.track(t0))
-	k.unchanged(k.coldStart(t0+10, false), stamped(1111111111))
+	k.is(k.coldStart(t0+10, false), stamped(1111111111))
 	open := k.coldStart(t0+20, true)
 	k.is(open, first(t0+20))
 	k.unchanged(open, first(t0+20))
