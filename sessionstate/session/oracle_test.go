@@ -55,11 +55,13 @@ import (
 func drawEvent(t *rapid.T, at int64, message MessageID) Event {
 	e := Event{Times: original(at), Message: message, User: UserID(rapid.SampledFrom([]int{0, 0, 0, 1, 2, 3}).Draw(t, "user"))}
 	switch rapid.SampledFrom(strings.Fields(
-		"track track track track identify identify identify start start end reset cold sdk server",
+		"track track track track logout identify identify identify start start end reset cold sdk server",
 	)).Draw(t, "kind") {
 	case "track":
 		e.HasSessionID = rapid.Bool().Draw(t, "own")
 		e.Mobile = rapid.Bool().Draw(t, "mobile")
+	case "logout":
+		e.LoggedOut, e.User = true, 0
 	case "identify":
 		e.Kind = Identify
 		e.Mobile = rapid.Bool().Draw(t, "mobile")
@@ -257,7 +259,7 @@ func brief(e Event) string {
 		name string
 	}{
 		{e.ColdStart != NoColdStart, "cold"}, {e.HasSessionID, "sessionId"}, {e.HasSessionStart, "sessionStart"},
-		{e.Mobile, "mobile"}, {e.Server, "server"}, {e.JoinOnly, "join only"},
+		{e.LoggedOut, "logged out"}, {e.Mobile, "mobile"}, {e.Server, "server"}, {e.JoinOnly, "join only"},
 	} {
 		if f.on {
 			b.WriteString(" " + f.name)
@@ -328,6 +330,8 @@ type diary struct {
 	// since and last are the first and the newest event of an automatic
 	// session; last is the newest end of an ended one.
 	since, last int64
+	// userAt is when the user was set.
+	userAt int64
 	// turns are the ids of all turns taken; 0 for those without a session.
 	turns []int64
 
@@ -343,6 +347,7 @@ func (d *diary) turn(mode Mode, e Event, id int64) {
 		id = raise(e.Times.Original, d.turns[max(0, len(d.turns)-MaxSegments):])
 	}
 	d.mode, d.id, d.mark, d.user, d.since, d.last = mode, id, 0, e.User, e.Times.Original, e.Times.Original
+	d.userAt = e.Times.Original
 	d.turns = append(d.turns, id)
 }
 
@@ -420,10 +425,13 @@ func (d *diary) event(e Event) Decision {
 		if renews(d.p, e) {
 			d.turn(d.mode, e, 0)
 		}
-		d.user = e.User
+		d.user, d.userAt = e.User, e.Times.Original
+	}
+	if e.LoggedOut && d.user != 0 && e.Times.Original > d.userAt && d.p.IdentifyReset != IdentifyResetNever {
+		d.turn(d.mode, e, 0)
 	}
 	if d.user == 0 {
-		d.user = e.User
+		d.user, d.userAt = e.User, e.Times.Original
 	}
 	if d.mark == 0 {
 		d.mark = e.Message
@@ -772,7 +780,9 @@ func (a *archive) join(e Event, holds, next *turn) *turn {
 // identify is the turn of an event after a change of user (C).
 func (a *archive) identify(e Event, x *turn) *turn {
 	session := x.mode == Manual || x.mode == Automatic && !e.JoinOnly
-	if e.Kind != Identify || !session || e.User == 0 || x.user == 0 || e.User == x.user || e.Times.Original < x.userAt {
+	another := e.Kind == Identify && e.User != 0 && e.User != x.user && e.Times.Original >= x.userAt
+	logout := e.LoggedOut && e.Times.Original > x.userAt && a.p.IdentifyReset != IdentifyResetNever
+	if !session || x.user == 0 || !another && !logout {
 		return x
 	}
 	for _, y := range a.turns {
@@ -780,7 +790,7 @@ func (a *archive) identify(e Event, x *turn) *turn {
 			return x
 		}
 	}
-	if !renews(a.p, e) {
+	if another && !renews(a.p, e) {
 		x.user, x.userAt = e.User, e.Times.Original
 		return x
 	}
