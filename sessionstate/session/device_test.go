@@ -22,6 +22,7 @@ type device struct {
 	last              int64 // the newest reading
 	set               bool  // the clock was set during the history
 	created           int
+	calls             bool // to make calls as well
 	deliveries        []delivery
 }
 
@@ -284,6 +285,40 @@ func TestAdoptedSessionsAreTheSDKs(t *testing.T) {
 	}
 }
 
+// With calls at the proxy among them, whatever session an event is in, that has one
+// start mark, and the first of its events to arrive has it.
+func TestSessionsHaveOneMark(t *testing.T) {
+	for name, automatic := range map[string]AutomaticPolicy{"sdk": AutomaticSDK, "adopt": AutomaticAdopt, "proxy": AutomaticProxy, "off": AutomaticOff} {
+		t.Run(name, func(t *testing.T) {
+			p := Policy{Automatic: automatic, Timeout: 30 * minute}
+			for seed := range *histories {
+				d := newDevice(uint64(seed))
+				d.calls = true
+				d.makeSDKEvents()
+				marks := map[int64]MessageID{}
+				problem := ""
+				s := d.arrive(&p, func(r *delivery, i int, got Decision) {
+					m := r.body[i]
+					owner, has := marks[got.SessionID]
+					switch {
+					case problem != "" || got.Action != Stamp:
+					case !has && !got.Start:
+						problem = fmt.Sprintf("message %d is the first of session %d, and has no mark", m.order, got.SessionID)
+					case !has:
+						marks[got.SessionID] = m.Message
+					case got.Start != (owner == m.Message):
+						problem = fmt.Sprintf("message %d is %s, and message %d has the mark", m.order, show(got), owner)
+					}
+				})
+				// What was forgotten cannot be known again.
+				if problem != "" && !s.Truncated {
+					t.Fatalf("history %d: %s\n%+v\n%s", seed, problem, s, d)
+				}
+			}
+		})
+	}
+}
+
 // makeSDKEvents makes events of one or two tabs, with the sessions of their own
 // that SDKs begin and end. Some are lost with their page.
 func (d *device) makeSDKEvents() {
@@ -291,7 +326,7 @@ func (d *device) makeSDKEvents() {
 		id    int64
 		start bool
 	}, 1+d.rand.IntN(2))
-	ids := 0
+	ids, calls := 0, 0
 	var body []made
 	for range 5 + d.rand.IntN(40) {
 		tab := &tabs[d.rand.IntN(len(tabs))]
@@ -310,6 +345,14 @@ func (d *device) makeSDKEvents() {
 		case 3:
 			d.set, d.last = true, 0
 			d.ahead += d.pick(-3_600_000, -500, 500, 3_600_000)
+		}
+		if d.calls && calls < MaxSegments/2 && d.rand.IntN(6) == 0 {
+			calls++
+			call := Event{Kind: Start, ID: 1_600_000_000 + int64(calls)}
+			if d.rand.IntN(2) == 0 {
+				call = Event{Kind: End}
+			}
+			body = append(body, d.make(call))
 		}
 		e := Event{User: UserID(d.rand.IntN(3)), LoggedOut: d.rand.IntN(10) == 0}
 		if d.rand.IntN(6) == 0 {
