@@ -43,10 +43,11 @@ function moment(ms) {
 const clock = (d) => `${pad(d.getHours())}:${pad(d.getMinutes())}:${pad(d.getSeconds())}.${pad(d.getMilliseconds(), 3)}`;
 
 const modes = {
-  manual: 'manual session', automatic: 'session of the proxy', ended: 'ended', none: 'no session of the proxy',
+  manual: 'manual session', automatic: 'session of the proxy', adopted: 'session of the SDK', ended: 'ended', none: 'no session of the proxy',
 };
 const origins = {
   control: 'a control call', event: 'an event', restart: 'a cold start of the app', identify: 'identify with another userId',
+  logout: 'a logout', update: 'a cold start after an update of the app', opening: 'the SDK, which began a session',
 };
 
 // whom is the user that was searched for last.
@@ -151,6 +152,8 @@ const reasons = {
   store_error: 'The session could not be looked up.',
   manual_session: 'A manual session is current at the event’s time.',
   automatic_session: 'The proxy’s automatic session is current.',
+  adopted_session: 'The session that its SDK began itself.',
+  invalid_own_id: 'The session id that it brought is not valid.',
   session_ended: 'endSession was called, or there is nothing to end or replace.',
   automatic_off: 'There is no manual session, and automatic ones are off.',
   left_to_sdk: 'There is no manual session; the SDK’s own is left as it is.',
@@ -199,6 +202,16 @@ async function pollDecisions() {
 const isTheirs = (d) => whom && d.write_key === whom.write_key &&
   (whom.anonymous_id !== undefined ? d.anonymous_id === whom.anonymous_id : d.user_id === whom.user_id);
 
+// timingNote says when a message happened, and how that was found.
+function timingNote(d) {
+  const t = d.timing;
+  const by = { clock: ' Its own clock decided.', event_time: ' Its event time decided.' }[t.compared] ?? '';
+  const at = `It happened at ${clock(new Date(d.at))}.`;
+  if (!t.clock) return at + by;
+  return `${at.slice(0, -1)}: ${clock(new Date(t.original))} by the ${t.clock}’s clock, sent at ` +
+    `${clock(new Date(t.sent_at))}, lag ${t.lag ?? 0} ms, way ${t.way ?? 0} ms.${by}`;
+}
+
 function drawDecisions() {
   if ($('decisions').hidden) return;
   const wanted = $('only').checked ? shown.filter(isTheirs) : shown;
@@ -210,6 +223,7 @@ function drawDecisions() {
     if (d.began) notes.push('It begins the session.');
     if (d.ended) notes.push(d.type === 'endSession' ? 'It ends the session.' : 'It ends the one before.');
     if (d.had_session_id !== undefined) notes.push(`It came with sessionId ${JSON.stringify(d.had_session_id)}.`);
+    if (d.timing) notes.push(timingNote(d));
     if (d.shadow) notes.push('Shadow: nothing was done.');
     const name = d.event && d.event !== d.type ? `${d.type} “${d.event}”` : d.type ?? '–';
     return label(el('tr', {},
