@@ -79,7 +79,7 @@ func TestAdminOfSeveralSites(t *testing.T) {
 	p.startAt(t, "", 3333333333)
 	p.startAt(t, "shared.test", 4444444444)
 	end(ofSharedTest, `{"ended":true}`)
-	show(ofOther, "false [] manual 3333333333, now 3333333333")
+	show(ofOther, "false [] ended 0, manual 3333333333, now 3333333333")
 	end(user1, `{"ended":true,"of":[{"shared":false,"sites":["OTHER"],"ended":true},{"shared":true,"sites":["shared.test"],"ended":false}]}`)
 
 	for _, route := range []string{"session", "end", "explain"} {
