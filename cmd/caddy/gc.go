@@ -4,7 +4,7 @@ import "runtime/debug"
 
 // gcPercent is how much may be allocated between two garbage collections, in
 // percent of what was in use after the one before. Go's default, 100, has a Caddy
-// with few sessions collect every few megabytes of bodies, which takes a sixth of
+// with few sessions collect every few megabytes of bodies, which takes an eighth of
 // the processor's time.
 const gcPercent = 400
 
