@@ -58,7 +58,7 @@ $('search').addEventListener('submit', async (submitted) => {
   const form = new FormData(submitted.target);
   whom = { write_key: form.get('write_key'), [form.get('kind')]: form.get('id') };
   try {
-    showTimeline(await ask('session', whom));
+    showTimelines(await ask('session', whom));
   } catch (e) {
     $('answer').replaceChildren(el('p', { class: 'error' }, `It could not be looked up: ${e.message}`));
   }
@@ -67,14 +67,22 @@ $('search').addEventListener('submit', async (submitted) => {
   countNow();
 });
 
-function showTimeline(line) {
-  const name = line.anonymous_id ?? line.user_id ?? whom.anonymous_id ?? whom.user_id;
+// showTimelines shows a timeline and those that it has with it: where some sites
+// share sessions and others do not, a user has two.
+function showTimelines(line) {
+  const lines = [line, ...(line.also ?? [])];
+  $('answer').replaceChildren(...lines.flatMap((l, i) => showTimeline(l, i === 0 ? '' : `-${i + 1}`)));
+}
+
+function showTimeline(line, suffix) {
+  const where = line.sites
+    ? `, ${line.shared ? 'in shared sessions' : 'in sessions of this write key'} (${line.sites.join(', ')})` : '';
+  const name = `${line.anonymous_id ?? line.user_id ?? whom.anonymous_id ?? whom.user_id}${where}`;
   if (!line.known) {
-    $('answer').replaceChildren(
+    return [
       el('h3', {}, `Nothing is known of ${name}`),
       el('p', {}, 'No control call or session of this id was seen under this write key, or it was forgotten. ' +
-        'An SDK’s own automatic sessions are not kept.'));
-    return;
+        'An SDK’s own automatic sessions are not kept.')];
   }
   const current = line.current === null
     ? el('p', { class: 'current without' }, 'No session is current.')
@@ -89,14 +97,15 @@ function showTimeline(line) {
     el('td', {}, s.session_id ? (s.mark ? 'given' : 'not given yet') : '–')), head));
   const timeline = rows.length === 0
     ? [el('p', {}, 'There is no session of this id’s own.')]
-    : [el('div', { class: 'scroll' }, drawTimeline(line)), table('segments', 'Timeline as a table', head, rows)];
-  $('answer').replaceChildren(
+    : [el('div', { class: 'scroll' }, drawTimeline(line)),
+      table(`segments${suffix}`, `Timeline as a table${where}`, head, rows)];
+  return [
     el('h3', {}, `Timeline of ${name}`),
     current,
     ...timeline,
-    ...showLinks(line.links ?? []),
+    ...showLinks(line.links ?? [], suffix, where),
     el('p', { class: 'quiet' }, `Last seen about ${moment(line.seen)}. ` +
-      (line.truncated ? 'Older segments are not remembered.' : 'Times are those of this browser’s time zone.')));
+      (line.truncated ? 'Older segments are not remembered.' : 'Times are those of this browser’s time zone.'))];
 }
 
 function table(id, name, head, rows) {
@@ -107,7 +116,7 @@ function table(id, name, head, rows) {
 }
 
 // showLinks shows the devices of a user, or the users of a device, newest first.
-function showLinks(links) {
+function showLinks(links, suffix, where) {
   if (links.length === 0) return [];
   const ofUser = links.some((l) => Object.keys(l).some((name) => name.startsWith('anonymous_id')));
   const head = ofUser ? ['From', 'Device (anonymousId)', 'Newest event'] : ['From', 'User (userId)', 'Newest event'];
@@ -117,7 +126,7 @@ function showLinks(links) {
       el('td', { class: 'time' }, moment(l.from)), el('td', {}, id), el('td', { class: 'time' }, moment(l.last))), head);
   });
   return [el('h4', {}, ofUser ? 'Where this user was active' : 'Whose device it was'),
-    table('links', ofUser ? 'Devices' : 'Users', head, rows)];
+    table(`links${suffix}`, (ofUser ? 'Devices' : 'Users') + where, head, rows)];
 }
 
 // drawTimeline draws segments beside each other, each as wide as its share of
