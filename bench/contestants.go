@@ -41,6 +41,9 @@ const (
 
 var everyone = []string{plainCaddy, stockCaddy, memory, file, redis, example, plainNginx, luaNginx}
 
+// handlers are the contestants that have the handler in them.
+var handlers = []string{memory, file, redis, example}
+
 // field is where contestants are started.
 type field struct {
 	parts parts

@@ -21,8 +21,6 @@ type asked struct {
 	events    []session.Event
 	decisions []session.Decision
 	runs      []run
-	// ahead are the keys of the runs.
-	ahead []string
 
 	groups map[string]int32
 	chains []chain
@@ -98,8 +96,8 @@ func (a *asked) group(w *work) {
 }
 
 // split makes the runs.
-func (a *asked) split(w *work) {
-	a.runs, a.ahead = a.runs[:0], a.ahead[:0]
+func (a *asked) split() {
+	a.runs = a.runs[:0]
 	for from := 0; from < len(a.entries); {
 		key := a.entry(from).key
 		to := from + 1
@@ -107,13 +105,9 @@ func (a *asked) split(w *work) {
 			to++
 		}
 		a.runs = append(a.runs, run{from: from, to: to, key: key})
-		a.ahead = append(a.ahead, w.text(key))
 		from = to
 	}
 }
-
-// fewRuns is from how many keys on it pays to have their sessions fetched ahead.
-const fewRuns = 4
 
 // atOnce is for how many keys of a request a store is waited for at the same
 // time.

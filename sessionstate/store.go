@@ -57,10 +57,6 @@ type Resident interface {
 	// the one given, overwriting its segments. It keeps nothing of key.
 	Load(key string, into *Session) *Session
 
-	// Prefetch has the processor fetch what there is of keys that are about to be
-	// loaded. It keeps nothing of them.
-	Prefetch(keys []string)
-
 	// Resize sets how many sessions are kept at most; the least recently used
 	// ones go.
 	Resize(capacity int)

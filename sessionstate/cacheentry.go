@@ -1,0 +1,43 @@
+package sessionstate
+
+import "encoding/binary"
+
+// cacheEntry is what the cache holds of a session key. Nobody writes to text once
+// it is cached, so it may be read without the shard's lock.
+type cacheEntry struct {
+	// text is the key, then the session's stored form, in one allocation. The form
+	// is empty if the key is known to have no session.
+	text      []byte
+	keyLength uint32
+	// arrival is how many keys had been added to the shard when this one was; it
+	// wraps around. See [cacheShard].
+	arrival uint32
+}
+
+// longestUnlinked is the longest stored form of a session without links:
+// what [AppendSession] may write for a head and [MaxSegments].
+const longestUnlinked = sessionHead + binary.MaxVarintLen64 + 1 +
+	MaxSegments*(2+4*binary.MaxVarintLen64+3*8)
+
+func newCacheEntry(key string, s *Session) cacheEntry {
+	var buffer [longestUnlinked]byte // links may need more: append then allocates
+	form := buffer[:0]
+	if s != absent {
+		form = AppendSession(form, s)
+	}
+	text := make([]byte, len(key)+len(form))
+	copy(text[copy(text, key):], form)
+	return cacheEntry{text: text, keyLength: uint32(len(key))}
+}
+
+func (e *cacheEntry) hasKey(key string) bool { return string(e.text[:e.keyLength]) == key }
+
+func (e *cacheEntry) key() string { return string(e.text[:e.keyLength]) }
+
+func (e *cacheEntry) form() []byte { return e.text[e.keyLength:] }
+
+// version returns the session's version, 0 if the key is known to have none.
+func (e *cacheEntry) version() uint64 {
+	version, _ := SessionVersion(e.form())
+	return version
+}
