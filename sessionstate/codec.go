@@ -65,8 +65,7 @@ const (
 	hasUserAt   = 1 << 12
 )
 
-// ErrFormat says that stored bytes are no session, or one that a later version
-// has written.
+// ErrFormat says that stored bytes are no session.
 var ErrFormat = errors.New("stored session is not readable")
 
 // AppendSession appends the stored form of a session.
@@ -129,15 +128,20 @@ func (s *Segment) append(b []byte, from int64) []byte {
 	return b
 }
 
-// SessionVersion returns the version of a session in its stored form.
+// SessionVersion returns the version of a session in its stored form. The error
+// is ErrNewer or ErrFormat.
 func SessionVersion(b []byte) (uint64, error) {
-	if len(b) < sessionHead || b[0] < 1 || b[0] > linkedFormat {
+	switch {
+	case len(b) < sessionHead || b[0] < 1 || b[0] > lastFormat:
 		return 0, ErrFormat
+	case b[0] > ReadFormat:
+		return 0, ErrNewer
 	}
 	return binary.BigEndian.Uint64(b[1:]), nil
 }
 
-// DecodeSession reads the stored form of a session. Nothing of b is kept.
+// DecodeSession reads the stored form of a session. Nothing of b is kept. The
+// error is ErrNewer, or has ErrFormat in it.
 func DecodeSession(b []byte) (*Session, error) {
 	s := new(Session)
 	if err := decodeSession(b, s); err != nil {

@@ -17,6 +17,11 @@ type Stats struct {
 	Delayed int
 	// Down is the share of the store that is known not to answer: 0 to 1.
 	Down float64
+	// Newer counts sessions that were to be read and could not be, because a later
+	// version has written them.
+	Newer uint64
+	// Detached: what is written now is not found after a restart (see [Detachable]).
+	Detached bool
 }
 
 // counted has the counters of a cache.
@@ -39,6 +44,10 @@ func (t *Table) Stats() Stats {
 	}
 	if breaker, ok := t.plain.(interface{ Down() float64 }); ok {
 		s.Down = breaker.Down()
+	}
+	s.Newer = t.newer.Load()
+	if d, ok := t.plain.(Detachable); ok {
+		s.Detached = d.Detached()
 	}
 	return s
 }

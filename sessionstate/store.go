@@ -106,6 +106,27 @@ type Bounded interface {
 	Spare(inUse func(key string) bool)
 }
 
+// Detachable is a Store whose place can be taken away while it is open, such as a
+// file that is deleted. It refuses changes for as long as that is so.
+type Detachable interface {
+	Store
+
+	// Detached reports whether it has been. It asks for it anew each time.
+	Detached() bool
+}
+
+// SetsAside is a Store that keeps what it could not read apart, where ids may be
+// in it.
+type SetsAside interface {
+	Store
+
+	// SetAside returns the names of what is kept apart.
+	SetAside() ([]string, error)
+
+	// RemoveSetAside deletes it, and returns the names of what it deleted.
+	RemoveSetAside() ([]string, error)
+}
+
 // ErrFull is returned by [Table.Apply] for a key that is new to a [Bounded] store
 // that is full.
 var ErrFull = errors.New("as many sessions as there may be are stored")

@@ -23,8 +23,16 @@ var (
 	sessions  = []byte("sessions")
 )
 
-// schema is the version of what is in the buckets. A later one reads this one.
+// schema is the version of what is in the buckets. It goes up with
+// [sessionstate.WriteFormat], and whenever anything else changes that an earlier
+// version would not understand: that then leaves the file alone. A file keeps the
+// number that it has until something newer is written to it.
+//
+//	1  session formats 1 to 3
 const schema = 1
+
+// writeFormat is the session format that belongs to schema.
+const writeFormat = 3
 
 const lockTimeout = time.Second
 
@@ -114,12 +122,30 @@ func inspect(path string) error {
 		return err
 	}
 	return verify(file, info.Size(), func(buckets [][]byte, key, value []byte) error {
-		if len(buckets) == 1 && bytes.Equal(buckets[0], sessions) {
+		switch {
+		case len(buckets) != 1:
+		case bytes.Equal(buckets[0], meta) && bytes.Equal(key, schemaKey):
+			// It comes before all sessions: in a newer schema they may be anything.
+			_, err := readSchema(value)
+			return err
+		case bytes.Equal(buckets[0], sessions):
 			_, err := decode(key, value)
 			return err
 		}
 		return nil
 	})
+}
+
+// readSchema reads the number of a file's schema.
+func readSchema(v []byte) (uint32, error) {
+	if len(v) != 4 {
+		return 0, errForeign
+	}
+	n := binary.BigEndian.Uint32(v)
+	if n > schema {
+		return n, fmt.Errorf("%w: its schema is %d, the newest known %d", ErrNewer, n, schema)
+	}
+	return n, nil
 }
 
 // openFile opens and locks the file that has this path when it is locked.
@@ -180,16 +206,17 @@ func check(db *bbolt.DB) error {
 			fresh = true
 			return nil
 		}
-		v := b.Get(schemaKey)
-		if len(v) != 4 || tx.Bucket(sessions) == nil {
+		if _, err := readSchema(b.Get(schemaKey)); err != nil {
+			return err
+		}
+		if tx.Bucket(sessions) == nil {
 			return errForeign
 		}
-		if n := binary.BigEndian.Uint32(v); n != schema {
-			return fmt.Errorf("%w: its schema is %d, the newest known %d", ErrNewer, n, schema)
-		}
 		return tx.Bucket(sessions).ForEach(func(k, v []byte) error {
-			if _, err := decode(k, v); err != nil {
+			if _, err := decode(k, v); err != nil && !errors.Is(err, ErrNewer) {
 				return fmt.Errorf("%w: %w", ErrDamaged, err)
+			} else if err != nil {
+				return err
 			}
 			return nil
 		})
