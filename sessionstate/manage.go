@@ -97,6 +97,34 @@ func (t *Table) Forget(ctx context.Context, key string) error {
 	return err
 }
 
+// EraseTraces has what is left of forgotten sessions in a store that
+// [LeavesTraces] overwritten in the background.
+func (t *Table) EraseTraces(ctx context.Context) error {
+	s, ok := t.plain.(LeavesTraces)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := t.bounded(ctx)
+	defer cancel()
+	return s.EraseTraces(ctx)
+}
+
+// SetAside returns the names of what the store could not read and keeps apart.
+func (t *Table) SetAside() ([]string, error) {
+	if s, ok := t.plain.(LeavesTraces); ok {
+		return s.SetAside()
+	}
+	return nil, nil
+}
+
+// RemoveSetAside deletes that, and returns the names of what it deleted.
+func (t *Table) RemoveSetAside() ([]string, error) {
+	if s, ok := t.plain.(LeavesTraces); ok {
+		return s.RemoveSetAside()
+	}
+	return nil, nil
+}
+
 // Unlink removes a link from the session of a key. It is durable when Unlink
 // returns.
 func (t *Table) Unlink(ctx context.Context, key, link string) error {

@@ -115,10 +115,15 @@ type Detachable interface {
 	Detached() bool
 }
 
-// SetsAside is a Store that keeps what it could not read apart, where ids may be
-// in it.
-type SetsAside interface {
+// LeavesTraces is a Store that may have more of a session than its methods show:
+// what was deleted and is not yet overwritten, and what it could not read, which
+// it keeps apart.
+type LeavesTraces interface {
 	Store
+
+	// EraseTraces has what was deleted overwritten, in the background. It returns
+	// when that is sure to be done, after a crash too.
+	EraseTraces(ctx context.Context) error
 
 	// SetAside returns the names of what is kept apart.
 	SetAside() ([]string, error)

@@ -11,6 +11,7 @@ const Chunk = scanned
 
 // What the file consists of.
 var (
+	ScrubKey       = scrubKey
 	MetaBucket     = meta
 	SchemaKey      = schemaKey
 	SessionsBucket = sessions
@@ -62,6 +63,24 @@ func HoldWriter(s *Store) (release func()) {
 	return func() { close(released) }
 }
 
-// Waiting returns how many jobs the writer has not taken, those included that
-// nobody waits for any more.
-func Waiting(s *Store) int { return len(s.jobs) }
+// Waiting returns how many jobs the writer has not taken.
+func Waiting(s *Store) int { return s.jobs.waiting() }
+
+// Turns returns which of these jobs, each of a source, the writer takes for its
+// next transaction, by their numbers.
+func Turns(sources []string) (taken []int) {
+	q := newQueue()
+	numbers := map[*job]int{}
+	for i, source := range sources {
+		j := new(job)
+		numbers[j] = i
+		q.add(source, j)
+	}
+	for _, j := range q.take(maxJobs) {
+		taken = append(taken, numbers[j])
+	}
+	return taken
+}
+
+// ToScrub reports whether free pages are yet to be overwritten.
+func ToScrub(s *Store) bool { return s.toScrub() != 0 }
