@@ -9,6 +9,12 @@ import (
 // Chunk is how many sessions are read at a time.
 const Chunk = scanned
 
+// The schema, and the session format that belongs to it.
+const (
+	Schema      = schema
+	WriteFormat = writeFormat
+)
+
 // What the file consists of.
 var (
 	ScrubKey       = scrubKey

@@ -41,21 +41,21 @@ func (r *registered) Close() error {
 
 // identify returns the identity of the file that a path leads to. If a store has
 // it open that is the store's. Where the file of one was taken away, the path
-// leads to another file, which is opened beside it.
-func identify(path string) string {
+// leads to another file, which is opened beside it: replaced is true.
+func identify(path string) (_ string, replaced bool) {
 	path = resolve(path)
 	openedMu.Lock()
 	defer openedMu.Unlock()
 	for identity, s := range opened {
 		if s.Is(path) {
-			return identity
+			return identity, false
 		}
 	}
 	identity := "file " + path
 	for n := 2; opened[identity] != nil && opened[identity].Detached(); n++ {
-		identity = fmt.Sprintf("file %s (%d)", path, n)
+		identity, replaced = fmt.Sprintf("file %s (%d)", path, n), true
 	}
-	return identity
+	return identity, replaced
 }
 
 // resolve follows the links in a path, those of its directory where there is no
