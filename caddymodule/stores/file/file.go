@@ -125,7 +125,7 @@ func (s *Store) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	if info, err := os.Stat(s.path); err == nil && !info.Mode().IsRegular() {
+	if info, err := os.Stat(s.path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
 		return fmt.Errorf("path: %s is no file, but %v", s.path, info.Mode().Type())
 	}
 	var replaced bool
