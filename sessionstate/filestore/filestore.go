@@ -10,7 +10,6 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -42,7 +41,8 @@ type Store struct {
 	// are overwritten.
 	reading sync.RWMutex
 	scrubs  chan struct{}
-	noted   time.Time // when a sweep last had free pages overwritten; the writer's
+	// erase: free pages are to be overwritten now, not when it is time to.
+	erase atomic.Bool
 
 	keepAside atomic.Int64 // a duration, 0 for ever
 	tidied    chan struct{}
@@ -100,6 +100,7 @@ func Open(path string, log Log) (*Store, error) {
 		crowded: make(chan struct{}, 1),
 	}
 	s.count.Store(count)
+	s.erase.Store(true) // what is noted in the file was to be done before
 	go s.write()
 	s.sweeping.Go(func() { s.sweep(ctx) })
 	s.sweeping.Go(func() { s.makeRoom(ctx) })
@@ -184,7 +185,7 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
-	s.wakeScrubber()
+	s.eraseNow()
 	return failed
 }
 

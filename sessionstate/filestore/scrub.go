@@ -48,8 +48,13 @@ func (s *Store) EraseTraces(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.wakeScrubber()
+	s.eraseNow()
 	return failed
+}
+
+func (s *Store) eraseNow() {
+	s.erase.Store(true)
+	s.wakeScrubber()
 }
 
 func (s *Store) wakeScrubber() {
@@ -72,18 +77,21 @@ func (s *Store) toScrub() (n uint64) {
 
 // scrubber scrubs whenever there is something to, until the context ends.
 func (s *Store) scrubber(ctx context.Context) {
+	var last time.Time
 	for {
-		if s.toScrub() == 0 {
-			select {
-			case <-s.scrubs:
-			case <-ctx.Done():
+		if s.toScrub() == 0 || !s.erase.Load() && time.Since(last) < sweptEvery {
+			if sleep(ctx, time.Hour, s.scrubs) == ended {
 				return
 			}
+			continue
 		}
 		if sleep(ctx, scrubDelay, nil) == ended {
 			return
 		}
+		s.erase.Store(false)
+		last = time.Now()
 		if err := s.Scrub(ctx); err != nil && ctx.Err() == nil {
+			s.erase.Store(true)
 			if s.log.Sweep != nil {
 				s.log.Sweep(err)
 			}

@@ -115,10 +115,8 @@ func (s *Store) forget(ctx context.Context, old [][2][]byte) (n int, err error) 
 		}
 		s.added -= int64(n)
 		gone <- n
-		if n > 0 && time.Since(s.noted) > sweptEvery && noteScrub(b.Tx()) == nil {
-			s.noted = time.Now()
-		}
-		return n > 0
+		// If it cannot be noted it cannot be written, either.
+		return n > 0 && noteScrub(b.Tx()) == nil
 	})
 	if err != nil {
 		return 0, err

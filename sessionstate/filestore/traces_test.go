@@ -70,7 +70,7 @@ func TestTracesOfWhatWasForgottenBefore(t *testing.T) {
 		t.Fatal(n, err)
 	}
 	clean(t, s, path, key(7), key(300))
-	// And what nothing is known of any more, when it is asked for.
+	// Later that is done once a day, and where somebody asks for what is not there.
 	fill(t, s, 0, 500, 0, 1)
 	if n, err := s.Sweep(t.Context(), base+int64(time.Hour/time.Millisecond)); n != 500 || err != nil {
 		t.Fatal(n, err)
