@@ -252,6 +252,9 @@ func (t *table) forget(ctx context.Context, w who) (n int, err error) {
 		}
 	}
 	t.activity.forget(ids)
+	if err := t.sessions().EraseTraces(ctx); err != nil {
+		return n, &enrich.StoreError{Err: fmt.Errorf("the %d were forgotten, but what is left of them in the file may not be overwritten: %w", n, err)}
+	}
 	return n, nil
 }
 

@@ -49,10 +49,14 @@ func (t *table) open(app *App) error {
 		return err
 	}
 	opened := sessionstate.NewTable(store, sessionstate.Options{
-		Settings: t.settings(app.settings),
-		Deadline: storeDeadline,
-		Report:   reportWrites(app.logger),
-		Observe:  observeStore(tableName(app.store.Identity())),
+		Settings:   t.settings(app.settings),
+		Deadline:   storeDeadline,
+		Report:     reportWrites(app.logger),
+		Observe:    observeStore(tableName(app.store.Identity())),
+		WriteFirst: true,
+		OnNewer: func() {
+			app.logger.Error("sessions that a newer version of this module has written are left as they are: their control calls are refused, and their events come under on_store_error")
+		},
 	})
 	t.opened.Store(opened)
 	return nil

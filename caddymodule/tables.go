@@ -86,6 +86,13 @@ var (
 		"Share of the store that is known not to answer and is not asked until it does: 0 to 1.")
 )
 
+var (
+	descNewer = describe("newer_sessions_total",
+		"Times that a session could not be read because a newer version of the module has written it.")
+	descDetached = describe("store_detached",
+		"1 if the store's file was deleted, moved or replaced while it was open, else 0.")
+)
+
 func describe(name, help string) *prometheus.Desc {
 	return prometheus.NewDesc(prometheus.BuildFQName(namespace, subsystem, name), help, []string{"table"}, nil)
 }
@@ -94,6 +101,7 @@ func describe(name, help string) *prometheus.Desc {
 func (tableCollector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descSessions, descCapacity, descHits, descMisses, descEvictions, descDelayed, descDown,
+		descNewer, descDetached,
 	} {
 		to <- d
 	}
@@ -119,6 +127,12 @@ func (tableCollector) Collect(to chan<- prometheus.Metric) {
 		counter(descEvictions, s.Evictions)
 		gauge(descDelayed, float64(s.Delayed))
 		gauge(descDown, s.Down)
+		counter(descNewer, s.Newer)
+		detached := 0.
+		if s.Detached {
+			detached = 1
+		}
+		gauge(descDetached, detached)
 	}
 }
 
@@ -127,5 +141,6 @@ func sum(a, b sessionstate.Stats) sessionstate.Stats {
 		Sessions: a.Sessions + b.Sessions, Capacity: a.Capacity + b.Capacity,
 		Hits: a.Hits + b.Hits, Misses: a.Misses + b.Misses, Evictions: a.Evictions + b.Evictions,
 		Delayed: a.Delayed + b.Delayed, Down: max(a.Down, b.Down),
+		Newer: a.Newer + b.Newer, Detached: a.Detached || b.Detached,
 	}
 }

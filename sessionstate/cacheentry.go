@@ -37,7 +37,7 @@ func (e *cacheEntry) key() string { return string(e.text[:e.keyLength]) }
 func (e *cacheEntry) form() []byte { return e.text[e.keyLength:] }
 
 // version returns the session's version, 0 if the key is known to have none.
-func (e *cacheEntry) version() uint64 {
+func (e *cacheEntry) version() Version {
 	version, _ := SessionVersion(e.form())
 	return version
 }

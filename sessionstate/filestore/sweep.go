@@ -115,10 +115,12 @@ func (s *Store) forget(ctx context.Context, old [][2][]byte) (n int, err error) 
 		}
 		s.added -= int64(n)
 		gone <- n
-		return n > 0
+		// If it cannot be noted it cannot be written, either.
+		return n > 0 && noteScrub(b.Tx()) == nil
 	})
 	if err != nil {
 		return 0, err
 	}
+	s.wakeScrubber()
 	return <-gone, nil
 }
