@@ -4,7 +4,6 @@ package redisstore
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -134,16 +133,16 @@ func (s *Store) Scan(ctx context.Context, fn func(string, *sessionstate.Session)
 	}
 	client, err := s.apart()
 	if err != nil {
-		return err
+		return plain(err)
 	}
 	defer client.Close()
 	for _, node := range client.Nodes() {
 		role, err := node.Do(ctx, node.B().Role().Build()).ToArray()
 		if err != nil {
-			return err
+			return plain(err)
 		}
 		if len(role) == 0 {
-			return fmt.Errorf("ROLE: an empty answer")
+			return ownError("ROLE: an empty answer")
 		}
 		if name, _ := role[0].ToString(); name != "master" {
 			continue
@@ -160,7 +159,7 @@ func (s *Store) scanNode(ctx context.Context, client, node rueidis.Client, fn fu
 	for cursor := uint64(0); ; {
 		page, err := s.page(ctx, node, cursor, pattern)
 		if err != nil {
-			return err
+			return plain(err)
 		}
 		answers := s.read(ctx, client, page.Elements)
 		for i, key := range page.Elements {
@@ -169,7 +168,7 @@ func (s *Store) scanNode(ctx context.Context, client, node rueidis.Client, fn fu
 				continue // deleted since
 			}
 			if err != nil {
-				return err
+				return plain(err)
 			}
 			session, err := sessionstate.DecodeSession(b)
 			if err != nil {
