@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -52,8 +53,10 @@ type Store struct {
 	// TLS for `rediss://`. Default: the system's certificate authorities.
 	TLS *TLS `json:"tls,omitempty"`
 
-	// What stands before each key. Caddys with one prefix share their sessions.
-	// Default: `rudder_session:`.
+	// What stands before each key. Caddys with one prefix share their sessions. A
+	// word in braces without a dot, such as `{sessions}:`, is no placeholder but a
+	// hash tag, which has all keys in one slot of a Cluster. Default:
+	// `rudder_session:`.
 	Prefix caddymodule.Value `json:"prefix,omitempty"`
 
 	// How long a request waits for Redis, each time it asks. Default: `500ms`.
@@ -113,7 +116,7 @@ func (s *Store) Provision(caddy.Context) (err error) {
 			return err
 		}
 	}
-	if o.Prefix, err = caddymodule.Read("prefix", s.Prefix, parseText, defaultPrefix); err != nil {
+	if o.Prefix, err = caddymodule.Read("prefix", keepTags(s.Prefix), parseText, defaultPrefix); err != nil {
 		return err
 	}
 	timeout, err := caddymodule.Read("timeout", s.Timeout, caddymodule.ParseDuration, defaultTimeout)
@@ -133,6 +136,28 @@ func (s *Store) Provision(caddy.Context) (err error) {
 		return fmt.Errorf("urls: %w", err)
 	}
 	return nil
+}
+
+// keepTags keeps a hash tag from being taken for a placeholder: the names of all
+// that there are when a configuration is loaded have a dot in them.
+func keepTags(v caddymodule.Value) caddymodule.Value {
+	var kept strings.Builder
+	rest := string(v)
+	for {
+		open := strings.IndexByte(rest, '{')
+		end := strings.IndexByte(rest[open+1:], '}') + open + 1
+		if open < 0 || end <= open {
+			kept.WriteString(rest)
+			return caddymodule.Value(kept.String())
+		}
+		tag := rest[open+1 : end]
+		if strings.ContainsAny(tag, `.\{`) || open > 0 && rest[open-1] == '\\' {
+			kept.WriteString(rest[:end+1])
+		} else {
+			kept.WriteString(rest[:open] + `\{` + tag + `\}`)
+		}
+		rest = rest[end+1:]
+	}
 }
 
 // parseText takes any text; an option that is not to be set is left out.
