@@ -127,7 +127,7 @@ func (t *Table) Len() int {
 // changed and decisions mean nothing. The key may be a part of a longer string:
 // what is kept of it is copied.
 func (t *Table) Apply(ctx context.Context, key string, now int64, p *Policy, events []Event, decisions []Decision) error {
-	return t.update(ctx, key, askFor(p, events), func(s *Session) (*Session, Change) {
+	return t.update(ctx, key, askFor(p, now, events), func(s *Session) (*Session, Change) {
 		return Transition(s, now, p, events, decisions)
 	})
 }
@@ -142,7 +142,7 @@ func (t *Table) ApplyNow(scratch *Scratch, key string, now int64, p *Policy, eve
 	if t.resident != nil {
 		return t.updateIn(&scratch.session, context.Background(), key, ask{}, change) == nil
 	}
-	return t.now(key, askFor(p, events), &scratch.session, change)
+	return t.now(key, askFor(p, now, events), &scratch.session, change)
 }
 
 // View calls look with what is known of a key, nil for nothing. It keeps nothing

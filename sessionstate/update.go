@@ -14,10 +14,14 @@ type ask struct {
 	// patience is how long it may take until others know that a session lasts
 	// longer. They need to when its timeout has passed, which takes much longer.
 	patience time.Duration
+	// now is when the request arrived, and grain an eighth of the session's
+	// timeout, both in milliseconds: see pressing.
+	now, grain int64
 }
 
-func askFor(p *Policy, events []Event) ask {
-	a := ask{patience: min(time.Duration(p.Timeout)*time.Millisecond/8, maxPatience)}
+func askFor(p *Policy, now int64, events []Event) ask {
+	grain := p.Timeout / 8
+	a := ask{now: now, grain: grain, patience: min(time.Duration(grain)*time.Millisecond, maxPatience)}
 	for i := range events {
 		a.fresh = a.fresh || events[i].Kind.Control()
 	}
@@ -53,7 +57,7 @@ func (t *Table) now(key string, a ask, scratch *Session, change func(*Session) (
 	case cached == absent && t.limited != nil && t.limited.Full():
 		return false // the store is to say so
 	}
-	return t.delays(changed) && t.delayIdle(key, a, cached.version(), next)
+	return t.delays(changed, a, cached.orNil(), next) && t.delayIdle(key, a, cached.version(), next)
 }
 
 // update asks change what becomes of a key's session until that could be
@@ -99,10 +103,14 @@ func (t *Table) updateIn(scratch *Session, ctx context.Context, key string, a as
 		if s == nil && t.limited != nil && t.limited.Full() {
 			return ErrFull
 		}
-		if t.delays(changed) {
+		if t.delays(changed, a, s, next) {
 			return t.delay(key, lock, a, s, next)
 		}
 		ok, err := t.swap(ctx, key, lock, s, next)
+		if err != nil && changed == Touched && t.behind != nil {
+			// Others are to know it now, but it is no reason to give up an event.
+			return t.delay(key, lock, a, s, next)
+		}
 		if ok || err != nil {
 			return err
 		}
@@ -146,9 +154,34 @@ func (s *Session) orNil() *Session {
 
 // delays reports whether a change may be written later. In a store of the
 // table's own all may but control calls, which must survive a crash; in a
-// shared one others must know of all but how long a session lasts.
-func (t *Table) delays(changed Change) bool {
-	return t.behind != nil && (changed == Touched || changed == Changed && !t.shared)
+// shared one others must know of all but how long a session lasts, and of that
+// too where it is pressing.
+func (t *Table) delays(changed Change, a ask, s, next *Session) bool {
+	switch {
+	case t.behind == nil:
+		return false
+	case changed == Touched:
+		return !t.shared || !a.pressing(s, next)
+	}
+	return changed == Changed && !t.shared
+}
+
+// pressing reports whether others have to know at once that a session lasts
+// longer: it was a late event that showed it, or the session became longer by more
+// than the grain. Else what others have of it is a quarter of the timeout old at
+// most, and it is written long before an event can come that happened more than a
+// timeout after that.
+func (a ask) pressing(s, next *Session) bool {
+	if s == nil || len(s.Segments) != len(next.Segments) {
+		return true
+	}
+	for i := range next.Segments {
+		last := next.Segments[i].Last
+		if grown := last - s.Segments[i].Last; grown > a.grain || grown > 0 && a.now-last > a.grain {
+			return true
+		}
+	}
+	return false
 }
 
 func (t *Table) get(ctx context.Context, key string, lock *keyLock, fresh bool, scratch *Session) (*Session, error) {
