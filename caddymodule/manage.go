@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/rudder-session/rudder-session/enrich"
 	"github.com/rudder-session/rudder-session/sessionstate"
@@ -59,7 +58,7 @@ type Timeline struct {
 
 // show returns the timeline of a user.
 func (t *table) show(ctx context.Context, app *App, w who) (Timeline, error) {
-	now := time.Now().UnixMilli()
+	now := t.now()
 	request, key, err := w.request(app, now)
 	if err != nil {
 		return Timeline{}, err
@@ -85,7 +84,7 @@ func (t *table) show(ctx context.Context, app *App, w who) (Timeline, error) {
 // end ends the session of a user now, as endSession does, and reports whether
 // there was one.
 func (t *table) end(ctx context.Context, app *App, w who) (ended bool, err error) {
-	now := time.Now().UnixMilli()
+	now := t.now()
 	request, key, err := w.request(app, now)
 	if err != nil {
 		return false, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 )
 
 // Stats are the figures of a table at a moment.
@@ -17,6 +18,11 @@ type Stats struct {
 	Delayed int
 	// Down is the share of the store that is known not to answer: 0 to 1.
 	Down float64
+	// ClockAhead is by how much this machine's clock is ahead of the store's, less
+	// than 0 if it is behind, ClockWithin by how much that may be wrong, and
+	// ClockKnown whether it is known.
+	ClockAhead, ClockWithin time.Duration
+	ClockKnown              bool
 }
 
 // counted has the counters of a cache.
@@ -39,6 +45,9 @@ func (t *Table) Stats() Stats {
 	}
 	if breaker, ok := t.plain.(interface{ Down() float64 }); ok {
 		s.Down = breaker.Down()
+	}
+	if t.clock != nil {
+		s.ClockAhead, s.ClockWithin, s.ClockKnown = t.clock.Ahead()
 	}
 	return s
 }

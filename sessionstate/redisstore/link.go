@@ -19,6 +19,9 @@ var ErrDown error = ownError("redis does not answer; it is tried again until it 
 type Log struct {
 	Down func(error)
 	Up   func()
+	// Clock is told when this machine's clock differs from the servers' by more
+	// than FarOff, ahead of it or, less than 0, behind, and when it does no more.
+	Clock func(ahead time.Duration, far bool)
 }
 
 // link is the connection to the servers. After a few calls in a row that got no

@@ -36,6 +36,8 @@ type Options struct {
 	// all others at once, for the price of a round trip for each message.
 	Strict bool
 	Log    Log
+	// Now is this machine's clock; nil is time.Now.
+	Now func() time.Time
 }
 
 const (

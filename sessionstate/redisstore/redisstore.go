@@ -25,6 +25,10 @@ type Store struct {
 	// expiry is how long Redis keeps a session, in milliseconds; 0 is for ever.
 	expiry atomic.Int64
 	clock  clock
+	// reading is what the servers' clock said last; nil if that is not known.
+	reading   atomic.Pointer[reading]
+	remeasure chan struct{}
+	now       func() time.Time
 	// apart connects anew, to where nothing that is read is told changes of.
 	apart func() (rueidis.Client, error)
 }
@@ -37,7 +41,20 @@ type watcher struct {
 // Open makes a store and connects it. A server that cannot be reached is no
 // error: it is tried again until it can be.
 func Open(o Options) (*Store, error) {
-	s := &Store{prefix: o.Prefix, timeout: o.Timeout, strict: o.Strict, clock: newClock()}
+	s := &Store{
+		prefix: o.Prefix, timeout: o.Timeout, strict: o.Strict, clock: newClock(),
+		now: o.Now, remeasure: make(chan struct{}, 1),
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	up := o.Log.Up
+	o.Log.Up = func() {
+		s.measureSoon()
+		if up != nil {
+			up()
+		}
+	}
 	client, err := o.client(s.invalidated)
 	if err != nil {
 		return nil, err
@@ -48,6 +65,9 @@ func Open(o Options) (*Store, error) {
 		return nil, err
 	}
 	s.link = newLink(client, o.Timeout, o.Log)
+	s.measure()
+	s.link.probing.Add(1)
+	go s.followClock()
 	if !o.Strict {
 		s.link.probing.Add(1)
 		go s.followSlots()
@@ -69,6 +89,7 @@ func (s *Store) invalidated(keys []rueidis.RedisMessage) {
 	case w == nil:
 	case keys == nil:
 		s.own.forget()
+		s.measureSoon()
 		w.lost()
 	default:
 		for i := range keys {
@@ -218,4 +239,5 @@ func (s *Store) Close() error {
 var (
 	_ sessionstate.Shared    = (*Store)(nil)
 	_ sessionstate.Forgetful = (*Store)(nil)
+	_ sessionstate.Clocked   = (*Store)(nil)
 )

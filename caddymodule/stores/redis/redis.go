@@ -185,6 +185,14 @@ func (s *Store) Open(logger *zap.Logger) (sessionstate.Store, error) {
 	o.Log = redisstore.Log{
 		Down: func(err error) { logger.Error("redis does not answer; it is tried until it does", zap.Error(err)) },
 		Up:   func() { logger.Info("redis answers again") },
+		Clock: func(ahead time.Duration, far bool) {
+			if far {
+				logger.Warn("this machine's clock differs from that of redis, by which sessions go: it is corrected for, but should be put right",
+					zap.Duration("ahead", ahead))
+			} else {
+				logger.Info("this machine's clock is that of redis again", zap.Duration("ahead", ahead))
+			}
+		},
 	}
 	store, err := redisstore.Open(o)
 	if err != nil {
