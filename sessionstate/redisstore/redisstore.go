@@ -29,6 +29,10 @@ type Store struct {
 	reading   atomic.Pointer[reading]
 	remeasure chan struct{}
 	now       func() time.Time
+	// bound is how many sessions are kept; 0 is any number. fresh are those that
+	// were made since it was last looked.
+	bound, fresh atomic.Int64
+	crowded      chan struct{}
 	// apart connects anew, to where nothing that is read is told changes of.
 	apart func() (rueidis.Client, error)
 }
@@ -43,7 +47,7 @@ type watcher struct {
 func Open(o Options) (*Store, error) {
 	s := &Store{
 		prefix: o.Prefix, timeout: o.Timeout, strict: o.Strict, clock: newClock(),
-		now: o.Now, remeasure: make(chan struct{}, 1),
+		now: o.Now, remeasure: make(chan struct{}, 1), crowded: make(chan struct{}, 1),
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -66,8 +70,9 @@ func Open(o Options) (*Store, error) {
 	}
 	s.link = newLink(client, o.Timeout, o.Log)
 	s.measure()
-	s.link.probing.Add(1)
+	s.link.probing.Add(2)
 	go s.followClock()
+	go s.makeRoom()
 	if !o.Strict {
 		s.link.probing.Add(1)
 		go s.followSlots()
@@ -240,4 +245,5 @@ var (
 	_ sessionstate.Shared    = (*Store)(nil)
 	_ sessionstate.Forgetful = (*Store)(nil)
 	_ sessionstate.Clocked   = (*Store)(nil)
+	_ sessionstate.Bounded   = (*Store)(nil)
 )

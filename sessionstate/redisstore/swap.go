@@ -79,15 +79,23 @@ func (s *Store) CompareAndSwap(ctx context.Context, changes []sessionstate.Swap)
 			swaps[i].expected = string(binary.BigEndian.AppendUint64(nil, c.Old))
 		}
 	}
+	fresh := int64(0)
 	for _, together := range s.byBreaker(swaps) {
 		err := s.link.try(ctx, s.prefix+together[0].Key, func(client rueidis.Client) error {
 			return s.send(ctx, client, together)
 		})
 		for i := range together {
-			if w := &together[i]; w.open && w.Err == nil {
+			w := &together[i]
+			if w.open && w.Err == nil {
 				w.Err = err
 			}
+			if w.Done && w.Old == 0 {
+				fresh++
+			}
 		}
+	}
+	if fresh > 0 {
+		s.made(fresh)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -67,7 +68,13 @@ type Store struct {
 	// answered, for which every event waits for Redis. Default: `eventual`.
 	Consistency caddymodule.Value `json:"consistency,omitempty"`
 
-	options redisstore.Options
+	// How many sessions Redis keeps at most, about, or `off` for any number. Beyond
+	// it, those not seen for longest are forgotten, so that `maxmemory` is not
+	// reached. Default: `off`.
+	MaxSessions caddymodule.Value `json:"max_sessions,omitempty"`
+
+	options     redisstore.Options
+	maxSessions int64
 	// tlsIdentity tells apart what makes another connection.
 	tlsIdentity []byte
 }
@@ -127,6 +134,9 @@ func (s *Store) Provision(caddy.Context) (err error) {
 	if o.Strict, err = caddymodule.Read("consistency", s.Consistency, parseConsistency, false); err != nil {
 		return err
 	}
+	if s.maxSessions, err = caddymodule.Read("max_sessions", s.MaxSessions, parseMaxSessions, 0); err != nil {
+		return err
+	}
 	if s.TLS != nil {
 		if o.TLS, s.tlsIdentity, err = s.TLS.config(); err != nil {
 			return fmt.Errorf("tls: %w", err)
@@ -168,7 +178,22 @@ func parseText(text string) (string, error) {
 	return text, nil
 }
 
-// Identity is all that is configured, with what is in the files that are named:
+// parseMaxSessions reads a number, or off, which is 0.
+func parseMaxSessions(text string) (int64, error) {
+	if text == "off" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 1 || n > 1e12 {
+		return 0, fmt.Errorf("%q is no number of sessions from 1, nor off", text)
+	}
+	return n, nil
+}
+
+// BoundSessions is max_sessions, 0 for off.
+func (s *Store) BoundSessions() int64 { return s.maxSessions }
+
+// Identity is all that makes a connection, with what is in the files that are named:
 // where it differs there is another connection, to the same sessions if it is
 // the same Redis.
 func (s *Store) Identity() string {
@@ -204,5 +229,6 @@ func (s *Store) Open(logger *zap.Logger) (sessionstate.Store, error) {
 // Interface guards
 var (
 	_ caddymodule.StoreModule = (*Store)(nil)
+	_ caddymodule.Bounded     = (*Store)(nil)
 	_ caddy.Provisioner       = (*Store)(nil)
 )
