@@ -50,8 +50,8 @@ end
 return ours`
 
 const (
-	// rounds bounds the work of one call: 50 rounds take about 10 ms.
-	rounds = 50
+	// rounds bounds the work of one call: so many forget 400 sessions.
+	rounds = 20
 	// roomInterval is how often it is looked whether there is room, if sessions
 	// were made meanwhile; sooner if those are many.
 	roomInterval = time.Second
