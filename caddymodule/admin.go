@@ -226,7 +226,7 @@ func (Admin) explain(w http.ResponseWriter, r *http.Request, t *table, app *App)
 		return err
 	}
 	if asked.Received == 0 {
-		asked.Received = time.Now().UnixMilli()
+		asked.Received = t.now()
 	}
 	body := asked.BodyBase64
 	if asked.Body != nil {

@@ -53,6 +53,7 @@ func (h *Handler) serveControl(w http.ResponseWriter, r *http.Request, a *accoun
 		return unavailable(w, r)
 	}
 	defer h.app.lease.leave()
+	table.arrive(request, received(r))
 	table.observe(request, h.source(writeKey).name)
 	span, began := startSpan(r), time.Now()
 	id, outcome, err := enrich.Control(r.Context(), table.sessions(), request, body.decoded)
@@ -85,6 +86,7 @@ func (h *Handler) serveCurrent(w http.ResponseWriter, r *http.Request, a *accoun
 		return unavailable(w, r)
 	}
 	defer h.app.lease.leave()
+	table.arrive(request, received(r))
 	w.Header().Set("Cache-Control", "no-store")
 	id, err := enrich.Current(r.Context(), table.sessions(), request, anonymousID, userID)
 	return h.answer(w, r, a, id, err)

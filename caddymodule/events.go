@@ -36,6 +36,7 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, next caddy
 	defer h.app.lease.leave()
 
 	source := h.source(request.WriteKey)
+	table.arrive(request, received(r))
 	table.observe(request, source.name)
 	span, began := startSpan(r), time.Now()
 	result := enrich.Enrich(r.Context(), table.sessions(), request, body.decoded)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
@@ -24,6 +25,11 @@ type Stats struct {
 	Newer uint64
 	// Detached: what is written now is not found after a restart (see [Detachable]).
 	Detached bool
+	// ClockAhead is by how much this machine's clock is ahead of the store's, less
+	// than 0 if it is behind, ClockWithin by how much that may be wrong, and
+	// ClockKnown whether it is known.
+	ClockAhead, ClockWithin time.Duration
+	ClockKnown              bool
 }
 
 // counted has the counters of a cache.
@@ -50,6 +56,9 @@ func (t *Table) Stats() Stats {
 	s.Newer = t.newer.Load()
 	if d, ok := t.plain.(Detachable); ok {
 		s.Detached = d.Detached()
+	}
+	if t.clock != nil {
+		s.ClockAhead, s.ClockWithin, s.ClockKnown = t.clock.Ahead()
 	}
 	return s
 }

@@ -22,6 +22,8 @@ type Table struct {
 	behind   *writeBehind
 	resident Resident
 	limited  Bounded // nil if the store is not
+	clock    Clocked // likewise
+	steady   Steady
 	shared   bool
 	locks    keyLocks
 	starts   starts
@@ -85,6 +87,7 @@ func NewTable(store Store, o Options) *Table {
 		t.store = &observed{store, o.Observe}
 	}
 	t.limited, _ = store.(Bounded)
+	t.clock, _ = store.(Clocked)
 	shared, isShared := store.(Shared)
 	t.shared = isShared
 	if t.resident == nil {

@@ -122,7 +122,7 @@ func (t *Table) updateLocked(scratch *Session, ctx context.Context, key string, 
 		}
 		if t.delays(changed) {
 			written, err := t.delay(ctx, key, lock, a, s, next, changed)
-			if changed != Touched || !errors.Is(err, errTooManyDelayed) {
+			if changed > session.Prompt || !errors.Is(err, errTooManyDelayed) {
 				return written, err
 			}
 			if !t.shared {
@@ -133,6 +133,10 @@ func (t *Table) updateLocked(scratch *Session, ctx context.Context, key string, 
 			}
 		}
 		ok, err := t.swap(ctx, key, lock, s, next)
+		if err != nil && changed == session.Prompt && t.behind != nil {
+			// Others are to know it now, but it is no reason to give up an event.
+			return t.delay(ctx, key, lock, a, s, next, changed)
+		}
 		if ok || err != nil {
 			return nil, err
 		}
@@ -186,7 +190,7 @@ func orNil(s *Session) *Session {
 // table's own all may but control calls, which must survive a crash; in a
 // shared one others must know of all but how long a session lasts.
 func (t *Table) delays(changed Change) bool {
-	return t.behind != nil && (changed == Touched || changed == Changed && !t.shared)
+	return t.behind != nil && (changed == Touched || changed < Controlled && !t.shared)
 }
 
 func (t *Table) get(ctx context.Context, key string, lock *keyLock, fresh bool, scratch *Session) (*Session, error) {
