@@ -50,8 +50,8 @@ end
 return ours`
 
 const (
-	// rounds bounds the work of one call: so many forget 400 sessions.
-	rounds = 20
+	// rounds bounds the work of one call: so many forget 100 sessions.
+	rounds = 5
 	// roomInterval is how often it is looked whether there is room, if sessions
 	// were made meanwhile; sooner if those are many.
 	roomInterval = time.Second
