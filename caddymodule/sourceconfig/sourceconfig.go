@@ -29,7 +29,7 @@ func init() {
 	})
 	// Beside rudder_session: before handle, route and reverse_proxy, one of which
 	// asks the control plane.
-	httpcaddyfile.RegisterDirectiveOrder("rudder_session_source_config", httpcaddyfile.After, "rudder_session")
+	httpcaddyfile.RegisterDirectiveOrder("rudder_session_source_config", httpcaddyfile.After, "request_header")
 }
 
 // Handler removes the data planes from the source configs that SDKs fetch
