@@ -116,6 +116,7 @@ func (a *App) unmarshalStore(d *caddyfile.Dispenser) error {
 //	    }
 //	    share_sessions
 //	    follow_user
+//	    keep_encoding
 //	    shadow
 //	}
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -171,6 +172,8 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, name string) (known bo
 		return true, flag(d, name, &h.ShareSessions)
 	case "follow_user":
 		return true, flag(d, name, &h.FollowUser)
+	case "keep_encoding":
+		return true, flag(d, name, &h.KeepEncoding)
 	}
 	return false, nil
 }

@@ -56,7 +56,7 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, next caddy
 		return accepted(w, r)
 	}
 	if result.Body != nil {
-		body.replace(r, result.Body)
+		h.handOn(r, body, result.Body)
 	}
 	if len(result.Marks) == 0 {
 		return next.ServeHTTP(w, r)

@@ -95,6 +95,12 @@ type Handler struct {
 	// where the backend has a write key of its own. Default: false.
 	FollowUser bool `json:"follow_user,omitempty"`
 
+	// Whether a body that came compressed with gzip goes on so when the handler has
+	// changed it, instead of plain. It saves nine tenths of the bytes on the way to
+	// the data plane, and takes processor time: for a data plane that is reached
+	// over a line that costs. What is not changed goes on as it came. Default: false.
+	KeepEncoding bool `json:"keep_encoding,omitempty"`
+
 	// Options for single write keys.
 	Sources map[string]Source `json:"sources,omitempty"`
 
