@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -21,7 +22,7 @@ func TestFiguresOfClientsThatGo(t *testing.T) {
 	} {
 		for _, way := range ways {
 			t.Run(name+"/"+way, func(t *testing.T) {
-				p := run(t, setup{site: site})
+				p := run(t, setup{global: "rudder_session {\nstore memory\n}", site: site})
 				serving.reset()
 				var all sync.WaitGroup
 				for i := range atOnce {
@@ -52,14 +53,16 @@ func TestFiguresOfClientsThatGo(t *testing.T) {
 				} else {
 					serving.wait(clients)
 				}
-				marked, got := 0, messages(t, p.plane.take()...)
+				// Caddy alone also sends bodies that end early.
+				arrived := slices.DeleteFunc(p.plane.take(), func(a *arrival) bool { return a.Err != nil })
+				marked, got := 0, messages(t, arrived...)
 				for _, m := range got {
 					if m.Context.SessionStart != nil {
 						marked++
 					}
 				}
 				t.Logf("%d of %d events arrived, %d with a mark", len(got), clients, marked)
-				if name == "the handler" && way != "resets" && marked != clients {
+				if name == "the handler" && way != "resets" && len(got) != clients {
 					t.Errorf("%d events arrived, %d with a mark", len(got), marked)
 				}
 			})
