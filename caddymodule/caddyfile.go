@@ -107,6 +107,7 @@ func (a *App) unmarshalStore(d *caddyfile.Dispenser) error {
 //	    max_body       <size>
 //	    on_store_error pass|reject
 //	    max_session_starts <sessions>|off
+//	    finish_timeout <duration>
 //	    prefix         <path>
 //	    source <write_key> {
 //	        automatic sdk|adopt|proxy|off [<timeout>]
@@ -154,6 +155,8 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, name string) (known bo
 		return true, Option(d, name, &h.OnStoreError, parseOnStoreError)
 	case "max_session_starts":
 		return true, Option(d, name, &h.MaxSessionStarts, parseMaxStarts)
+	case "finish_timeout":
+		return true, Option(d, name, &h.FinishTimeout, ParseDuration)
 	case "prefix":
 		return true, Option(d, name, &h.Prefix, parsePrefix)
 	case "control_events":
