@@ -21,7 +21,7 @@ import (
 // testdata has files that Caddys of earlier commits have written, for these calls:
 // a manual session of manual-device and two events in it; one of ended-device that
 // was ended; an identify of automatic-device; a manual session of the user carl.
-// b0a537e writes format 1, 74b0f34 format 2, the others 3 where users are followed.
+// 3bbf990 writes format 1, 74b0f34 format 2, the others 3 where users are followed.
 
 // earlier writes such a file.
 func earlier(t *testing.T, packed string) (path string) {
