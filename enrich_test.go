@@ -166,19 +166,19 @@ func (p *proxy) runStep(t *testing.T, s *caseStep, ids placeholders) bool {
 	return !t.Failed()
 }
 
-var inText = regexp.MustCompile(`\$now|\$ago:\d+|\$pad:\d+`)
+var inText = regexp.MustCompile(`\$now|\$ago:\d+(?:\.\d+)?|\$pad:\d+`)
 
 // fill replaces what stands for a moment, or for much text.
 func fill(text string, now time.Time) string {
 	const layout = "2006-01-02T15:04:05.000Z"
 	return inText.ReplaceAllStringFunc(text, func(name string) string {
 		name, number, _ := strings.Cut(name, ":")
-		n, _ := strconv.Atoi(number)
+		n, _ := strconv.ParseFloat(number, 64)
 		switch name {
 		case "$pad":
-			return strings.Repeat("x", n)
+			return strings.Repeat("x", int(n))
 		default:
-			return now.Add(-time.Duration(n) * time.Second).UTC().Format(layout)
+			return now.Add(-time.Duration(n * float64(time.Second))).UTC().Format(layout)
 		}
 	})
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/rudder-session/rudder-session/caddymodule"
 	"github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/memorystore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 func init() {
@@ -192,7 +193,7 @@ func (s *faultyStore) call(ctx context.Context, key string, fails *atomic.Bool) 
 	return nil
 }
 
-func (s *faultyStore) Get(ctx context.Context, key string) (*sessionstate.Session, error) {
+func (s *faultyStore) Get(ctx context.Context, key string) (*session.Session, error) {
 	if err := s.call(ctx, key, &s.reads); err != nil {
 		return nil, err
 	}
@@ -217,7 +218,7 @@ func (s *faultyStore) Delete(ctx context.Context, key string) error {
 	return s.memory.Delete(ctx, key)
 }
 
-func (s *faultyStore) Scan(ctx context.Context, fn func(string, *sessionstate.Session) error) error {
+func (s *faultyStore) Scan(ctx context.Context, fn func(string, *session.Session) error) error {
 	if err := s.call(ctx, "", &s.reads); err != nil {
 		return err
 	}

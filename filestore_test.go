@@ -13,8 +13,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/rudder-session/rudder-session/internal/redistest"
-	"github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // inFile is the global option that keeps sessions in a file. The options of the
@@ -34,7 +34,7 @@ func (p *proxy) stopCaddy(t *testing.T) {
 }
 
 // stored returns the sessions that a crash would leave of a file in use.
-func stored(t *testing.T, path string) (sessions []*sessionstate.Session) {
+func stored(t *testing.T, path string) (sessions []*session.Session) {
 	t.Helper()
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -49,7 +49,7 @@ func stored(t *testing.T, path string) (sessions []*sessionstate.Session) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if err := s.Scan(t.Context(), func(_ string, v *sessionstate.Session) error {
+	if err := s.Scan(t.Context(), func(_ string, v *session.Session) error {
 		sessions = append(sessions, v)
 		return nil
 	}); err != nil {

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/rudder-session/rudder-session/enrich"
-	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 func inspected(option string) setup {
@@ -54,7 +54,7 @@ func TestInspectorPage(t *testing.T) {
 	}
 	// It has a sentence for each reason.
 	script := p.send(t, request{method: "GET", path: "/look/inspector.js"}).body
-	for r := range sessionstate.Reasons {
+	for r := range session.Reasons {
 		if !strings.Contains(script, "\n  "+r.String()+": '") {
 			t.Errorf("the page does not know %s", r)
 		}

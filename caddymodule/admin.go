@@ -139,7 +139,7 @@ func (Admin) tables(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (Admin) session(w http.ResponseWriter, r *http.Request, t *table, app *App) error {
-	var asked who
+	var asked whoAt
 	if err := readAdmin(w, r, smallBody, &asked); err != nil {
 		return err
 	}
@@ -151,15 +151,15 @@ func (Admin) session(w http.ResponseWriter, r *http.Request, t *table, app *App)
 }
 
 func (Admin) end(w http.ResponseWriter, r *http.Request, t *table, app *App) error {
-	var asked who
+	var asked whoAt
 	if err := readAdmin(w, r, smallBody, &asked); err != nil {
 		return err
 	}
-	ended, err := t.end(r.Context(), app, asked)
+	result, err := t.end(r.Context(), app, asked)
 	if err != nil {
 		return err
 	}
-	return writeAdmin(w, map[string]bool{"ended": ended})
+	return writeAdmin(w, result)
 }
 
 func (Admin) forget(w http.ResponseWriter, r *http.Request, t *table, _ *App) error {
@@ -181,6 +181,8 @@ func (Admin) counts(w http.ResponseWriter, _ *http.Request, t *table, _ *App) er
 // question is a request to be explained.
 type question struct {
 	WriteKey string `json:"write_key"`
+	// Site is whose handler is asked; "" is all that serve the write key.
+	Site string `json:"site,omitempty"`
 	// Endpoint is the last part of the path that it would be sent to.
 	Endpoint string `json:"endpoint"`
 	// Received is when it would arrive, in Unix milliseconds; 0 is now.
@@ -210,7 +212,7 @@ func (Admin) explain(w http.ResponseWriter, r *http.Request, t *table, app *App)
 		}
 		body = asked.Body
 	}
-	explained, err := t.explain(r.Context(), app, endpoint, asked.WriteKey, asked.Received, body)
+	explained, err := t.explain(r.Context(), app, endpoint, asked.WriteKey, asked.Site, asked.Received, body)
 	if err != nil {
 		return err
 	}

@@ -39,6 +39,7 @@ type App struct {
 	settings sessionstate.Settings
 	lease    *lease
 	logger   *zap.Logger
+	ctx      caddy.Context
 
 	mu sync.Mutex
 	// handlers are those of this configuration, in the order in which Caddy
@@ -51,19 +52,6 @@ func (a *App) serves(h *Handler) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.handlers = append(a.handlers, h)
-}
-
-// handler returns the handler that cares for a write key, or nil: the first of
-// several, whose options may differ.
-func (a *App) handler(writeKey string) *Handler {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, h := range a.handlers {
-		if h.listed(writeKey) {
-			return h
-		}
-	}
-	return nil
 }
 
 // CaddyModule returns the Caddy module information.
@@ -83,7 +71,7 @@ const (
 // Provision reads the options and takes a share in the table. It opens nothing
 // and changes nothing that a running configuration uses.
 func (a *App) Provision(ctx caddy.Context) (err error) {
-	a.logger = ctx.Logger()
+	a.ctx, a.logger = ctx, ctx.Logger()
 	if err := a.readOptions(); err != nil {
 		return err
 	}

@@ -97,9 +97,10 @@ func (a *App) unmarshalStore(d *caddyfile.Dispenser) error {
 // optional. Syntax:
 //
 //	rudder_session {
-//	    automatic      sdk|proxy|off [<timeout>]
+//	    automatic      sdk|adopt|proxy|off [<timeout>]
 //	    timeout        <duration>
 //	    cutoff         <duration>|off
+//	    manual_timeout <duration>|off
 //	    identify_reset web|always|never
 //	    control_events <start> <end> <reset>
 //	    write_keys     <key>...
@@ -108,7 +109,7 @@ func (a *App) unmarshalStore(d *caddyfile.Dispenser) error {
 //	    max_session_starts <sessions>|off
 //	    prefix         <path>
 //	    source <write_key> {
-//	        automatic sdk|proxy|off [<timeout>]
+//	        automatic sdk|adopt|proxy|off [<timeout>]
 //	        timeout   <duration>
 //	        cutoff    <duration>|off
 //	        name      <name>
@@ -144,6 +145,8 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, name string) (known bo
 	switch name {
 	case "identify_reset":
 		return true, Option(d, name, &h.IdentifyReset, parseIdentifyReset)
+	case "manual_timeout":
+		return true, Option(d, name, &h.ManualTimeout, parseBound)
 	case "max_body":
 		return true, Option(d, name, &h.MaxBody, parseMaxBody)
 	case "on_store_error":
@@ -237,7 +240,7 @@ func (s *Source) unmarshalOption(d *caddyfile.Dispenser, name string) (known boo
 	case "timeout":
 		return true, Option(d, name, &s.Timeout, ParseDuration)
 	case "cutoff":
-		return true, Option(d, name, &s.Cutoff, parseCutoff)
+		return true, Option(d, name, &s.Cutoff, parseBound)
 	}
 	return false, nil
 }

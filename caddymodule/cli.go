@@ -138,6 +138,14 @@ func userOf(cmd *cobra.Command) who {
 	return who{flag("write-key"), flag("anonymous-id"), flag("user-id")}
 }
 
+// withSite adds the flag that says which site's handler is meant.
+func withSite(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().String("site", "", "A host that the site serves, or the address on which it listens; all sites, if it is not set")
+	return cmd
+}
+
+func userAt(cmd *cobra.Command) whoAt { return whoAt{userOf(cmd), cmd.Flag("site").Value.String()} }
+
 func tablesCommand() *cobra.Command {
 	return withJSON(command("tables", "Lists the session tables", `
 Lists the tables that are open, with how many sessions they have in memory, how
@@ -158,33 +166,30 @@ often one was found there, and how much of the store does not answer.`,
 }
 
 func showCommand() *cobra.Command {
-	return withJSON(withUser(command("show", "Shows a user's timeline", `
+	return withJSON(withSite(withUser(command("show", "Shows a user's timeline", `
 Shows what is known of the sessions of one user of one source: --write-key, and
---anonymous-id or --user-id.`,
+--anonymous-id or --user-id. Where some sites share sessions and others do not,
+both timelines are shown, or that of --site.`,
 		func(cmd *cobra.Command, _ []string) error {
 			var line Timeline
-			if shown, err := ask(cmd, http.MethodPost, "session", userOf(cmd), &line); shown || err != nil {
+			if shown, err := ask(cmd, http.MethodPost, "session", userAt(cmd), &line); shown || err != nil {
 				return err
 			}
-			return printTimeline(cmd.OutOrStdout(), &line)
-		})))
+			return printTimelines(cmd.OutOrStdout(), &line)
+		}))))
 }
 
 func endCommand() *cobra.Command {
-	return withUser(command("end", "Ends a user's session", `
-Ends the session of one user of one source now, as endSession does.`,
+	return withSite(withUser(command("end", "Ends a user's session", `
+Ends the session of one user of one source now, as endSession does. Where some
+sites share sessions and others do not, both are ended, or that of --site.`,
 		func(cmd *cobra.Command, _ []string) error {
-			var answer struct{ Ended bool }
-			if _, err := ask(cmd, http.MethodPost, "end", userOf(cmd), &answer); err != nil {
+			var answer endResult
+			if _, err := ask(cmd, http.MethodPost, "end", userAt(cmd), &answer); err != nil {
 				return err
 			}
-			text := "there was no session"
-			if answer.Ended {
-				text = "ended"
-			}
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), text)
-			return err
-		}))
+			return printEnded(cmd.OutOrStdout(), &answer)
+		})))
 }
 
 func forgetCommand() *cobra.Command {

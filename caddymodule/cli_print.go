@@ -39,6 +39,53 @@ func clockTime(ms int64) string {
 	return time.UnixMilli(ms).UTC().Format("2006-01-02 15:04:05.000")
 }
 
+// printTimelines writes a timeline and those that it has with it, each with the
+// sites that it is of.
+func printTimelines(w io.Writer, line *Timeline) error {
+	if len(line.Also) == 0 {
+		return printTimeline(w, line)
+	}
+	lines := append([]Timeline{*line}, line.Also...)
+	for i := range lines {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintf(w, "%s:\n", scopeName(lines[i].Shared, lines[i].Sites))
+		if err := printTimeline(w, &lines[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scopeName says in which sites' sessions something is.
+func scopeName(shared bool, sites []string) string {
+	kind := "sessions of this write key"
+	if shared {
+		kind = "shared sessions"
+	}
+	return kind + " (" + safe(strings.Join(sites, ", ")) + ")"
+}
+
+func printEnded(w io.Writer, result *endResult) error {
+	said := func(ended bool) string {
+		if ended {
+			return "ended"
+		}
+		return "there was no session"
+	}
+	if len(result.Of) == 0 {
+		_, err := fmt.Fprintln(w, said(result.Ended))
+		return err
+	}
+	for _, of := range result.Of {
+		if _, err := fmt.Fprintf(w, "%s: %s\n", scopeName(of.Shared, of.Sites), said(of.Ended)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func printTimeline(w io.Writer, line *Timeline) error {
 	if !line.Known {
 		_, err := fmt.Fprintln(w, "nothing is known")

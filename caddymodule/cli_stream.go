@@ -206,10 +206,11 @@ func (w who) wants(d *Decided) bool {
 const largestExplained = largeBody / 2
 
 func explainCommand() *cobra.Command {
-	cmd := withJSON(command("explain [file]", "Says what would be done to a request", `
+	cmd := withSite(withJSON(command("explain [file]", "Says what would be done to a request", `
 Reads the body of a request from a file or standard input, and says rule by rule
 what would be done to each of its messages and why, with the sessions and the
-options that the running Caddy has. Nothing is changed.`,
+options that the running Caddy has: those of each site that serves the write key,
+or of --site. Nothing is changed.`,
 		func(cmd *cobra.Command, args []string) error {
 			flag := func(name string) string { return cmd.Flag(name).Value.String() }
 			from, closeFile, err := input(cmd, args)
@@ -217,7 +218,7 @@ options that the running Caddy has. Nothing is changed.`,
 				return err
 			}
 			defer closeFile()
-			asked := question{WriteKey: flag("write-key"), Endpoint: flag("endpoint")}
+			asked := question{WriteKey: flag("write-key"), Site: flag("site"), Endpoint: flag("endpoint")}
 			if asked.BodyBase64, err = io.ReadAll(io.LimitReader(from, largestExplained+1)); err != nil {
 				return err
 			}
@@ -237,9 +238,14 @@ options that the running Caddy has. Nothing is changed.`,
 			}
 			out := cmd.OutOrStdout()
 			colour := isTerminal(out) && os.Getenv("NO_COLOR") == ""
+			number := 0
 			for i := range explained {
 				e := &explained[i]
-				fmt.Fprintf(out, "%d. ", i+1)
+				if number++; e.Site != "" && (i == 0 || e.Site != explained[i-1].Site) {
+					fmt.Fprintf(out, "%s:\n", safe(e.Site))
+					number = 1
+				}
+				fmt.Fprintf(out, "%d. ", number)
 				if err := printDecided(out, &e.Decided, colour); err != nil {
 					return err
 				}
@@ -248,7 +254,7 @@ options that the running Caddy has. Nothing is changed.`,
 				}
 			}
 			return nil
-		}))
+		})))
 	cmd.Flags().String("write-key", "", "The write key that it would be sent with")
 	cmd.Flags().String("endpoint", "batch", "The last part of the path that it would be sent to: batch, track, startSession, …")
 	cmd.Flags().String("received", "", "When it would arrive, such as 2026-01-31T12:00:00Z; now, if it is not set")

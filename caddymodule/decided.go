@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/rudder-session/rudder-session/enrich"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // Decided is what was decided about one message, as the admin API, the command
@@ -14,9 +15,11 @@ type Decided struct {
 	// Received is when its request arrived, At when it happened.
 	Received time.Time `json:"received"`
 	At       time.Time `json:"at,omitzero"`
-	Endpoint string    `json:"endpoint"`
-	WriteKey string    `json:"write_key"`
-	Source   string    `json:"source,omitempty"`
+	// Timing is how At was found.
+	Timing   *Timing `json:"timing,omitempty"`
+	Endpoint string  `json:"endpoint"`
+	WriteKey string  `json:"write_key"`
+	Source   string  `json:"source,omitempty"`
 
 	// Type is the message's type, or its control call; Event the name of a track.
 	Type        string `json:"type,omitempty"`
@@ -46,6 +49,36 @@ type Decided struct {
 	received int64
 }
 
+// Timing is how the time of a message was found: docs/sessions.md, "When an event
+// happened".
+type Timing struct {
+	// Original and SentAt are what the message's clock said; neither is there if it
+	// does not tell its clock.
+	Original time.Time `json:"original,omitzero"`
+	SentAt   time.Time `json:"sent_at,omitzero"`
+	// Clock is device or server, Lag how much later than SentAt the message arrived,
+	// and Way the smallest lag that was known, in milliseconds.
+	Clock string `json:"clock,omitempty"`
+	Lag   int64  `json:"lag,omitempty"`
+	Way   int64  `json:"way,omitempty"`
+	// Compared is how it was compared with the beginning of what it was found in:
+	// clock or event_time.
+	Compared string `json:"compared,omitempty"`
+}
+
+func timing(v *enrich.Verdict) *Timing {
+	at := &v.Decision.At
+	t := &Timing{Compared: v.Decision.Compared.String()}
+	if at.Clock != session.NoClock {
+		t.Original, t.SentAt = time.UnixMilli(at.Original).UTC(), time.UnixMilli(v.Times.Sent).UTC()
+		t.Clock, t.Lag, t.Way = clocks[at.Clock], at.Lag, v.Decision.Way
+	}
+	if *t == (Timing{}) {
+		return nil
+	}
+	return t
+}
+
 // decided puts what people are to see of a verdict together.
 func decided(r *enrich.Request, source string, v *enrich.Verdict) Decided {
 	d := Decided{
@@ -61,7 +94,8 @@ func decided(r *enrich.Request, source string, v *enrich.Verdict) Decided {
 	if v.Skip != enrich.Asked {
 		return d
 	}
-	d.At = time.UnixMilli(v.Time).UTC()
+	d.At = time.UnixMilli(v.Decision.At.Time).UTC()
+	d.Timing = timing(v)
 	d.SessionID, d.Start = v.Decision.SessionID, v.Decision.Start
 	why := v.Decision.Because
 	d.Again = why.MarkedAgain || v.Decision.Repeated

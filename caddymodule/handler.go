@@ -14,7 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rudder-session/rudder-session/enrich"
-	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 func init() {
@@ -31,17 +31,25 @@ func init() {
 // data plane.
 type Handler struct {
 	// Who makes a session where startSession was not called: `sdk` leaves the
-	// SDK's own automatic sessions as they are, `proxy` makes them here, for
-	// all SDKs alike, server-side ones included, `off` removes them. Default: `sdk`.
+	// SDK's own sessions as they are, `adopt` takes them over, so that each keeps
+	// its id and has exactly one start mark, `proxy` makes automatic sessions here,
+	// for all SDKs alike, server-side ones included, `off` removes the session
+	// fields. Default: `sdk`.
 	Automatic Value `json:"automatic,omitempty"`
 
 	// The gap between two events of a user after which the proxy begins a new
-	// automatic session, where `automatic` is `proxy`. Default: `30m`.
+	// automatic session, where `automatic` is `proxy`, and after which an SDK's own
+	// session is not the current one any more, where it is `adopt`. Default: `30m`.
 	Timeout Value `json:"timeout,omitempty"`
 
 	// The greatest length of an automatic session, where `automatic` is
 	// `proxy`: a duration, or `off` for none. Default: `off`.
 	Cutoff Value `json:"cutoff,omitempty"`
+
+	// The gap between two events of a user after which a manual session is over
+	// without an endSession, for apps that lose these calls: a duration, or `off`.
+	// What comes after it is in the session that `automatic` says. Default: `off`.
+	ManualTimeout Value `json:"manual_timeout,omitempty"`
 
 	// Which SDKs' identify with another userId ends the session and begins a
 	// new one: `web` (all but native mobile SDKs, as the SDKs themselves do),
@@ -158,8 +166,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 }
 
 func (h *Handler) readOptions() (err error) {
-	base := sessionstate.Policy{Timeout: defaultTimeout, Retention: h.app.settings.Retention, Shared: h.ShareSessions}
+	base := session.Policy{Timeout: defaultTimeout, Retention: h.app.settings.Retention, Shared: h.ShareSessions}
 	if base.IdentifyReset, err = Read("identify_reset", h.IdentifyReset, parseIdentifyReset, 0); err != nil {
+		return err
+	}
+	if base.ManualTimeout, err = Read("manual_timeout", h.ManualTimeout, parseBound, 0); err != nil {
 		return err
 	}
 	own := Source{Automatic: h.Automatic, Timeout: h.Timeout, Cutoff: h.Cutoff}
@@ -210,14 +221,14 @@ func (h *Handler) readOptions() (err error) {
 	return err
 }
 
-func (s Source) policy(p sessionstate.Policy) (_ sessionstate.Policy, err error) {
+func (s Source) policy(p session.Policy) (_ session.Policy, err error) {
 	if p.Automatic, err = Read("automatic", s.Automatic, parseAutomatic, p.Automatic); err != nil {
 		return p, err
 	}
 	if p.Timeout, err = Read("timeout", s.Timeout, ParseDuration, p.Timeout); err != nil {
 		return p, err
 	}
-	p.Cutoff, err = Read("cutoff", s.Cutoff, parseCutoff, p.Cutoff)
+	p.Cutoff, err = Read("cutoff", s.Cutoff, parseBound, p.Cutoff)
 	return p, err
 }
 
@@ -293,7 +304,7 @@ func (h *Handler) requestAt(received int64, e enrich.Endpoint, writeKey string) 
 type source struct {
 	// name is what it is called in metrics.
 	name   string
-	policy sessionstate.Policy
+	policy session.Policy
 	meter  *eventMeter
 }
 

@@ -121,7 +121,7 @@ func (i *Inspector) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhtt
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		h.Set("Allow", "GET, HEAD")
-		return problem(w, r, http.StatusMethodNotAllowed, "only GET")
+		return refuse(w, http.StatusMethodNotAllowed, "only GET")
 	}
 	if name == "" {
 		name = "index.html"
@@ -135,7 +135,7 @@ func (i *Inspector) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhtt
 			w.WriteHeader(http.StatusTemporaryRedirect)
 			return nil
 		}
-		return problem(w, r, http.StatusNotFound, "there is no such page")
+		return refuse(w, http.StatusNotFound, "there is no such page")
 	}
 	h.Set("Content-Type", mime.TypeByExtension(path.Ext(name)))
 	_, err = w.Write(text)
@@ -147,31 +147,31 @@ func (i *Inspector) serveData(w http.ResponseWriter, r *http.Request, name strin
 	// Ids come in a body, not in a URL, which is logged. That no other site's page
 	// can ask is seen by what browsers say of it.
 	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" {
-		return problem(w, r, http.StatusForbidden, "only the page itself may ask")
+		return refuse(w, http.StatusForbidden, "only the page itself may ask")
 	}
 	if r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/json" {
 		w.Header().Set("Allow", http.MethodPost)
-		return problem(w, r, http.StatusMethodNotAllowed, "only POST of application/json")
+		return refuse(w, http.StatusMethodNotAllowed, "only POST of application/json")
 	}
 	t, app, leave, err := enterTable(i.Table)
 	if err != nil {
-		return problem(w, r, http.StatusServiceUnavailable, textUnavailable)
+		return refuse(w, http.StatusServiceUnavailable, textUnavailable)
 	}
 	defer leave()
 	now := time.Now().UnixMilli()
 	switch name {
 	case "session":
-		var asked who
+		var asked whoAt
 		if err := readAdmin(w, r, smallBody, &asked); err != nil {
-			return problem(w, r, http.StatusBadRequest, err.Error())
+			return refuse(w, http.StatusBadRequest, err.Error())
 		}
 		line, err := t.show(r.Context(), app, asked)
 		var storeErr *enrich.StoreError
 		switch {
 		case errors.As(err, &storeErr):
-			return problem(w, r, http.StatusServiceUnavailable, textUnavailable)
+			return refuse(w, http.StatusServiceUnavailable, textUnavailable)
 		case err != nil:
-			return problem(w, r, http.StatusBadRequest, err.Error())
+			return refuse(w, http.StatusBadRequest, err.Error())
 		}
 		return answerJSON(w, line)
 	case "decisions":
@@ -183,13 +183,24 @@ func (i *Inspector) serveData(w http.ResponseWriter, r *http.Request, name strin
 			"table": TableInfo{i.Table, s.Sessions, s.Capacity, s.Hits, s.Misses, s.Evictions, s.Delayed, s.Down},
 		})
 	}
-	return problem(w, r, http.StatusNotFound, "there is no such question")
+	return refuse(w, http.StatusNotFound, "there is no such question")
 }
 
-// answerJSON answers with a value that JSON can have.
+// answerJSON answers with a value that JSON can have. Unlike the answers of control
+// endpoints it has no CORS headers: no other origin may read it.
 func answerJSON(w http.ResponseWriter, v any) error {
 	w.Header().Set("Content-Type", "application/json")
 	return json.NewEncoder(w).Encode(v)
+}
+
+// refuse answers with an error, without CORS headers either: they would let a page
+// of any other origin, opened in a browser that has the password, read it.
+func refuse(w http.ResponseWriter, status int, message string) error {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	return json.NewEncoder(w).Encode(struct {
+		Error string `json:"error"`
+	}{message})
 }
 
 // Interface guards

@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/rudder-session/rudder-session/enrich"
-	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 const namespace, subsystem = "caddy", "rudder_session"
@@ -25,6 +25,7 @@ type collectors struct {
 	controls                *prometheus.CounterVec
 	began, ended            cached[prometheus.Counter] // by cause
 	given, again, released  prometheus.Counter
+	removed                 prometheus.Counter
 	invalidIDs, storeErrors prometheus.Counter
 	bodies, decisions       cached[prometheus.Observer] // by endpoint
 	stores                  *prometheus.HistogramVec
@@ -71,12 +72,12 @@ func newCollectors() *collectors {
 		return ended.WithLabelValues(enrich.Cause(i).String())
 	})
 	marks := counters("start_marks_total",
-		"Start marks: given to an event, carried again by an event that was sent again, and released because the data plane refused the event.",
+		"Start marks: given to an event, carried again by an event that was sent again, released because the data plane refused the event, and removed from an event whose SDK had put one there.",
 		"state")
 	m.given, m.again = marks.WithLabelValues("given"), marks.WithLabelValues("repeated")
-	m.released = marks.WithLabelValues("released")
+	m.released, m.removed = marks.WithLabelValues("released"), marks.WithLabelValues("removed")
 	m.invalidIDs = counter("invalid_session_ids_total",
-		"startSession calls in events whose sessionId was invalid and replaced by a generated one.")
+		"Invalid session ids: of startSession calls in events, replaced by a generated one, and of events whose SDK's session was to be adopted, removed.")
 	m.storeErrors = counter("store_errors_total", "Sessions that could not be read or written.")
 
 	bodies := histograms("body_size_bytes", "Decoded size of bodies that were read.",
@@ -159,7 +160,7 @@ type eventMeter struct{ cached[prometheus.Counter] }
 // Where an eventMeter has what: for each endpoint the decisions, the skips, and
 // the control calls.
 const (
-	firstSkip    = int(sessionstate.Reasons)
+	firstSkip    = int(session.Reasons)
 	firstControl = firstSkip + int(enrich.Skips)
 	outcomes     = firstControl + int(enrich.Causes)
 )
@@ -174,7 +175,7 @@ func newEventMeter(source string) *eventMeter {
 		case place >= firstSkip:
 			reason = enrich.Skip(place - firstSkip).String()
 		default:
-			r := sessionstate.Reason(place)
+			r := session.Reason(place)
 			reason = r.String()
 			if r.Changes() {
 				outcome = r.Action().String()
@@ -224,10 +225,15 @@ func countSessions(o *enrich.Outcome) {
 	if o.Consumed() > 0 {
 		for cause, results := range o.Controls {
 			for reason, n := range results {
-				countControl(enrich.Cause(cause).String(), sessionstate.Reason(reason).String(), int(n))
+				countControl(enrich.Cause(cause).String(), session.Reason(reason).String(), int(n))
 			}
 		}
+	}
+	if o.InvalidIDs > 0 {
 		metrics.invalidIDs.Add(float64(o.InvalidIDs))
+	}
+	if o.MarksRemoved > 0 {
+		metrics.removed.Add(float64(o.MarksRemoved))
 	}
 	if o.Marked > 0 {
 		metrics.given.Add(float64(o.Marked - o.MarkedAgain))

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/rudder-session/rudder-session/enrich"
-	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // TestMetricsInDocs compares the metrics that there are, with their labels, with
@@ -56,7 +56,7 @@ func TestMetricsInDocs(t *testing.T) {
 		word(d.outcome())
 		word(d.reason())
 	}
-	for r := range sessionstate.Reasons {
+	for r := range session.Reasons {
 		word(r.String())
 		word(r.Action().String())
 	}
@@ -82,8 +82,8 @@ func TestReasonsInTroubleshooting(t *testing.T) {
 			t.Errorf("%s is not explained", w)
 		}
 	}
-	for r := range sessionstate.Applied { // what is behind it are results of control calls
-		if r.Action() != sessionstate.Stamp {
+	for r := range session.Applied { // what is behind it are results of control calls
+		if r.Action() != session.Stamp {
 			word(r.String())
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/rudder-session/rudder-session/enrich"
-	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // Value is the value of an option: a string, in which global placeholders such
@@ -82,11 +82,11 @@ func OneOf[T any](words []string, values []T) func(string) (T, error) {
 }
 
 var (
-	parseAutomatic = OneOf([]string{"sdk", "proxy", "off"}, []sessionstate.AutomaticPolicy{
-		sessionstate.AutomaticSDK, sessionstate.AutomaticProxy, sessionstate.AutomaticOff,
+	parseAutomatic = OneOf([]string{"sdk", "adopt", "proxy", "off"}, []session.AutomaticPolicy{
+		session.AutomaticSDK, session.AutomaticAdopt, session.AutomaticProxy, session.AutomaticOff,
 	})
-	parseIdentifyReset = OneOf([]string{"web", "always", "never"}, []sessionstate.IdentifyReset{
-		sessionstate.IdentifyResetWeb, sessionstate.IdentifyResetAlways, sessionstate.IdentifyResetNever,
+	parseIdentifyReset = OneOf([]string{"web", "always", "never"}, []session.IdentifyReset{
+		session.IdentifyResetWeb, session.IdentifyResetAlways, session.IdentifyResetNever,
 	})
 	parseOnStoreError = OneOf([]string{"pass", "reject"}, []bool{false, true})
 )
@@ -103,8 +103,8 @@ func ParseDuration(text string) (int64, error) {
 	return d.Milliseconds(), nil
 }
 
-// parseCutoff reads a duration, or off, which is 0.
-func parseCutoff(text string) (int64, error) {
+// parseBound reads a duration, or off, which is 0.
+func parseBound(text string) (int64, error) {
 	if text == "off" {
 		return 0, nil
 	}

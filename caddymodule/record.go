@@ -4,11 +4,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/rudder-session/rudder-session/enrich"
-	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // Record is what is known of one user's session, as the admin API shows it and
@@ -33,8 +35,20 @@ type Record struct {
 	Segments  []SegmentRecord `json:"segments"`
 	// Links are the users of a device, or the devices of a user, oldest first.
 	Links []LinkRecord `json:"links,omitempty"`
-	// SDKSessions are the SDK's own on a device that has a user, oldest first.
+	// SDKSessions are the SDK's own on a device that has a user, as earlier versions
+	// exported them. Now they are segments of mode adopted.
 	SDKSessions []SDKSessionRecord `json:"sdk_sessions,omitempty"`
+	// WithoutID is when the newest event without a session id of the SDK's own came
+	// after one with such an id.
+	WithoutID      int64        `json:"without_id,omitempty"`
+	WithoutIDClock *ClockRecord `json:"without_id_clock,omitempty"`
+	// NoOps are hashes, in hexadecimal digits, of the messageIds of the last
+	// resetSession calls that found nothing to reset.
+	NoOps []string `json:"no_ops,omitempty"`
+	// DeviceLag and ServerLag are the smallest lags of requests that were known when
+	// the session was written.
+	DeviceLag *LagRecord `json:"device_lag,omitempty"`
+	ServerLag *LagRecord `json:"server_lag,omitempty"`
 	// Timeout and Cutoff, in milliseconds, are those of the source that the last
 	// automatic session of such a device was of, where sources share it.
 	Timeout int64 `json:"timeout,omitempty"`
@@ -61,6 +75,24 @@ type LinkRecord struct {
 	Last int64 `json:"last"`
 }
 
+// ClockRecord is what a message's own clock said about a time.
+type ClockRecord struct {
+	// Clock is device or server.
+	Clock string `json:"clock"`
+	// Original is what it read, in Unix milliseconds.
+	Original int64 `json:"original"`
+	// Lag is by how much the message arrived later than its sentAt, in
+	// milliseconds.
+	Lag int64 `json:"lag"`
+}
+
+// LagRecord is the smallest lag of some requests, in milliseconds, and when it was
+// known, in Unix milliseconds.
+type LagRecord struct {
+	Lag int64 `json:"lag"`
+	At  int64 `json:"at"`
+}
+
 // SDKSessionRecord is a stretch of time with one session of the SDK's own.
 type SDKSessionRecord struct {
 	ID   int64 `json:"session_id"`
@@ -71,34 +103,49 @@ type SDKSessionRecord struct {
 // SegmentRecord is a stretch of time with one session, or none. It lasts until
 // the next one begins.
 type SegmentRecord struct {
-	// Mode is manual, automatic (made by the proxy), ended or none.
+	// Mode is manual, automatic (made by the proxy), adopted (the SDK's own), ended
+	// or none.
 	Mode string `json:"mode"`
-	From int64  `json:"from"`
-	// Last is the newest event's time of an automatic session, or when a session
-	// was ended last.
-	Last int64 `json:"last,omitempty"`
-	ID   int64 `json:"session_id,omitempty"`
-	// Origin is what began it: control, event, restart or identify.
+	// From is when it began. FromClock, as each of the members that end so, is what
+	// the message's clock said about that time, if it told.
+	From      int64        `json:"from"`
+	FromClock *ClockRecord `json:"from_clock,omitempty"`
+	// Last is the newest event's time of a session that times out, or when a
+	// session was ended last.
+	Last      int64        `json:"last,omitempty"`
+	LastClock *ClockRecord `json:"last_clock,omitempty"`
+	ID        int64        `json:"session_id,omitempty"`
+	// Origin is what began it: control, event, restart, identify, logout, update
+	// (a restart after an update of the app) or opening (of a session by a web SDK).
 	Origin string `json:"origin"`
 	// Mark, Cause and User are hashes, in hexadecimal digits: of the messageIds of
-	// the event that carries the start mark and of what began the segment, and of
+	// the event that carries the start mark (of an ended segment: of the newest
+	// endSession, if that did not begin it) and of what began the segment, and of
 	// the userId.
-	Mark   string `json:"mark,omitempty"`
-	Cause  string `json:"cause,omitempty"`
-	User   string `json:"user,omitempty"`
-	UserAt int64  `json:"user_at,omitempty"`
+	Mark        string       `json:"mark,omitempty"`
+	Cause       string       `json:"cause,omitempty"`
+	User        string       `json:"user,omitempty"`
+	UserAt      int64        `json:"user_at,omitempty"`
+	UserAtClock *ClockRecord `json:"user_at_clock,omitempty"`
+	// Restart is when the app was last started anew within an automatic session;
+	// RestartWithID: with a session of its SDK's own.
+	Restart       int64        `json:"restart,omitempty"`
+	RestartClock  *ClockRecord `json:"restart_clock,omitempty"`
+	RestartWithID bool         `json:"restart_with_id,omitempty"`
 }
 
 var (
-	modes   = []sessionstate.Mode{sessionstate.None, sessionstate.Manual, sessionstate.Ended, sessionstate.Automatic}
+	modes   = []session.Mode{session.None, session.Manual, session.Ended, session.Automatic, session.Adopted}
 	origins = []string{
-		sessionstate.ByControl: "control", sessionstate.ByEvent: "event",
-		sessionstate.ByRestart: "restart", sessionstate.ByIdentify: "identify",
+		session.ByControl: "control", session.ByEvent: "event",
+		session.ByRestart: "restart", session.ByIdentify: "identify",
+		session.ByLogout: "logout", session.ByUpdate: "update", session.ByOpening: "opening",
 	}
+	clocks = []string{session.DeviceClock: "device", session.ServerClock: "server"}
 )
 
 // record shows a session.
-func record(key string, s *sessionstate.Session) (r Record, err error) {
+func record(key string, s *session.Session) (r Record, err error) {
 	id, err := enrich.ParseKey(key)
 	if err != nil {
 		return r, err
@@ -110,28 +157,60 @@ func record(key string, s *sessionstate.Session) (r Record, err error) {
 	if s == nil {
 		return r, nil
 	}
-	r.Version, r.Seen, r.Truncated = s.Version, s.Seen, s.Truncated
+	r.Version, r.Seen, r.Truncated = uint64(s.Version), s.Seen, s.Truncated
 	r.Timeout, r.Cutoff = s.Timeout, s.Cutoff
 	for i := range s.Segments {
-		seg := &s.Segments[i]
-		r.Segments = append(r.Segments, SegmentRecord{
-			Mode: seg.Mode.String(), From: seg.From, Last: seg.Last, ID: seg.ID,
-			Origin: origins[seg.Origin],
-			Mark:   digits(uint64(seg.Mark)), Cause: digits(uint64(seg.Cause)),
-			User: digits(uint64(seg.User)), UserAt: seg.UserAt,
-		})
+		r.Segments = append(r.Segments, segmentRecord(&s.Segments[i]))
 	}
-	for _, stretch := range s.Links {
-		to, err := enrich.ParseLink(stretch.Of)
+	r.WithoutID, r.WithoutIDClock = momentRecord(&s.WithoutID)
+	for _, m := range s.NoOps {
+		if m != 0 {
+			r.NoOps = append(r.NoOps, digits(uint64(m)))
+		}
+	}
+	r.DeviceLag, r.ServerLag = lagRecord(s.Lags[0]), lagRecord(s.Lags[1])
+	for _, link := range s.Links {
+		to, err := enrich.ParseLink(link.Value)
 		if err != nil {
 			return r, err
 		}
-		r.Links = append(r.Links, LinkRecord{recordID(to), stretch.From, stretch.Last})
-	}
-	for _, own := range s.SDK {
-		r.SDKSessions = append(r.SDKSessions, SDKSessionRecord{own.Of, own.From, own.Last})
+		r.Links = append(r.Links, LinkRecord{recordID(to), link.From, link.Last})
 	}
 	return r, nil
+}
+
+func segmentRecord(s *session.Segment) (r SegmentRecord) {
+	r = SegmentRecord{
+		Mode: s.Mode.String(), ID: s.ID, Origin: origins[s.Origin],
+		Mark: digits(uint64(s.Mark)), Cause: digits(uint64(s.Cause)), User: digits(uint64(s.User)),
+		RestartWithID: s.RestartWithID,
+	}
+	r.From, r.FromClock = momentRecord(&s.From)
+	r.Last, r.LastClock = momentRecord(&s.Last)
+	r.UserAt, r.UserAtClock = momentRecord(&s.UserAt)
+	r.Restart, r.RestartClock = momentRecord(&s.Restart)
+	if s.Mode == session.Ended {
+		r.Last, r.LastClock = momentRecord(&s.From)
+		if !s.LastEnd.IsZero() {
+			r.Last, r.LastClock = momentRecord(&s.LastEnd)
+		}
+		r.Mark = digits(uint64(s.LastEndBy))
+	}
+	return r
+}
+
+func momentRecord(m *session.Moment) (int64, *ClockRecord) {
+	if m.Clock == session.NoClock {
+		return m.Time, nil
+	}
+	return m.Time, &ClockRecord{clocks[m.Clock], m.Original, m.Lag}
+}
+
+func lagRecord(l session.Lag) *LagRecord {
+	if l.At == 0 {
+		return nil
+	}
+	return &LagRecord{l.Lag, l.At}
 }
 
 func recordID(id enrich.ID) (r RecordID) {
@@ -166,7 +245,7 @@ var errRecordID = errors.New("one of anonymous_id and user_id is needed, in one 
 var errSharedKey = errors.New("shared: a session that is shared has no write_key")
 
 // session reads a record; an error says what is wrong with it.
-func (r *Record) session() (key string, s *sessionstate.Session, err error) {
+func (r *Record) session() (key string, s *session.Session, err error) {
 	var id enrich.ID
 	if id.WriteKey, id.HashedKey, err = take("write_key", r.WriteKey, r.WriteKeyHex, r.WriteKeySHA256); err != nil {
 		return "", nil, err
@@ -177,8 +256,8 @@ func (r *Record) session() (key string, s *sessionstate.Session, err error) {
 	if err := r.take(&id); err != nil {
 		return "", nil, err
 	}
-	s = &sessionstate.Session{
-		Version: r.Version, Seen: r.Seen, Truncated: r.Truncated, Timeout: r.Timeout, Cutoff: r.Cutoff,
+	s = &session.Session{
+		Version: session.Version(r.Version), Seen: r.Seen, Truncated: r.Truncated, Timeout: r.Timeout, Cutoff: r.Cutoff,
 	}
 	for i := range r.Segments {
 		seg, err := r.Segments[i].segment()
@@ -197,10 +276,10 @@ func (r *Record) session() (key string, s *sessionstate.Session, err error) {
 		if err != nil {
 			return "", nil, fmt.Errorf("links[%d]: %w", i, err)
 		}
-		s.Links = append(s.Links, sessionstate.Stretch[string]{Of: to.Link(), From: l.From, Last: l.Last})
+		s.Links = append(s.Links, session.Interval[string]{Value: to.Link(), From: l.From, Last: l.Last})
 	}
-	for _, own := range r.SDKSessions {
-		s.SDK = append(s.SDK, sessionstate.Stretch[int64]{Of: own.ID, From: own.From, Last: own.Last})
+	if err := r.rest(s); err != nil {
+		return "", nil, err
 	}
 	return id.Key(), s, s.Check()
 }
@@ -245,36 +324,96 @@ func take(name, plain, odd, sum string) (text string, hashed bool, err error) {
 	return plain, false, nil
 }
 
-func (r *SegmentRecord) segment() (seg sessionstate.Segment, err error) {
-	seg = sessionstate.Segment{From: r.From, Last: r.Last, ID: r.ID, UserAt: r.UserAt}
-	known := false
-	for _, mode := range modes {
-		if mode.String() == r.Mode {
-			seg.Mode, known = mode, true
+// rest reads what stands beside segments and links.
+func (r *Record) rest(s *session.Session) (err error) {
+	for i, own := range r.SDKSessions {
+		if own.ID < session.MinID || own.ID > session.MaxID || own.Last < own.From {
+			return fmt.Errorf("sdk_sessions[%d]: not a session", i)
+		}
+		s.AddSDKSession(own.ID, own.From, own.Last)
+	}
+	if s.WithoutID, err = moment("without_id", r.WithoutID, r.WithoutIDClock); err != nil {
+		return err
+	}
+	if len(r.NoOps) > len(s.NoOps) {
+		return fmt.Errorf("no_ops: %d, more than %d", len(r.NoOps), len(s.NoOps))
+	}
+	for i, text := range r.NoOps {
+		n, err := hash("no_ops", text)
+		if err != nil {
+			return err
+		}
+		s.NoOps[i] = session.MessageID(n)
+	}
+	for i, lag := range []*LagRecord{r.DeviceLag, r.ServerLag} {
+		if lag != nil {
+			s.Lags[i] = session.Lag{Lag: lag.Lag, At: lag.At}
 		}
 	}
-	if !known {
-		return seg, fmt.Errorf("mode: %q is none of none, manual, ended, automatic", r.Mode)
+	return nil
+}
+
+func moment(name string, at int64, clock *ClockRecord) (session.Moment, error) {
+	if clock == nil {
+		return session.At(at), nil
 	}
-	known = false
-	for origin, name := range origins {
-		if name == r.Origin {
-			seg.Origin, known = sessionstate.Origin(origin), true
+	for i, known := range clocks {
+		if known != "" && known == clock.Clock {
+			return session.Moment{Time: at, Original: clock.Original, Lag: clock.Lag, Clock: session.Clock(i)}, nil
 		}
 	}
-	if !known {
-		return seg, fmt.Errorf("origin: %q is none of control, event, restart, identify", r.Origin)
+	return session.Moment{}, fmt.Errorf("%s_clock: %q is none of device, server", name, clock.Clock)
+}
+
+func hash(name, text string) (n uint64, err error) {
+	if text == "" {
+		return 0, nil
 	}
-	var numbers [3]uint64
-	for i, text := range []string{r.Mark, r.Cause, r.User} {
-		if text == "" {
-			continue
-		}
-		if numbers[i], err = strconv.ParseUint(text, 16, 64); err != nil {
-			return seg, fmt.Errorf("%s: %q is not up to 16 hexadecimal digits", []string{"mark", "cause", "user"}[i], text)
+	if n, err = strconv.ParseUint(text, 16, 64); err != nil {
+		return 0, fmt.Errorf("%s: %q is not up to 16 hexadecimal digits", name, text)
+	}
+	return n, nil
+}
+
+func (r *SegmentRecord) segment() (seg session.Segment, err error) {
+	seg = session.Segment{ID: r.ID, RestartWithID: r.RestartWithID}
+	mode := slices.IndexFunc(modes, func(m session.Mode) bool { return m.String() == r.Mode })
+	if mode < 0 {
+		return seg, fmt.Errorf("mode: %q is none of none, manual, ended, automatic, adopted", r.Mode)
+	}
+	origin := slices.Index(origins, r.Origin)
+	if origin < 0 {
+		return seg, fmt.Errorf("origin: %q is none of %s", r.Origin, strings.Join(origins, ", "))
+	}
+	seg.Mode, seg.Origin = modes[mode], session.Origin(origin)
+	for _, f := range []struct {
+		name  string
+		at    int64
+		clock *ClockRecord
+		to    *session.Moment
+	}{
+		{"from", r.From, r.FromClock, &seg.From}, {"last", r.Last, r.LastClock, &seg.Last},
+		{"user_at", r.UserAt, r.UserAtClock, &seg.UserAt}, {"restart", r.Restart, r.RestartClock, &seg.Restart},
+	} {
+		if *f.to, err = moment(f.name, f.at, f.clock); err != nil {
+			return seg, err
 		}
 	}
-	seg.Mark, seg.Cause = sessionstate.MessageID(numbers[0]), sessionstate.MessageID(numbers[1])
-	seg.User = sessionstate.UserID(numbers[2])
+	var mark, cause, user uint64
+	for _, f := range []struct {
+		name, text string
+		to         *uint64
+	}{{"mark", r.Mark, &mark}, {"cause", r.Cause, &cause}, {"user", r.User, &user}} {
+		if *f.to, err = hash(f.name, f.text); err != nil {
+			return seg, err
+		}
+	}
+	seg.Mark, seg.Cause, seg.User = session.MessageID(mark), session.MessageID(cause), session.UserID(user)
+	if seg.Mode == session.Ended {
+		if seg.Last != seg.From {
+			seg.LastEnd, seg.LastEndBy = seg.Last, seg.Mark
+		}
+		seg.Last, seg.Mark = session.Moment{}, 0
+	}
 	return seg, nil
 }

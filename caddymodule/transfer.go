@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/rudder-session/rudder-session/enrich"
-	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // ndjson is JSON lines.
@@ -28,8 +28,8 @@ func (Admin) export(w http.ResponseWriter, r *http.Request, t *table, app *App) 
 	encoder := json.NewEncoder(out)
 	encoder.SetEscapeHTML(false)
 	now, began := time.Now().UnixMilli(), false
-	policy := sessionstate.Policy{Retention: app.settings.Retention}
-	err := t.sessions().Each(r.Context(), func(key string, s *sessionstate.Session) error {
+	policy := session.Policy{Retention: app.settings.Retention}
+	err := t.sessions().Each(r.Context(), func(key string, s *session.Session) error {
 		if policy.Expired(s, now) {
 			return nil
 		}
@@ -99,7 +99,7 @@ func (t *table) importFrom(ctx context.Context, from io.Reader) (result ImportRe
 	defer cancel(nil)
 	type entry struct {
 		key string
-		s   *sessionstate.Session
+		s   *session.Session
 	}
 	entries := make(chan entry)
 	var written atomic.Int64
@@ -160,7 +160,7 @@ func (t *table) importFrom(ctx context.Context, from io.Reader) (result ImportRe
 	return result, err
 }
 
-func parseRecord(line []byte) (key string, s *sessionstate.Session, err error) {
+func parseRecord(line []byte) (key string, s *session.Session, err error) {
 	var r Record
 	if err := decodeOne(bytes.NewReader(line), &r); err != nil {
 		return "", nil, err

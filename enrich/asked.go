@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // asked is what a table is asked in one go: messages, by the key of the session
@@ -17,8 +18,8 @@ type asked struct {
 	// the body. In this order are the events, the decisions about them, and the
 	// runs of equal keys.
 	order     []int32
-	events    []sessionstate.Event
-	decisions []sessionstate.Decision
+	events    []session.Event
+	decisions []session.Decision
 	runs      []run
 
 	groups map[string]int32
@@ -38,10 +39,8 @@ type entry struct {
 type run struct {
 	from, to int
 	key      span
-	// taken is how many sessions it may begin, of those that are counted.
-	taken int
-	done  bool
-	err   error
+	done     bool
+	err      error
 }
 
 // chain is the entries of one key, from one to the next by asked.behind.
@@ -164,7 +163,7 @@ func (w *work) wait(wait *patience, table *sessionstate.Table, r *Request, waiti
 	a := &w.asked
 	keys := string(w.keys)
 	if r.DryRun && w.previews == nil {
-		w.previews = map[string]*sessionstate.Session{}
+		w.previews = map[string]*session.Session{}
 	}
 	var previews sync.Mutex
 	wait.each(len(a.runs), waiting, func(ctx context.Context, i int) {
@@ -176,12 +175,19 @@ func (w *work) wait(wait *patience, table *sessionstate.Table, r *Request, waiti
 			return
 		}
 		key, events, decisions := keys[run.key.start:run.key.end], a.events[run.from:run.to], a.decisions[run.from:run.to]
+		request := session.Request{Received: r.Received, Policy: r.Policy, Events: events}
 		if !r.DryRun {
-			run.err = table.Apply(ctx, key, r.Received, r.Policy, events, decisions)
+			limiter := startLimiter{}
+			if r.MaxStarts > 0 {
+				limiter.reset(r, table, key)
+				request.Starts = &limiter
+			}
+			run.err = table.Apply(ctx, key, &request, decisions)
+			limiter.settle(decisions, run.err != nil)
 			return
 		}
-		var s *sessionstate.Session
-		s, run.err = table.Preview(ctx, key, r.Received, r.Policy, events, decisions)
+		var s *session.Session
+		s, run.err = table.Preview(ctx, key, &request, decisions)
 		previews.Lock()
 		w.previews[key] = s
 		previews.Unlock()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/memorystore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // realEvent is a track call as the JavaScript SDK sends it, 1.7 KB long.
@@ -41,7 +42,7 @@ func benchTable(tb testing.TB, users int) (*sessionstate.Table, *Request) {
 	r := &Request{
 		WriteKey: "2abCdEfGhIjKlMnOpQrStUvWxYz", Received: benchNow, MaxBody: 4096000,
 		Names:  Names{"startSession", "endSession", "resetSession"},
-		Policy: &sessionstate.Policy{Timeout: 1800000, Retention: 400 * 86400000},
+		Policy: &session.Policy{Timeout: 1800000, Retention: 400 * 86400000},
 	}
 	start := *r
 	start.Endpoint, start.Received = StartSession, benchNow-60000

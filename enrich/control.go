@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // A control request that breaks a rule is answered with one of these, or with
@@ -41,12 +42,12 @@ func Current(ctx context.Context, table *sessionstate.Table, r *Request, anonymo
 		return 0, err
 	}
 	if !id.User || !r.Follow {
-		return sessionstate.Current(s, r.Received, r.Policy), nil
+		return session.Current(s, r.Received, r.Policy), nil
 	}
-	events := [1]sessionstate.Event{{Role: sessionstate.Follower, Visitor: true, Server: true, Time: r.Received}}
-	var decisions [1]sessionstate.Decision
-	sessionstate.Transition(s, r.Received, r.Policy, events[:], decisions[:])
-	if decisions[0].Action == sessionstate.Clear {
+	events := [1]session.Event{{Role: session.Follower, JoinOnly: true, Server: true}}
+	var decisions [1]session.Decision
+	session.Transition(s, &session.Request{Received: r.Received, Policy: r.Policy, Events: events[:]}, decisions[:])
+	if decisions[0].Action == session.Clear {
 		f := follower{r: r, table: table, fresh: true, user: id.Link()}
 		if err := f.decide(ctx, key, &events[0], &decisions[0]); err != nil {
 			return 0, &StoreError{err}
@@ -77,7 +78,7 @@ func Control(ctx context.Context, table *sessionstate.Table, r *Request, body []
 	}
 	w.noRoom = false
 	w.observe(r)
-	if s.decision.Because.Reason == sessionstate.Limited {
+	if s.decision.Because.Reason == session.Limited {
 		return 0, o, ErrLimited
 	}
 	return s.decision.SessionID, o, nil

@@ -2,17 +2,16 @@ package enrich
 
 import (
 	"context"
-	"math"
 	"unsafe"
 
 	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // decide asks the table about all subjects, key by key. Where events follow their
 // users' devices, the devices are asked first: what they tell of their users
 // holds for the users' events of the same request.
 func (w *work) decide(ctx context.Context, table *sessionstate.Table, r *Request, o *Outcome) {
-	w.moved = sessionstate.Clocks{}
 	wait := patience{parent: ctx}
 	defer wait.end()
 	w.asked.reset()
@@ -55,11 +54,18 @@ func (w *work) ask(wait *patience, table *sessionstate.Table, r *Request, o *Out
 		for at := run.from; at < run.to; at++ {
 			a.events[at] = w.event(r, a.entry(at))
 		}
-		w.timeControls(run.from, run.to)
-		key, events := w.text(run.key), a.events[run.from:run.to]
-		run.taken = r.limit(table, key, events)
-		run.done = !r.DryRun && table.ApplyNow(&w.scratch, key, r.Received, r.Policy, events, a.decisions[run.from:run.to])
-		if !run.done {
+		if r.DryRun {
+			waiting++
+			continue
+		}
+		key, decisions := w.text(run.key), a.decisions[run.from:run.to]
+		w.request = session.Request{Received: r.Received, Policy: r.Policy, Events: a.events[run.from:run.to]}
+		if r.MaxStarts > 0 {
+			w.limiter.reset(r, table, key)
+			w.request.Starts = &w.limiter
+		}
+		run.done = table.ApplyNow(&w.scratch, key, &w.request, decisions)
+		if w.limiter.settle(decisions, !run.done); !run.done {
 			waiting++
 		}
 	}
@@ -68,7 +74,6 @@ func (w *work) ask(wait *patience, table *sessionstate.Table, r *Request, o *Out
 	}
 	for i := range a.runs {
 		run := &a.runs[i]
-		r.settle(table, w.text(run.key), run.taken, a.decisions[run.from:run.to], run.err != nil)
 		if run.err != nil {
 			o.fail(run.err, a.events[run.from:run.to])
 			clear(a.decisions[run.from:run.to])
@@ -83,38 +88,14 @@ func (w *work) ask(wait *patience, table *sessionstate.Table, r *Request, o *Out
 }
 
 // event returns what the table is to be told of an entry.
-func (w *work) event(r *Request, e *entry) sessionstate.Event {
+func (w *work) event(r *Request, e *entry) session.Event {
 	s := &w.subjects[e.subject]
 	if e.sighting {
-		return sessionstate.Event{Role: sessionstate.Sighting, Time: s.decision.Time, Link: w.linkTo(r, s)}
+		return session.Event{Role: session.UserActivity, Times: session.Timestamps{Original: s.decision.At.Time, HasOriginal: true}, Link: w.linkTo(r, s)}
 	}
 	event := s.event
-	if s.ofUser {
-		event.Time = min(event.Time+w.moved.Of(&event), r.Received)
-	}
-	if event.Role == sessionstate.Device {
+	if event.Role == session.Device {
 		event.Link = w.text(s.link)
 	}
 	return event
-}
-
-// timeControls gives the control calls that do not say when they happened, in
-// a batch whose events do, a moment that their place in it tells: not after
-// any message of the same key behind them.
-func (w *work) timeControls(from, to int) {
-	if to-from < 2 {
-		return
-	}
-	a := &w.asked
-	next := int64(math.MaxInt64)
-	for i := to - 1; i >= from; i-- {
-		e := &a.events[i]
-		if e.Role == sessionstate.Sighting {
-			continue // it is no message of the key
-		}
-		if e.Kind.Control() && w.subjects[a.entry(i).subject].untimed && next < e.Time {
-			e.Time, e.Untold = next, false
-		}
-		next = min(next, e.Time)
-	}
 }

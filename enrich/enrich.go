@@ -11,13 +11,14 @@ import (
 	"sync"
 
 	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // Mark is a start mark that an event of the request carries. Where the data
 // plane refuses that event for good it is to be released.
 type Mark struct {
 	Key       string
-	Message   sessionstate.MessageID
+	Message   session.MessageID
 	SessionID int64
 }
 
@@ -68,13 +69,13 @@ type work struct {
 	edits    []edit
 	scratch  sessionstate.Scratch
 	// link is where in keys the last text of linkTo stands.
-	link span
-	// moved is what was done to the times of devices' messages, for their users'.
-	moved sessionstate.Clocks
+	link    span
+	request session.Request
+	limiter startLimiter
 	// later are the subjects for whose decision there was more to be asked.
 	later []int
 	// previews are what sessions would become, in a dry run; nil else.
-	previews map[string]*sessionstate.Session
+	previews map[string]*session.Session
 	// noRoom: the body would be too large with what was decided.
 	noRoom bool
 	// inserted has the texts of edits.
@@ -109,6 +110,7 @@ func (w *work) free() {
 		clear(w.asked.groups)
 	}
 	w.previews = nil
+	w.request, w.limiter = session.Request{}, startLimiter{answers: w.limiter.answers[:0]}
 	works.Put(w)
 }
 
@@ -164,7 +166,7 @@ func (w *work) enrich(ctx context.Context, table *sessionstate.Table, r *Request
 func (w *work) sessionID() (id int64) {
 	for i := range w.subjects {
 		d := &w.subjects[i].decision
-		if d.Action == sessionstate.Stamp {
+		if d.Action == session.Stamp {
 			return d.SessionID
 		}
 		if id == 0 {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/memorystore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // TestSplice shows what becomes of each byte. The user a has the session
@@ -64,7 +65,7 @@ func TestSplice(t *testing.T) {
 
 func spliceTable(t *testing.T) (*sessionstate.Table, *Request) {
 	table := sessionstate.NewTable(memorystore.New(), sessionstate.Options{Settings: sessionstate.Settings{Capacity: 100}})
-	r := &Request{WriteKey: "wk", Received: fuzzNow, MaxBody: 4096000, Policy: &sessionstate.Policy{}}
+	r := &Request{WriteKey: "wk", Received: fuzzNow, MaxBody: 4096000, Policy: &session.Policy{}}
 	for _, step := range []struct {
 		endpoint Endpoint
 		body     string
@@ -153,7 +154,7 @@ type brokenStore struct {
 
 var errBroken = errors.New("broken")
 
-func (s brokenStore) Get(ctx context.Context, key string) (*sessionstate.Session, error) {
+func (s brokenStore) Get(ctx context.Context, key string) (*session.Session, error) {
 	if strings.Contains(key, s.text) {
 		return nil, errBroken
 	}
@@ -165,7 +166,7 @@ func (s brokenStore) Get(ctx context.Context, key string) (*sessionstate.Session
 func TestStoreErrors(t *testing.T) {
 	store := brokenStore{memorystore.New(), "bad"}
 	table := sessionstate.NewTable(store, sessionstate.Options{Settings: sessionstate.Settings{Capacity: 100}})
-	r := &Request{WriteKey: "wk", Received: fuzzNow, MaxBody: 4096000, Policy: &sessionstate.Policy{}, Endpoint: StartSession}
+	r := &Request{WriteKey: "wk", Received: fuzzNow, MaxBody: 4096000, Policy: &session.Policy{}, Endpoint: StartSession}
 	if _, _, err := Control(context.Background(), table, r, []byte(`{"anonymousId":"good","sessionId":1234567890}`)); err != nil {
 		t.Fatal(err)
 	}

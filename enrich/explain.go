@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // Explanation is what would be done to one message, and why.
@@ -35,11 +36,11 @@ func Explain(ctx context.Context, table *sessionstate.Table, r *Request, body []
 	case result.Err != nil:
 		return nil, &StoreError{result.Err}
 	}
-	known := map[string]*sessionstate.Session{}
+	known := map[string]*session.Session{}
 	for i := range explained {
 		e := &explained[i]
 		if dry.Endpoint.Control() && (e.Skip != Asked || e.InvalidID != nil) {
-			e.Refused, e.Decision = true, sessionstate.Decision{}
+			e.Refused, e.Decision = true, session.Decision{}
 		}
 		if e.Key != "" && known[e.Key] == nil {
 			s, err := table.Session(ctx, e.Key)
@@ -54,7 +55,7 @@ func Explain(ctx context.Context, table *sessionstate.Table, r *Request, body []
 }
 
 // rules says which rules of the session contract were applied to a message.
-func rules(r *Request, v *Verdict, s *sessionstate.Session) (said []string) {
+func rules(r *Request, v *Verdict, s *session.Session) (said []string) {
 	say := func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
 	switch v.Skip {
 	case OtherType:
@@ -81,7 +82,7 @@ func rules(r *Request, v *Verdict, s *sessionstate.Session) (said []string) {
 	}
 	say("%s", keyRule(v))
 	say("%s", timeRule(r, v))
-	say("%s", stateRule(s, v.Time))
+	say("%s", stateRule(s, &v.Decision.At))
 	return append(said, decisionRules(r, v)...)
 }
 
@@ -101,54 +102,74 @@ func keyRule(v *Verdict) string {
 }
 
 func timeRule(r *Request, v *Verdict) string {
-	if v.Untold {
-		return fmt.Sprintf("It does not tell when it happened (sentAt and originalTimestamp): that was when it arrived, at %s.", clock(v.Time))
+	at, t := &v.Decision.At, &v.Times
+	switch {
+	case at.Clock != session.NoClock:
+		return fmt.Sprintf("It happened at %s: by its clock at %s, plus a way of %d ms, and never later than it arrived, %s. Its own request took %d ms from sentAt, %s, the clock's error included.",
+			clock(at.Time), clock(at.Original), v.Decision.Way, clock(r.Received), at.Lag, v.SentAt)
+	case t.HasOriginal:
+		return fmt.Sprintf("It happened at %s, as it says itself, and never later than it arrived, %s. It does not tell its clock (originalTimestamp and sentAt, and for a server no timestamp).",
+			clock(at.Time), clock(r.Received))
 	}
-	return fmt.Sprintf("It happened at %s: that is when it arrived, %s, minus what is between sentAt, %s, and originalTimestamp, %s, and never later than it arrived.",
-		clock(v.Time), clock(r.Received), v.SentAt, v.OriginalTimestamp)
+	return fmt.Sprintf("It does not tell when it happened (sentAt and originalTimestamp): that was when it arrived, at %s.", clock(at.Time))
 }
 
 // stateRule says what was known of a key's session before the request.
-func stateRule(s *sessionstate.Session, at int64) string {
+func stateRule(s *session.Session, at *session.Moment) string {
 	if s == nil || len(s.Segments) == 0 {
 		return "Before this request nothing is known of its session."
 	}
 	for i := len(s.Segments) - 1; i >= 0; i-- {
 		seg := &s.Segments[i]
-		if seg.From > at {
+		if session.Before(at, &seg.From) {
 			continue
 		}
-		since := clock(seg.From)
+		since := momentText(at, &seg.From)
 		switch seg.Mode {
-		case sessionstate.Manual:
+		case session.Manual:
 			return fmt.Sprintf("Before this request, it would be in the session %d, manual, which began at %s.", seg.ID, since)
-		case sessionstate.Automatic:
-			return fmt.Sprintf("Before this request, the last session at that time is %d, made by the proxy, which began at %s and had its last event at %s.", seg.ID, since, clock(seg.Last))
-		case sessionstate.Ended:
+		case session.Automatic:
+			return fmt.Sprintf("Before this request, the last session at that time is %d, made by the proxy, which began at %s and had its last event at %s.", seg.ID, since, clock(seg.Last.Time))
+		case session.Adopted:
+			return fmt.Sprintf("Before this request, the last session at that time is %d, the SDK's own, which began at %s and had its newest event at %s.", seg.ID, since, clock(seg.Last.Time))
+		case session.Ended:
 			return fmt.Sprintf("Before this request, the session of that time has been ended, at %s.", since)
 		}
 		return fmt.Sprintf("Before this request, the proxy has no session at that time, since %s.", since)
 	}
-	return fmt.Sprintf("Before this request, what is known of its session begins later, at %s.", clock(s.Segments[0].From))
+	return fmt.Sprintf("Before this request, what is known of its session begins later, at %s.", momentText(at, &s.Segments[0].From))
 }
 
-var reasonSentences = map[sessionstate.Reason]string{
-	sessionstate.InManualSession:    "A manual session overrides what the SDK sent.",
-	sessionstate.InAutomaticSession: "The proxy makes the automatic sessions (automatic proxy).",
-	sessionstate.AfterEnd:           "After endSession events carry no session fields.",
-	sessionstate.AutomaticIsOff:     "Without a manual session there are to be no session fields (automatic off).",
-	sessionstate.LeftToSDK:          "Without a manual session the SDK's own session fields are left as they are (automatic sdk).",
-	sessionstate.NoSession:          "There is no session that it is in, and it begins none.",
-	sessionstate.TooOld:             "It is older than all that is remembered of its session.",
-	sessionstate.InDeviceSession:    "It takes the session that its user is in (follow_user).",
-	sessionstate.OwnSession:         "It brought a session id of its own, and no manual session says otherwise (follow_user).",
-	sessionstate.OwnSessionUnmarked: "It brought a session id of its own, and no manual session says otherwise (follow_user); but the session's first event is another one.",
-	sessionstate.NoDeviceSession:    "Its user is in no session then (follow_user).",
-	sessionstate.Applied:            "It is carried out.",
-	sessionstate.AppliedBefore:      "It had been carried out before (the same messageId): nothing changes, and the answer is the same.",
-	sessionstate.NothingToDo:        "There is no session that it could end or replace.",
-	sessionstate.Limited:            "Too many sessions were started under this id in a minute (max_session_starts): it has no effect.",
-	sessionstate.NotKept:            "It is older than all that is remembered of its session: it changes nothing.",
+// momentText is the time of a boundary, and how another moment was compared with
+// it.
+func momentText(m, boundary *session.Moment) string {
+	if session.SameClock(m, boundary) {
+		return fmt.Sprintf("%s (%s by the same clock, which decides)", clock(boundary.Time), clock(boundary.Original))
+	}
+	return clock(boundary.Time)
+}
+
+var reasonSentences = map[session.Reason]string{
+	session.InManualSession:    "A manual session overrides what the SDK sent.",
+	session.InAutomaticSession: "The proxy makes the automatic sessions (automatic proxy).",
+	session.InAdoptedSession:   "It belongs to the session that its SDK began, and whose id it brought (automatic adopt).",
+	session.NoSessionCleared:   "Its SDK has no session: it has none either (automatic adopt).",
+	session.InvalidOwnID:       "The session id that it brought is not valid: it has no session (automatic adopt).",
+	session.TooOldCleared:      "It is older than all that is remembered of its session, and without a manual session there are to be no session fields (automatic off).",
+	session.AfterEnd:           "After endSession events carry no session fields.",
+	session.AutomaticIsOff:     "Without a manual session there are to be no session fields (automatic off).",
+	session.LeftToSDK:          "Without a manual session the SDK's own session fields are left as they are (automatic sdk).",
+	session.NoSession:          "There is no session that it is in, and it begins none.",
+	session.TooOld:             "It is older than all that is remembered of its session.",
+	session.InDeviceSession:    "It takes the session that its user is in (follow_user).",
+	session.OwnSession:         "It brought a session id of its own, and no manual session says otherwise (follow_user).",
+	session.OwnSessionUnmarked: "It brought a session id of its own, and no manual session says otherwise (follow_user); but the session's first event is another one.",
+	session.NoDeviceSession:    "Its user is in no session then (follow_user).",
+	session.Applied:            "It is carried out.",
+	session.AppliedBefore:      "It had been carried out before (the same messageId): nothing changes, and the answer is the same.",
+	session.NothingToDo:        "There is no session that it could end or replace.",
+	session.Limited:            "Too many sessions were started under this id in a minute (max_session_starts): it has no effect.",
+	session.NotKept:            "It is older than all that is remembered of its session: it changes nothing.",
 }
 
 func decisionRules(r *Request, v *Verdict) (said []string) {
@@ -157,11 +178,14 @@ func decisionRules(r *Request, v *Verdict) (said []string) {
 	if v.InvalidID != nil {
 		say("The id that it asks for is refused: %v. In an event the session gets a generated one.", v.InvalidID)
 	}
+	if v.InvalidOwnID != nil && d.Because.Reason == session.InvalidOwnID {
+		say("The session id that it brought is refused: %v.", v.InvalidOwnID)
+	}
 	if rule := linkRule(v); r.Follow && rule != "" {
 		say("%s", rule)
 	}
 	say("%s", reasonSentences[d.Because.Reason])
-	if d.Because.Ended && v.Kind != sessionstate.End {
+	if d.Because.Ended && v.Kind != session.End {
 		say("With it the session before it is over.")
 	}
 	if d.Because.Began {
@@ -175,7 +199,7 @@ func decisionRules(r *Request, v *Verdict) (said []string) {
 			say("It is answered with sessionId null.")
 		}
 		return said
-	case d.Action == sessionstate.Stamp:
+	case d.Action == session.Stamp:
 		say("context.sessionId becomes %d (it came with %s).", d.SessionID, orNone(v.Own))
 		switch {
 		case d.Start && d.Because.MarkedAgain:
@@ -185,11 +209,11 @@ func decisionRules(r *Request, v *Verdict) (said []string) {
 		default:
 			say("It carries no context.sessionStart (it came with %s): another event was the session's first.", orNone(v.OwnStart))
 		}
-	case d.Action == sessionstate.Unmark:
+	case d.Action == session.Unmark:
 		say("context.sessionId stays (%s), context.sessionStart (%s) is removed.", orNone(v.Own), orNone(v.OwnStart))
-	case d.Action == sessionstate.Clear && v.Own == "" && v.OwnStart == "":
+	case d.Action == session.Clear && v.Own == "" && v.OwnStart == "":
 		say("It has no session fields, and gets none.")
-	case d.Action == sessionstate.Clear:
+	case d.Action == session.Clear:
 		say("context.sessionId (%s) and context.sessionStart (%s) are removed.", orNone(v.Own), orNone(v.OwnStart))
 	default:
 		say("It is forwarded as it is: sessionId %s, sessionStart %s.", orNone(v.Own), orNone(v.OwnStart))
@@ -203,7 +227,11 @@ func decisionRules(r *Request, v *Verdict) (said []string) {
 // linkRule says whose device a message came from or, of a user's event, which of
 // the user's devices it follows.
 func linkRule(v *Verdict) string {
-	to, err := ParseLink(v.Decision.Link)
+	link := v.Decision.Link
+	if v.Decision.Follow.Device != "" {
+		link = v.Decision.Follow.Device
+	}
+	to, err := ParseLink(link)
 	switch {
 	case err == nil && to.User:
 		return fmt.Sprintf("Its device belongs to the userId %s.", to.text())
@@ -211,7 +239,7 @@ func linkRule(v *Verdict) string {
 		return fmt.Sprintf("Its user was last active on the device with the anonymousId %s.", to.text())
 	}
 	switch v.Decision.Because.Reason {
-	case sessionstate.NoDeviceSession, sessionstate.OwnSession, sessionstate.OwnSessionUnmarked:
+	case session.NoDeviceSession, session.OwnSession, session.OwnSessionUnmarked:
 		return "No device is known to be its user's then."
 	}
 	return ""

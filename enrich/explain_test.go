@@ -6,10 +6,11 @@ import (
 
 	"github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/memorystore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 func TestEveryReasonIsExplained(t *testing.T) {
-	for r := sessionstate.NotDecided + 1; r < sessionstate.Reasons; r++ {
+	for r := session.NotDecided + 1; r < session.Reasons; r++ {
 		if reasonSentences[r] == "" {
 			t.Errorf("%s is not explained", r)
 		}
@@ -26,7 +27,7 @@ func TestEveryReasonIsExplained(t *testing.T) {
 func TestExplain(t *testing.T) {
 	table := sessionstate.NewTable(memorystore.New(), sessionstate.Options{Settings: sessionstate.Settings{Capacity: 100}})
 	defer table.Close()
-	policy := &sessionstate.Policy{Timeout: 1000, Automatic: sessionstate.AutomaticProxy}
+	policy := &session.Policy{Timeout: 1000, Automatic: session.AutomaticProxy}
 	at := func(e Endpoint) *Request {
 		return &Request{
 			Endpoint: e, WriteKey: "wk", Received: 1_700_000_000_000, MaxBody: 1 << 20, Policy: policy,
@@ -53,7 +54,7 @@ func TestExplain(t *testing.T) {
 			if err != nil || len(explained) != 1 {
 				t.Fatalf("%s: %v, %v", c.body, explained, err)
 			}
-			if e := explained[0]; e.Refused && (e.Action() != "consumed" || e.Reason() != "invalid" || e.Decision != (sessionstate.Decision{})) {
+			if e := explained[0]; e.Refused && (e.Action() != "consumed" || e.Reason() != "invalid" || e.Decision != (session.Decision{})) {
 				t.Errorf("%s: %s, %s, %+v", c.body, e.Action(), e.Reason(), e.Decision)
 			}
 			rules := explained[0].Rules

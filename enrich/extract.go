@@ -1,12 +1,15 @@
 package enrich
 
 import (
-	"github.com/rudder-session/rudder-session/sessionstate"
+	"bytes"
+	"unicode/utf8"
+
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // subject is what is to be decided about one message.
 type subject struct {
-	event sessionstate.Event
+	event session.Event
 	// index of the message in the payload.
 	index int32
 	// key is where in work.keys the session key stands.
@@ -21,8 +24,10 @@ type subject struct {
 	// invalidID: a startSession whose sessionId breaks a rule; it gets a
 	// generated one.
 	invalidID error
+	// invalidOwnID says what is wrong with the session id that an event came with.
+	invalidOwnID error
 	// decision is the answer.
-	decision sessionstate.Decision
+	decision session.Decision
 }
 
 // extract appends what a message means to its session to w.subjects, or says why
@@ -49,21 +54,11 @@ func (w *work) extract(r *Request, index int) Skip {
 		w.subjects = w.subjects[:n]
 		return NoID
 	}
-	sent := m.sentAt
-	if isNull(b, sent) {
-		sent = w.payload.sentAt
-	}
-	original := m.originalTimestamp
-	if isNull(b, original) {
-		original = m.timestamp
-	}
-	s.untimed = isNull(b, original)
-	at, told := eventTime(r.Received, original.of(b), sent.of(b))
-	e.Time, e.Untold = at, !told
+	e.Times, s.untimed = w.timestamps(e.Server, m)
 	e.Message = w.messageID(r, s, m)
 
 	if kind.Control() {
-		if kind == sessionstate.Start {
+		if kind == session.Start {
 			id := m.sessionID
 			if track {
 				id = w.payload.find(m.properties, nameSessionID)
@@ -73,17 +68,57 @@ func (w *work) extract(r *Request, index int) Skip {
 		return Asked
 	}
 	w.ownFields(e, m)
-	if e.Role == sessionstate.Device && e.HasSessionID {
-		e.ID = w.ownID(m)
+	if e.HasSessionID && (e.Role == session.Device || r.Policy.Automatic == session.AutomaticAdopt) {
+		e.ID, s.invalidOwnID = w.ownID(m)
 	}
 	e.Mobile = string(channel) == "mobile" || isMobileLibrary(textOf(m.libraryName.of(b)))
-	e.ColdStart = track && string(textOf(m.event.of(b))) == "Application Opened" &&
-		string(w.payload.find(m.properties, nameFromBackground).of(b)) == "false"
+	e.LoggedOut = string(channel) == "web" && string(m.userID.of(b)) == `""`
+	if track {
+		e.ColdStart = w.coldStart(e, m)
+	}
 	return Asked
 }
 
+// coldStart tells whether a track is the cold start of a mobile app.
+func (w *work) coldStart(e *session.Event, m *message) session.ColdStart {
+	b := w.payload.b
+	switch string(textOf(m.event.of(b))) {
+	case "Application Opened":
+		if string(w.payload.find(m.properties, nameFromBackground).of(b)) == "false" {
+			return session.Opened
+		}
+	case "Application Installed", "Application Updated":
+		if e.Mobile && e.HasSessionStart {
+			return session.Updated
+		}
+	}
+	return session.NoColdStart
+}
+
+// timestamps reads what the message says about when it happened; untimed: it has
+// no originalTimestamp and no timestamp.
+func (w *work) timestamps(server bool, m *message) (t session.Timestamps, untimed bool) {
+	b := w.payload.b
+	original, sent := m.originalTimestamp, m.sentAt
+	if isNull(b, sent) {
+		sent = w.payload.sentAt
+	}
+	if server && !isNull(b, m.timestamp) {
+		// A server's own timestamp is what the data plane stores.
+		original, sent = m.timestamp, span{}
+	}
+	if isNull(b, original) {
+		original = m.timestamp
+	}
+	t.Original, t.HasOriginal = parseTime(original.of(b))
+	if t.HasOriginal {
+		t.Sent, t.HasSent = parseTime(sent.of(b))
+	}
+	return t, isNull(b, original)
+}
+
 // ownFields notes what the SDK itself put into the context.
-func (w *work) ownFields(e *sessionstate.Event, m *message) {
+func (w *work) ownFields(e *session.Event, m *message) {
 	id, start := false, false
 	for _, f := range w.payload.fields[m.fields:m.fieldsEnd] {
 		value := f.value.of(w.payload.b)
@@ -92,28 +127,27 @@ func (w *work) ownFields(e *sessionstate.Event, m *message) {
 			return
 		case f.start && !start:
 			start = true
-			e.HasSessionStart = string(value) == "true"
+			e.HasStartKey, e.HasSessionStart = true, string(value) == "true"
 		case !f.start && !id:
 			id = true
-			e.HasSessionID = value[0] != 'n'
+			e.HasIDKey, e.HasSessionID = true, value[0] != 'n'
 		}
 	}
 }
 
-// ownID returns the session id that the SDK put into the context; 0 if it is
-// none.
-func (w *work) ownID(m *message) int64 {
+// ownID returns the session id that the SDK put into the context, or 0 and what is
+// wrong with it.
+func (w *work) ownID(m *message) (int64, error) {
 	for _, f := range w.payload.fields[m.fields:m.fieldsEnd] {
 		if !f.start {
-			id, _ := parseSessionID(f.value.of(w.payload.b))
-			return id
+			return parseSessionID(f.value.of(w.payload.b))
 		}
 	}
-	return 0
+	return 0, nil
 }
 
 // kind tells what the message is, and whether it is a track.
-func (w *work) kind(r *Request, m *message) (kind sessionstate.Kind, track, known bool) {
+func (w *work) kind(r *Request, m *message) (kind session.Kind, track, known bool) {
 	b := w.payload.b
 	endpoint := r.Endpoint
 	if endpoint == Batch {
@@ -124,36 +158,52 @@ func (w *work) kind(r *Request, m *message) (kind sessionstate.Kind, track, know
 	}
 	switch endpoint {
 	case StartSession:
-		return sessionstate.Start, false, true
+		return session.Start, false, true
 	case EndSession:
-		return sessionstate.End, false, true
+		return session.End, false, true
 	case ResetSession:
-		return sessionstate.Reset, false, true
+		return session.Reset, false, true
 	case Identify:
-		return sessionstate.Identify, false, true
+		return session.Identify, false, true
 	case Track:
 		return r.Names.kind(textOf(m.event.of(b))), true, true
 	}
-	return sessionstate.Other, false, true
+	return session.Other, false, true
 }
 
 // kind tells what a track of this name is.
-func (n *Names) kind(event []byte) sessionstate.Kind {
+func (n *Names) kind(event []byte) session.Kind {
 	switch name := string(event); {
 	case name == "":
-		return sessionstate.Other
+		return session.Other
 	case name == n.Start:
-		return sessionstate.Start
+		return session.Start
 	case name == n.End:
-		return sessionstate.End
+		return session.End
 	case name == n.Reset:
-		return sessionstate.Reset
+		return session.Reset
 	}
-	return sessionstate.Other
+	return session.Other
 }
 
+// typeOf reads a message's type as the data plane does: in any case, trimmed.
 func typeOf(value []byte) (Endpoint, bool) {
-	switch string(textOf(value)) {
+	var lower [len("resetsession")]byte
+	text := bytes.TrimSpace(textOf(value))
+	if len(text) > len(lower) {
+		return 0, false
+	}
+	for i, c := range text {
+		if c >= utf8.RuneSelf {
+			text = bytes.ToLower(text) // which makes a k of the Kelvin sign
+			break
+		}
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		lower[i] = c
+	}
+	switch string(lower[:len(text)]) {
 	case "track":
 		return Track, true
 	case "identify":
@@ -166,11 +216,11 @@ func typeOf(value []byte) (Endpoint, bool) {
 		return Group, true
 	case "alias":
 		return Alias, true
-	case "startSession":
+	case "startsession":
 		return StartSession, true
-	case "endSession":
+	case "endsession":
 		return EndSession, true
-	case "resetSession":
+	case "resetsession":
 		return ResetSession, true
 	}
 	return 0, false
@@ -214,10 +264,10 @@ func (w *work) appendKey(s *subject, r *Request, m *message) bool {
 		return false
 	}
 	if len(user) > 0 && !w.isAlias(r, m) {
-		e.User = sessionstate.UserID(hash(0, user))
+		e.User = session.UserID(hash(0, user))
 	}
 	// Some server-side SDKs make up an anonymousId for each event.
-	e.Visitor = e.Server && kind == byAnonymousID
+	e.JoinOnly = e.Server && kind == byAnonymousID
 	s.ofUser = kind == byUserID
 	if r.Follow {
 		w.role(s, r, user)
@@ -254,13 +304,13 @@ func (w *work) textFrom(start int, last span) span {
 func (w *work) role(s *subject, r *Request, user []byte) {
 	e := &s.event
 	switch {
-	case e.Visitor:
+	case e.JoinOnly:
 	case s.ofUser && !e.Kind.Control():
-		e.Role, e.Visitor = sessionstate.Follower, true
+		e.Role, e.JoinOnly = session.Follower, true
 	case !s.ofUser:
-		e.Role = sessionstate.Device
+		e.Role = session.Device
 	}
-	if e.Role == sessionstate.Device && e.User != 0 {
+	if e.Role == session.Device && e.User != 0 {
 		start := len(w.keys)
 		w.keys = r.appendLink(w.keys, byUserID, user)
 		s.link = w.textFrom(start, w.before().link)
@@ -270,7 +320,11 @@ func (w *work) role(s *subject, r *Request, user []byte) {
 // isAlias: an alias names the user's future id once, and the SDK goes on with
 // the old one, so it says nothing of whose session it is.
 func (w *work) isAlias(r *Request, m *message) bool {
-	return r.Endpoint == Alias || r.Endpoint == Batch && string(textOf(m.typ.of(w.payload.b))) == "alias"
+	if r.Endpoint != Batch {
+		return r.Endpoint == Alias
+	}
+	named, _ := typeOf(m.typ.of(w.payload.b))
+	return named == Alias
 }
 
 // messageID identifies a message by its messageId, read as the data plane reads
@@ -278,20 +332,20 @@ func (w *work) isAlias(r *Request, m *message) bool {
 // its bytes, so that a retry of it is the same. One that does not is new each
 // time: of two that are alike it cannot be told whether they are one. So is a
 // control call without a messageId.
-func (w *work) messageID(r *Request, s *subject, m *message) sessionstate.MessageID {
+func (w *work) messageID(r *Request, s *subject, m *message) session.MessageID {
 	b, kind := w.payload.b, s.event.Kind
 	var text []byte
 	if value := m.messageID.of(b); len(value) > 0 && value[0] == '"' {
 		text = idOf(value)
 	}
 	if len(text) > 0 {
-		return sessionstate.MessageID(hash(kind, text))
+		return session.MessageID(hash(kind, text))
 	}
 	switch {
 	case kind.Control():
 		return 0
 	case s.untimed:
-		return sessionstate.MessageID(max(r.Serial+uint64(s.index)*spread, 1))
+		return session.MessageID(max(r.Serial+uint64(s.index)*spread, 1))
 	}
-	return sessionstate.MessageID(hash(kind, m.of(b)))
+	return session.MessageID(hash(kind, m.of(b)))
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // follow tells the users of devices where they were active, asks the users'
@@ -12,14 +13,13 @@ import (
 // that of a device.
 func (w *work) follow(wait *patience, table *sessionstate.Table, r *Request, o *Outcome) {
 	w.asked.reset()
-	w.moved = w.movedDevices()
 	mixed, followers := false, false
 	for i := range w.subjects {
 		s := &w.subjects[i]
 		switch {
 		case s.ofUser:
 			w.asked.add(s.key, int32(i))
-			followers = followers || s.event.Role == sessionstate.Follower
+			followers = followers || s.event.Role == session.Follower
 		case s.decision.Link != "":
 			last := span{}
 			if n := len(w.asked.entries); n > 0 {
@@ -42,7 +42,7 @@ func (w *work) follow(wait *patience, table *sessionstate.Table, r *Request, o *
 	}
 	w.later = w.later[:0]
 	for i := range w.subjects {
-		if s := &w.subjects[i]; s.event.Role == sessionstate.Follower && !w.followNow(table, r, i, places) {
+		if s := &w.subjects[i]; s.event.Role == session.Follower && !w.followNow(table, r, i, places) {
 			w.later = append(w.later, i)
 		}
 	}
@@ -63,23 +63,10 @@ func (w *work) follow(wait *patience, table *sessionstate.Table, r *Request, o *
 	})
 	for i, at := range w.later {
 		if errs[i] != nil {
-			w.subjects[at].decision = sessionstate.Decision{}
+			w.subjects[at].decision = session.Decision{}
 			o.fail(errs[i], nil)
 		}
 	}
-}
-
-// movedDevices returns by how much the times of devices' messages were moved, where
-// the request was sent before: what stood before a device's control call in it, and
-// behind, is to be there now too.
-func (w *work) movedDevices() (by sessionstate.Clocks) {
-	for i := range w.subjects {
-		s := &w.subjects[i]
-		if s.event.Role == sessionstate.Device && s.decision.Repeated {
-			by.Set(&s.event, s.decision.Time-s.event.Time)
-		}
-	}
-	return by
 }
 
 // followNow completes the decision about a follower, if that needs no more than
@@ -87,8 +74,8 @@ func (w *work) movedDevices() (by sessionstate.Clocks) {
 func (w *work) followNow(table *sessionstate.Table, r *Request, i int, places *places) bool {
 	s := &w.subjects[i]
 	d := &s.decision
-	if d.Link == "" {
-		d.Follow(&s.event, sessionstate.Followed{})
+	if d.Follow.Device == "" {
+		d.Complete(&s.event, session.DeviceSession{})
 		return true
 	}
 	if r.DryRun {
@@ -96,13 +83,13 @@ func (w *work) followNow(table *sessionstate.Table, r *Request, i int, places *p
 	}
 	user := w.linkTo(r, s)
 	start := len(w.keys)
-	w.keys = r.appendLinked(w.keys, d.Link)
+	w.keys = r.appendLinked(w.keys, d.Follow.Device)
 	device := w.text(w.textFrom(start, span{}))
 	done := false
-	table.ViewNow(&w.scratch, device, func(known *sessionstate.Session) {
-		var f sessionstate.Followed
-		if f, done = known.Followed(r.Received, r.Policy, user, d.Time, places.beside(device, d.Time, i)); done {
-			d.Follow(&s.event, f)
+	table.ViewNow(&w.scratch, device, func(known *session.Session) {
+		var f session.DeviceSession
+		if f, done = known.DeviceSession(r.Received, r.Policy, user, d.At.Time, places.before(device, d.At.Time, i)); done {
+			d.Complete(&s.event, f)
 		}
 	})
 	w.keys = w.keys[:start]
@@ -125,7 +112,7 @@ type follower struct {
 	r     *Request
 	table *sessionstate.Table
 	// previews are sessions as they would be, where nothing is to be changed.
-	previews map[string]*sessionstate.Session
+	previews map[string]*session.Session
 	// fresh: what others have done this moment is to be seen.
 	fresh bool
 	// user is the link to the user.
@@ -138,13 +125,13 @@ type follower struct {
 // decide completes the decision about the event of the user whose key it is. It
 // goes from device to device until it finds one that was the user's then: the
 // newest event of a device may have been before it changed hands.
-func (f *follower) decide(ctx context.Context, key string, e *sessionstate.Event, d *sessionstate.Decision) error {
-	last := d.Link // not that of the same time which stands behind the event
+func (f *follower) decide(ctx context.Context, key string, e *session.Event, d *session.Decision) error {
+	last := d.Follow.Device // not that of the same time which stands behind the event
 	if owned, err := f.on(ctx, last, e, d); owned || err != nil {
 		return err
 	}
 	var devices []string
-	err := f.view(ctx, key, func(known *sessionstate.Session) { devices = known.DevicesBefore(d.Time) })
+	err := f.view(ctx, key, func(known *session.Session) { devices = known.DevicesBefore(d.At.Time) })
 	if err != nil {
 		return err
 	}
@@ -156,31 +143,31 @@ func (f *follower) decide(ctx context.Context, key string, e *sessionstate.Event
 			return err
 		}
 	}
-	d.Link = ""
-	d.Follow(e, sessionstate.Followed{})
+	d.Follow.Device = ""
+	d.Complete(e, session.DeviceSession{})
 	return nil
 }
 
 // on completes the decision by the session of a device, if that was the user's,
 // and reports whether it was.
-func (f *follower) on(ctx context.Context, device string, e *sessionstate.Event, d *sessionstate.Decision) (owned bool, err error) {
+func (f *follower) on(ctx context.Context, device string, e *session.Event, d *session.Decision) (owned bool, err error) {
 	if device == "" {
 		return false, nil
 	}
-	var found sessionstate.Followed
+	var found session.DeviceSession
 	key := string(f.r.appendLinked(nil, device))
-	err = f.view(ctx, key, func(known *sessionstate.Session) {
-		found, owned = known.Followed(f.r.Received, f.r.Policy, f.user, d.Time, f.places.beside(key, d.Time, f.at))
+	err = f.view(ctx, key, func(known *session.Session) {
+		found, owned = known.DeviceSession(f.r.Received, f.r.Policy, f.user, d.At.Time, f.places.before(key, d.At.Time, f.at))
 	})
 	if err != nil || !owned {
 		return false, err
 	}
-	d.Link = device
-	d.Follow(e, found)
+	d.Follow.Device = device
+	d.Complete(e, found)
 	return true, nil
 }
 
-func (f *follower) view(ctx context.Context, key string, look func(*sessionstate.Session)) error {
+func (f *follower) view(ctx context.Context, key string, look func(*session.Session)) error {
 	if s, ok := f.previews[key]; ok {
 		look(s)
 		return nil

@@ -12,6 +12,7 @@ import (
 	. "github.com/rudder-session/rudder-session/enrich"
 	"github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/memorystore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // counted counts what a store is asked. Others may change it too, who tell.
@@ -27,7 +28,7 @@ func newCounted(watch bool) *counted {
 	return &counted{Store: memory, watch: watch}
 }
 
-func (c *counted) Get(ctx context.Context, key string) (*sessionstate.Session, error) {
+func (c *counted) Get(ctx context.Context, key string) (*session.Session, error) {
 	c.gets.Add(1)
 	return c.Store.Get(ctx, key)
 }
@@ -55,7 +56,7 @@ func enrichAt(t *testing.T, table *sessionstate.Table, at int64, follow bool, bo
 	t.Helper()
 	r := &Request{
 		Endpoint: Batch, WriteKey: "wk", Received: at, MaxBody: 1 << 20, Follow: follow,
-		Policy: &sessionstate.Policy{Timeout: 1_800_000, Retention: 400 * 86_400_000},
+		Policy: &session.Policy{Timeout: 1_800_000, Retention: 400 * 86_400_000},
 	}
 	result := Enrich(t.Context(), table, r, []byte(body))
 	if result.Err != nil || result.Unreadable {

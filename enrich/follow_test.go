@@ -12,6 +12,7 @@ import (
 	. "github.com/rudder-session/rudder-session/enrich"
 	"github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/memorystore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // What has happened in a history: messages of devices and of users' backends, with
@@ -222,7 +223,7 @@ func (h *history) draw(minimum, maximum int) {
 			owner += m.user
 		}
 		switch call := rapid.IntRange(0, 7).Draw(h.t, "call"); {
-		case call < 2 && calls[owner] < sessionstate.MaxSegments/2:
+		case call < 2 && calls[owner] < session.MaxSegments/2:
 			calls[owner]++
 			// Of several ends of one session, the first and the last are known.
 			m.start, m.end = call == 0 || !started[owner], call == 1 && started[owner]
@@ -251,7 +252,7 @@ func (h *history) send(messages []*happening, fits func(e *happening, got int64)
 	}
 	r := &Request{
 		Endpoint: Batch, WriteKey: "wk", Received: h.now, MaxBody: 1 << 20, Follow: true,
-		Policy: &sessionstate.Policy{Timeout: followTimeout, IdentifyReset: sessionstate.IdentifyResetNever},
+		Policy: &session.Policy{Timeout: followTimeout, IdentifyReset: session.IdentifyResetNever},
 	}
 	explained, err := Explain(h.t.Context(), h.table, r, body)
 	if err != nil {

@@ -13,16 +13,17 @@ import (
 
 	"github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/memorystore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 const fuzzNow = 1795424331871
 
 // fuzzPolicies are chosen by a fuzz input's byte.
-var fuzzPolicies = []sessionstate.Policy{
-	{Automatic: sessionstate.AutomaticSDK},
-	{Automatic: sessionstate.AutomaticProxy},
-	{Automatic: sessionstate.AutomaticOff},
-	{Automatic: sessionstate.AutomaticProxy, Cutoff: 60000, IdentifyReset: sessionstate.IdentifyResetAlways},
+var fuzzPolicies = []session.Policy{
+	{Automatic: session.AutomaticSDK},
+	{Automatic: session.AutomaticProxy},
+	{Automatic: session.AutomaticOff},
+	{Automatic: session.AutomaticProxy, Cutoff: 60000, IdentifyReset: session.IdentifyResetAlways},
 }
 
 // fuzzRequest makes a request, and two tables in the same state: a manual
@@ -141,7 +142,7 @@ func FuzzControl(f *testing.F) {
 			}
 			return
 		}
-		if r.Endpoint == StartSession && (id < sessionstate.MinID || id > sessionstate.MaxID) || r.Endpoint == EndSession && id != 0 {
+		if r.Endpoint == StartSession && (id < session.MinID || id > session.MaxID) || r.Endpoint == EndSession && id != 0 {
 			t.Fatalf("answers %d", id)
 		}
 		again, _, err := Control(context.Background(), table, r, body)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
-	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // The kinds of a key: whose id it holds. Where that is too long to be kept for a
@@ -110,9 +110,9 @@ func (id ID) Link() string {
 
 // LinkedTo reports whether a session has a link to an anonymousId or, with user
 // set, a userId.
-func LinkedTo(s *sessionstate.Session, text string, user bool) bool {
+func LinkedTo(s *session.Session, text string, user bool) bool {
 	for i := range s.Links {
-		if to, err := ParseLink(s.Links[i].Of); err == nil && to.Of(text, user) {
+		if to, err := ParseLink(s.Links[i].Value); err == nil && to.Of(text, user) {
 			return true
 		}
 	}
@@ -194,11 +194,11 @@ func (id ID) OfSource(writeKey string) bool {
 }
 
 // User returns what stands for a userId in sessions, 0 for none.
-func User(userID string) sessionstate.UserID {
+func User(userID string) session.UserID {
 	if userID = normalise(userID); userID == "" {
 		return 0
 	}
-	return sessionstate.UserID(hash(0, []byte(userID)))
+	return session.UserID(hash(0, []byte(userID)))
 }
 
 // errKey is told of a key that appendKey cannot have made.
@@ -244,7 +244,7 @@ const spread = 0x9e3779b97f4a7c15
 
 // hash is the same in every process. The kind keeps a control call apart from
 // an event, or another control call, with the same messageId.
-func hash(kind sessionstate.Kind, text []byte) uint64 {
+func hash(kind session.Kind, text []byte) uint64 {
 	h := xxhash.Sum64(text)
 	if kind.Control() {
 		h ^= uint64(kind) * spread

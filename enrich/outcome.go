@@ -1,6 +1,6 @@
 package enrich
 
-import "github.com/rudder-session/rudder-session/sessionstate"
+import "github.com/rudder-session/rudder-session/sessionstate/session"
 
 // Skip is why no session was asked about a message, or what was decided was not
 // done.
@@ -48,22 +48,25 @@ type Outcome struct {
 	Stamped, Cleared, Untouched int
 	// Events by why it was decided about them so, for those whose session was
 	// asked; and Skipped, the other ones.
-	Events  [sessionstate.Reasons]int
+	Events  [session.Reasons]int
 	Skipped [Skips]int
 	// Consumed control calls were not forwarded, by kind; and by kind and
 	// what they came to.
 	Starts, Ends, Resets int
-	Controls             [ByReset + 1][sessionstate.Reasons]uint32
-	// InvalidIDs counts startSession calls whose sessionId broke a rule.
+	Controls             [ByReset + 1][session.Reasons]uint32
+	// InvalidIDs counts startSession calls, and events whose SDK's session was to
+	// be adopted, whose sessionId broke a rule.
 	InvalidIDs int
-	// Limited counts control calls that had no effect, as their key had begun as
-	// many sessions as it may in a minute.
+	// Limited counts control calls that had no effect, and events whose session was
+	// not adopted, as their key had begun as many sessions as it may in a minute.
 	Limited int
 	// Began and Ended count sessions, by what began and ended them.
 	Began, Ended [Causes]int
 	// Marks counts events that carry a start mark, MarkedAgain those of them that
 	// had carried it before.
 	Marked, MarkedAgain int
+	// MarksRemoved counts events that came with a start mark and lost it.
+	MarksRemoved int
 	// StoreErrors counts keys whose session could not be had; Err is the first
 	// of the errors.
 	StoreErrors int
@@ -81,33 +84,39 @@ const (
 	ByEnd                   // endSession
 	ByReset                 // resetSession
 	ByIdentify              // an identify with another userId
+	ByLogout                // an event of a web SDK whose user has logged out
 	ByRestart               // the cold start of a mobile app
 	ByEvent                 // an event behind the timeout or the cutoff, or the first of all
+	BySDK                   // the SDK itself: its session was adopted
 
 	// Causes is how many there are.
 	Causes
 )
 
-var causeNames = [Causes]string{"startSession", "endSession", "resetSession", "identify", "restart", "event"}
+var causeNames = [Causes]string{"startSession", "endSession", "resetSession", "identify", "logout", "restart", "event", "sdk"}
 
-// String is the control call, or identify, restart or event.
+// String is the control call, or identify, logout, restart, event or sdk.
 func (c Cause) String() string { return causeNames[c] }
 
 // causeOf tells what a message is to a session that it begins or ends.
-func causeOf(k sessionstate.Kind, o sessionstate.Origin) Cause {
+func causeOf(k session.Kind, o session.Origin) Cause {
 	switch k {
-	case sessionstate.Start:
+	case session.Start:
 		return ByStart
-	case sessionstate.End:
+	case session.End:
 		return ByEnd
-	case sessionstate.Reset:
+	case session.Reset:
 		return ByReset
 	}
 	switch o {
-	case sessionstate.ByIdentify:
+	case session.ByIdentify:
 		return ByIdentify
-	case sessionstate.ByRestart:
+	case session.ByLogout:
+		return ByLogout
+	case session.ByRestart, session.ByUpdate:
 		return ByRestart
+	case session.ByOpening:
+		return BySDK
 	}
 	return ByEvent
 }
@@ -115,7 +124,7 @@ func causeOf(k sessionstate.Kind, o sessionstate.Origin) Cause {
 // Consumed returns how many messages were control calls.
 func (o *Outcome) Consumed() int { return o.Starts + o.Ends + o.Resets }
 
-func (o *Outcome) fail(err error, events []sessionstate.Event) {
+func (o *Outcome) fail(err error, events []session.Event) {
 	o.StoreErrors++
 	if o.Err == nil {
 		o.Err = err
@@ -133,38 +142,47 @@ func (o *Outcome) skip(s Skip) {
 func (o *Outcome) count(s *subject) {
 	d := &s.decision
 	why := &d.Because
-	if why.Began {
+	if why.Reason == session.Limited {
+		o.Limited++
+	}
+	switch {
+	case why.Began && why.Adopted:
+		o.Began[BySDK]++
+	case why.Began:
 		o.Began[causeOf(s.event.Kind, why.Origin)]++
 	}
 	if why.Ended {
 		o.Ended[causeOf(s.event.Kind, why.Origin)]++
 	}
 	switch s.event.Kind {
-	case sessionstate.Start:
+	case session.Start:
 		o.Starts++
 		if s.invalidID != nil {
 			o.InvalidIDs++
 		}
-	case sessionstate.End:
+	case session.End:
 		o.Ends++
-	case sessionstate.Reset:
+	case session.Reset:
 		o.Resets++
 	default:
 		o.event(d)
+		if s.event.HasSessionStart && !d.Start && d.Action != session.Keep {
+			o.MarksRemoved++
+		}
 		return
-	}
-	if why.Reason == sessionstate.Limited {
-		o.Limited++
 	}
 	o.Controls[causeOf(s.event.Kind, why.Origin)][why.Reason]++
 }
 
-func (o *Outcome) event(d *sessionstate.Decision) {
+func (o *Outcome) event(d *session.Decision) {
 	o.Events[d.Because.Reason]++
+	if d.Because.Reason == session.InvalidOwnID {
+		o.InvalidIDs++
+	}
 	switch d.Action {
-	case sessionstate.Stamp:
+	case session.Stamp:
 		o.Stamped++
-	case sessionstate.Clear, sessionstate.Unmark:
+	case session.Clear, session.Unmark:
 		o.Cleared++
 	default:
 		o.Untouched++
@@ -181,11 +199,11 @@ func (o *Outcome) event(d *sessionstate.Decision) {
 // decided about them.
 func (o *Outcome) unchange() {
 	for r := range o.Events {
-		if reason := sessionstate.Reason(r); reason.Changes() {
+		if reason := session.Reason(r); reason.Changes() {
 			o.Skipped[NoRoom] += o.Events[r]
 			o.Events[r] = 0
 		}
 	}
 	o.Untouched += o.Stamped + o.Cleared
-	o.Stamped, o.Cleared, o.Marked, o.MarkedAgain = 0, 0, 0, 0
+	o.Stamped, o.Cleared, o.Marked, o.MarkedAgain, o.MarksRemoved = 0, 0, 0, 0, 0
 }

@@ -4,7 +4,7 @@ import (
 	"sort"
 	"sync"
 
-	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // places is where the messages of a request stand that has some of devices and
@@ -12,7 +12,7 @@ import (
 type places struct {
 	// named has where each message stands first, unnamed the control calls without
 	// a messageId.
-	named   map[sessionstate.MessageID]int
+	named   map[session.MessageID]int
 	unnamed map[moment][]int
 	// owned has whose the devices were, message by message in the order of the body.
 	// Hardly ever is that asked.
@@ -32,7 +32,7 @@ type owned struct {
 }
 
 func (w *work) places() *places {
-	p := &places{named: make(map[sessionstate.MessageID]int, len(w.subjects)), unnamed: map[moment][]int{}}
+	p := &places{named: make(map[session.MessageID]int, len(w.subjects)), unnamed: map[moment][]int{}}
 	for i := len(w.subjects) - 1; i >= 0; i-- {
 		s := &w.subjects[i]
 		why := &s.decision.Because
@@ -40,7 +40,7 @@ func (w *work) places() *places {
 		case s.event.Message != 0:
 			p.named[s.event.Message] = i
 		case !s.ofUser && (why.Began || why.Ended):
-			at := moment{string(s.key.of(w.keys)), s.decision.Time}
+			at := moment{string(s.key.of(w.keys)), s.decision.At.Time}
 			p.unnamed[at] = append(p.unnamed[at], i)
 		}
 	}
@@ -48,8 +48,8 @@ func (w *work) places() *places {
 	p.owned = sync.OnceValue(func() map[moment][]owned {
 		all := make(map[moment][]owned)
 		for i := range subjects {
-			if s := &subjects[i]; s.event.Role == sessionstate.Device {
-				at := moment{string(s.key.of(keys)), s.decision.Time}
+			if s := &subjects[i]; s.event.Role == session.Device {
+				at := moment{string(s.key.of(keys)), s.decision.At.Time}
 				all[at] = append(all[at], owned{i, s.decision.Link})
 			}
 		}
@@ -58,10 +58,10 @@ func (w *work) places() *places {
 	return p
 }
 
-// beside returns what counts for message i of a device's messages of its time.
-func (p *places) beside(device string, time int64, i int) sessionstate.Beside {
+// before returns what counts for message i of a device's messages of its time.
+func (p *places) before(device string, time int64, i int) session.BodyOrder {
 	if p == nil {
-		return sessionstate.Beside{}
+		return session.BodyOrder{}
 	}
 	unnamed := 0
 	for _, at := range p.unnamed[moment{device, time}] {
@@ -69,8 +69,8 @@ func (p *places) beside(device string, time int64, i int) sessionstate.Beside {
 			unnamed++
 		}
 	}
-	return sessionstate.Beside{
-		Behind: func(m sessionstate.MessageID) bool {
+	return session.BodyOrder{
+		Later: func(m session.MessageID) bool {
 			if m != 0 {
 				return p.named[m] > i
 			}

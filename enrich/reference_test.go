@@ -13,6 +13,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // The reference does slowly and obviously what the package does fast: it parses
@@ -196,7 +197,7 @@ var refTypes = map[string]Endpoint{
 }
 
 // refEvent reads one message; key is "" if it is not the proxy's business.
-func refEvent(r *Request, body []byte, m *node) (key string, e sessionstate.Event, untimed bool) {
+func refEvent(r *Request, body []byte, m *node) (key string, e session.Event, untimed bool) {
 	endpoint := r.Endpoint
 	if endpoint == Batch {
 		var ok bool
@@ -212,22 +213,22 @@ func refEvent(r *Request, body []byte, m *node) (key string, e sessionstate.Even
 	idNode := m.get("sessionId")
 	switch {
 	case endpoint == StartSession:
-		e.Kind = sessionstate.Start
+		e.Kind = session.Start
 	case endpoint == EndSession:
-		e.Kind = sessionstate.End
+		e.Kind = session.End
 	case endpoint == ResetSession:
-		e.Kind = sessionstate.Reset
+		e.Kind = session.Reset
 	case endpoint == Identify:
-		e.Kind = sessionstate.Identify
+		e.Kind = session.Identify
 	case endpoint == Track:
 		idNode = m.get("properties").get("sessionId")
 		switch name {
 		case r.Names.Start:
-			e.Kind = sessionstate.Start
+			e.Kind = session.Start
 		case r.Names.End:
-			e.Kind = sessionstate.End
+			e.Kind = session.End
 		case r.Names.Reset:
-			e.Kind = sessionstate.Reset
+			e.Kind = session.Reset
 		}
 	}
 	if !e.Kind.Control() && ctx != nil && ctx.kind != '{' && ctx.kind != 'n' {
@@ -246,7 +247,7 @@ func refEvent(r *Request, body []byte, m *node) (key string, e sessionstate.Even
 		e.Visitor = e.Server
 	}
 	if user != "" && endpoint != Alias {
-		e.User = sessionstate.UserID(hash(0, []byte(user)))
+		e.User = session.UserID(hash(0, []byte(user)))
 	}
 	original := m.get("originalTimestamp")
 	if original.null() {
@@ -261,14 +262,14 @@ func refEvent(r *Request, body []byte, m *node) (key string, e sessionstate.Even
 	e.Untold = !told
 	untimed = original.null()
 	if id := m.get("messageId"); id != nil && id.kind == '"' && refID(body, id) != "" {
-		e.Message = sessionstate.MessageID(hash(e.Kind, []byte(refID(body, id))))
+		e.Message = session.MessageID(hash(e.Kind, []byte(refID(body, id))))
 	} else if !e.Kind.Control() && untimed {
-		e.Message = sessionstate.MessageID(1 + m.start) // as nothing else in the body
+		e.Message = session.MessageID(1 + m.start) // as nothing else in the body
 	} else if !e.Kind.Control() {
-		e.Message = sessionstate.MessageID(hash(e.Kind, []byte(m.raw(body))))
+		e.Message = session.MessageID(hash(e.Kind, []byte(m.raw(body))))
 	}
 	if e.Kind.Control() {
-		if e.Kind == sessionstate.Start {
+		if e.Kind == session.Start {
 			e.ID, _ = parseSessionID([]byte(idNode.raw(body)))
 		}
 		return key, e, untimed
@@ -287,7 +288,7 @@ func refEvent(r *Request, body []byte, m *node) (key string, e sessionstate.Even
 type expectation struct {
 	message  *node
 	control  bool
-	decision sessionstate.Decision
+	decision session.Decision
 }
 
 // refDecide asks a table about all messages of a body, key by key.
@@ -295,7 +296,7 @@ func refDecide(t *testing.T, table *sessionstate.Table, r *Request, body []byte,
 	t.Helper()
 	expected := make([]expectation, len(messages))
 	keys := map[string][]int{}
-	events := make([]sessionstate.Event, len(messages))
+	events := make([]session.Event, len(messages))
 	untimed := make([]bool, len(messages))
 	for i, m := range messages {
 		expected[i].message = m
@@ -317,11 +318,11 @@ func refDecide(t *testing.T, table *sessionstate.Table, r *Request, body []byte,
 				}
 			}
 		}
-		var own []sessionstate.Event
+		var own []session.Event
 		for _, i := range indices {
 			own = append(own, events[i])
 		}
-		decisions := make([]sessionstate.Decision, len(own))
+		decisions := make([]session.Decision, len(own))
 		if err := table.Apply(context.Background(), key, r.Received, r.Policy, own, decisions); err != nil {
 			t.Fatal(err)
 		}
@@ -422,18 +423,18 @@ func check(t *testing.T, r *Request, body []byte, expected []expectation, result
 		}
 		id, start := m.get("context").get("sessionId"), m.get("context").get("sessionStart")
 		switch {
-		case r.Shadow || e.decision.Action == sessionstate.Keep:
+		case r.Shadow || e.decision.Action == session.Keep:
 			if got, want := m.raw(out), e.message.raw(body); got != want {
 				t.Fatalf("changed: %q became %q", want, got)
 			}
-		case e.decision.Action == sessionstate.Stamp:
+		case e.decision.Action == session.Stamp:
 			if got, want := id.raw(out), strconv.FormatInt(e.decision.SessionID, 10); got != want {
 				t.Fatalf("sessionId is %s, not %s", got, want)
 			}
 			if e.decision.Start && start.raw(out) != "true" || !e.decision.Start && anyField(m, "sessionStart") {
 				t.Fatalf("sessionStart is %s, not %v", start.raw(out), e.decision.Start)
 			}
-		case e.decision.Action == sessionstate.Unmark:
+		case e.decision.Action == session.Unmark:
 			if was := e.message.get("context").get("sessionId"); id.raw(out) != was.raw(body) || anyField(m, "sessionStart") {
 				t.Fatalf("not unmarked: %q", m.raw(out))
 			}

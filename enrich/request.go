@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // Endpoint is what a request was sent to.
@@ -79,7 +79,7 @@ type Request struct {
 	// minute; 0 for any number.
 	MaxStarts int
 	Names     Names
-	Policy    *sessionstate.Policy
+	Policy    *session.Policy
 	// Shadow decides everything and changes no event.
 	Shadow bool
 	// DryRun decides everything, as Shadow does, and changes no session either.

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"strconv"
 
-	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // The rules of a session id, as they are told to the caller who breaks one.
@@ -13,11 +13,11 @@ var (
 	errIDDecimal = errors.New("sessionId must be an integer")
 	errIDSign    = errors.New("sessionId must be positive")
 	errIDShort   = errors.New("sessionId must have at least 10 digits")
-	errIDLarge   = errors.New("sessionId must be at most " + strconv.FormatInt(sessionstate.MaxID, 10))
+	errIDLarge   = errors.New("sessionId must be at most " + strconv.FormatInt(session.MaxID, 10))
 )
 
 // parseSessionID reads the id that a startSession asks for: a JSON number or a
-// string of digits that is an integer from sessionstate.MinID to MaxID. It
+// string of digits that is an integer from session.MinID to MaxID. It
 // returns 0 where none is asked for (missing or null).
 func parseSessionID(value []byte) (int64, error) {
 	if len(value) == 0 || value[0] == 'n' {
@@ -61,9 +61,9 @@ func parseSessionID(value []byte) (int64, error) {
 		id *= 10
 	}
 	switch {
-	case id < sessionstate.MinID:
+	case id < session.MinID:
 		return 0, errIDShort
-	case id > sessionstate.MaxID:
+	case id > session.MaxID:
 		return 0, errIDLarge
 	}
 	return id, nil

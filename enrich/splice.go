@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // edit replaces a piece of the body by a text, which stands in work.inserted.
@@ -85,17 +85,17 @@ func cut(edits []edit, members []member) []edit {
 func remove(start, end int32) edit { return edit{span: span{start, end}} }
 
 // apply appends the edits that a decision makes to a message.
-func (w *work) apply(m *message, d sessionstate.Decision) {
+func (w *work) apply(m *message, d session.Decision) {
 	first := len(w.edits)
 	switch d.Action {
-	case sessionstate.Stamp:
+	case session.Stamp:
 		w.stamp(m, d)
 		if !d.Start {
 			w.cutFields(m, true)
 		}
-	case sessionstate.Clear:
+	case session.Clear:
 		w.cutFields(m, false)
-	case sessionstate.Unmark:
+	case session.Unmark:
 		w.cutFields(m, true)
 	}
 	if len(w.edits) > first+1 {
@@ -117,7 +117,7 @@ func (w *work) cutFields(m *message, onlyStart bool) {
 
 // stamp sets sessionId and, where the decision says so, sessionStart. Of
 // duplicates the first counts.
-func (w *work) stamp(m *message, d sessionstate.Decision) {
+func (w *work) stamp(m *message, d session.Decision) {
 	if d.SessionID != w.id {
 		w.id, w.idText = d.SessionID, strconv.AppendInt(w.idText[:0], d.SessionID, 10)
 	}

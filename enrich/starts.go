@@ -1,48 +1,57 @@
 package enrich
 
-import "github.com/rudder-session/rudder-session/sessionstate"
+import (
+	"strings"
 
-// limit takes from what a key may begin in a minute one for each of the events
-// that may begin a session, and marks as limited those for which none was left.
-// It returns how many it took.
-func (r *Request) limit(table *sessionstate.Table, key string, events []sessionstate.Event) (taken int) {
-	if r.MaxStarts == 0 || r.DryRun {
-		return 0
-	}
-	for i := range events {
-		if events[i].Kind.Starts() {
-			taken++
-		}
-	}
-	if taken == 0 {
-		return 0
-	}
-	taken = table.TakeStarts(key, r.Received, taken, r.MaxStarts)
-	left := taken
-	for i := range events {
-		if !events[i].Kind.Starts() {
-			continue
-		}
-		if left--; left < 0 {
-			events[i].Limited = true
-		}
-	}
-	return taken
+	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
+)
+
+// startLimiter bounds how many sessions may begin under a key in a minute. It
+// takes one from the table's count when a message is about to begin a session,
+// and gives back what was not needed. The zero value bounds nothing.
+type startLimiter struct {
+	table   *sessionstate.Table
+	key     string
+	now     int64
+	limit   int
+	answers []startAnswer
 }
 
-// settle gives back what was taken for calls that began nothing: repeats, a
-// resetSession where there was no session, or all where the store has failed.
-func (r *Request) settle(table *sessionstate.Table, key string, taken int, decisions []sessionstate.Decision, failed bool) {
-	if taken == 0 {
-		return
-	}
-	used := 0
-	if !failed {
-		for i := range decisions {
-			if why := &decisions[i].Because; why.Reason == sessionstate.Applied && why.Began {
-				used++
-			}
+type startAnswer struct {
+	message int
+	allowed bool
+}
+
+var _ session.Limiter = (*startLimiter)(nil)
+
+func (l *startLimiter) reset(r *Request, table *sessionstate.Table, key string) {
+	*l = startLimiter{table: table, key: key, now: r.Received, limit: r.MaxStarts, answers: l.answers[:0]}
+}
+
+// Allow implements [session.Limiter].
+func (l *startLimiter) Allow(i int) bool {
+	for _, known := range l.answers {
+		if known.message == i {
+			return known.allowed
 		}
 	}
-	table.GiveStarts(key, r.Received, max(taken-used, 0))
+	allowed := l.table.TakeStarts(strings.Clone(l.key), l.now, 1, l.limit) > 0
+	l.answers = append(l.answers, startAnswer{i, allowed})
+	return allowed
+}
+
+// settle gives back what was taken for messages that began nothing, as others
+// had changed the session meanwhile, or for all where the store has failed.
+func (l *startLimiter) settle(decisions []session.Decision, failed bool) {
+	unused := 0
+	for _, a := range l.answers {
+		if a.allowed && (failed || !decisions[a.message].Because.Began) {
+			unused++
+		}
+	}
+	if unused > 0 {
+		l.table.GiveStarts(l.key, l.now, unused)
+	}
+	l.answers = l.answers[:0]
 }

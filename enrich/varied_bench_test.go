@@ -11,6 +11,7 @@ import (
 
 	"github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/memorystore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // BenchmarkVaried is BenchmarkRatio with batches that differ: what an event costs
@@ -126,12 +127,12 @@ func benchTableOf(b *testing.B, users int) (*sessionstate.Table, *Request) {
 	b.Helper()
 	_, r := benchTable(b, 0)
 	table := sessionstate.NewTable(memorystore.New(), sessionstate.Options{Settings: sessionstate.Settings{Capacity: users * 5 / 4}})
-	decisions := make([]sessionstate.Decision, 2)
+	decisions := make([]session.Decision, 2)
 	for i := range users {
 		key := r.Key(fmt.Sprintf("667bad4e-5ae6-4418-b1c8-%012d", i), "")
-		events := []sessionstate.Event{
-			{Kind: sessionstate.Start, Time: benchNow - 60000, Message: sessionstate.MessageID(1 + i)},
-			{Time: benchNow - 60000, Message: sessionstate.MessageID(1<<40 + i)},
+		events := []session.Event{
+			{Kind: session.Start, Time: benchNow - 60000, Message: session.MessageID(1 + i)},
+			{Time: benchNow - 60000, Message: session.MessageID(1<<40 + i)},
 		}
 		if err := table.Apply(context.Background(), key, benchNow-60000, r.Policy, events, decisions); err != nil {
 			b.Fatal(err)

@@ -1,7 +1,7 @@
 package enrich
 
 import (
-	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // Verdict is what was decided about one message, for people to read.
@@ -16,21 +16,22 @@ type Verdict struct {
 	// SDK, Mobile that it comes from a native mobile one.
 	Key            string
 	Server, Mobile bool
-	// Time is when it happened, in Unix milliseconds, as told by SentAt and
-	// OriginalTimestamp, which are JSON or "" for none; Untold: it is when it
-	// arrived.
-	Time                      int64
+	// SentAt and OriginalTimestamp are what it says about when it happened, as JSON;
+	// "" for none. Times has them read; Decision.At is when it happened.
 	SentAt, OriginalTimestamp string
-	Untold                    bool
+	Times                     session.Timestamps
 	// Own and OwnStart are the values of the fields that the message came with,
 	// as JSON; "" for none.
 	Own, OwnStart string
 	// Skip says why no session was asked; the rest then means nothing.
 	Skip     Skip
-	Kind     sessionstate.Kind
-	Decision sessionstate.Decision
+	Kind     session.Kind
+	Decision session.Decision
 	// InvalidID says what is wrong with the id that a startSession asks for.
 	InvalidID error
+	// InvalidOwnID says what is wrong with the id that an event came with, where
+	// sessions of SDKs are adopted.
+	InvalidOwnID error
 	// Refused: it would be answered with 400, and change nothing.
 	Refused bool
 }
@@ -71,14 +72,14 @@ func (w *work) verdicts(r *Request) []Verdict {
 		w.describe(r, v, &w.payload.messages[i])
 		if next < len(w.subjects) && int(w.subjects[next].index) == i {
 			s := &w.subjects[next]
-			v.Time, v.Kind, v.Decision = s.event.Time, s.event.Kind, s.decision
+			v.Times, v.Kind, v.Decision = s.event.Times, s.event.Kind, s.decision
 			v.Key, v.Server, v.Mobile = string(s.key.of(w.keys)), s.event.Server, s.event.Mobile
-			v.Untold, v.InvalidID = s.event.Untold, s.invalidID
+			v.InvalidID, v.InvalidOwnID = s.invalidID, s.invalidOwnID
 			if v.Kind.Control() {
-				v.Type = causeOf(v.Kind, sessionstate.ByControl).String()
+				v.Type = causeOf(v.Kind, session.ByControl).String()
 			}
-			if w.noRoom && v.Decision.Action != sessionstate.Keep {
-				v.Skip, v.Decision = NoRoom, sessionstate.Decision{}
+			if w.noRoom && v.Decision.Action != session.Keep {
+				v.Skip, v.Decision = NoRoom, session.Decision{}
 			}
 			next++
 			continue

@@ -97,7 +97,7 @@ func (c *Cache) Load(key string, into *Session) *Session {
 
 // Version returns the version of the cached session of a key, 0 if the key is
 // known to have none, and whether anything is known of it.
-func (c *Cache) Version(key string) (version uint64, known bool) {
+func (c *Cache) Version(key string) (version Version, known bool) {
 	s, hash := c.lock(key)
 	defer s.mu.Unlock()
 	e, _, found := s.peek(hash, key)
@@ -109,7 +109,7 @@ func (c *Cache) Version(key string) (version uint64, known bool) {
 
 // Swap replaces the session of version old (0: none) by next, and reports whether
 // old was the version that it found.
-func (c *Cache) Swap(key string, old uint64, next *Session) bool {
+func (c *Cache) Swap(key string, old Version, next *Session) bool {
 	e := newCacheEntry(key, next)
 	s, hash := c.lock(key)
 	defer s.mu.Unlock()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"maps"
 	"slices"
+
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // Stats are the figures of a table at a moment.
@@ -46,7 +48,7 @@ func (t *Table) Stats() Stats {
 // Session returns what is known of a key, or nil.
 func (t *Table) Session(ctx context.Context, key string) (found *Session, err error) {
 	err = t.update(ctx, key, ask{fresh: true}, func(s *Session) (*Session, Change) {
-		found = s.clone()
+		found = s.Clone()
 		return s, Unchanged
 	})
 	return found, err
@@ -54,10 +56,15 @@ func (t *Table) Session(ctx context.Context, key string) (found *Session, err er
 
 // Preview does what [Table.Apply] does, but changes nothing: it returns what the
 // session would become.
-func (t *Table) Preview(ctx context.Context, key string, now int64, p *Policy, events []Event, decisions []Decision) (next *Session, err error) {
+func (t *Table) Preview(ctx context.Context, key string, r *session.Request, decisions []Decision) (next *Session, err error) {
+	var lags session.Lags
+	preview := *r
+	if t.lags.observe(key, r, &lags, true) {
+		preview.Lags = &lags
+	}
 	err = t.update(ctx, key, ask{fresh: true}, func(s *Session) (*Session, Change) {
-		next, _ = Transition(s, now, p, events, decisions)
-		next = next.clone()
+		next, _ = session.Transition(s, &preview, decisions)
+		next = next.Clone()
 		return s, Unchanged
 	})
 	return next, err
@@ -95,15 +102,7 @@ func (t *Table) Unlink(ctx context.Context, key, link string) error {
 		if s == nil || !s.HasLink(link) {
 			return s, Unchanged
 		}
-		next := s.clone()
-		next.Version++
-		next.Links = next.Links[:0]
-		for _, stretch := range s.Links {
-			if stretch.Of != link {
-				next.Links = join(next.Links, stretch)
-			}
-		}
-		return next, Controlled
+		return s.Unlink(link), Controlled
 	})
 }
 
@@ -111,7 +110,7 @@ func (t *Table) Unlink(ctx context.Context, key, link string) error {
 // known of its key, and reports whether it did. It is durable when Put returns.
 func (t *Table) Put(ctx context.Context, key string, s *Session) (written bool, err error) {
 	err = t.update(ctx, key, ask{fresh: true}, func(known *Session) (*Session, Change) {
-		written = known.version() < s.Version
+		written = versionOf(known) < s.Version
 		if !written {
 			return known, Unchanged
 		}

@@ -3,6 +3,8 @@ package sessionstate
 import (
 	"context"
 	"errors"
+
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // Store keeps sessions by key. It knows nothing of their meaning: all it has
@@ -36,7 +38,7 @@ type Store interface {
 type Swap struct {
 	Key string
 	// Old is the version that the session must have; 0: there must be none.
-	Old uint64
+	Old session.Version
 	// Next is the new session; its version is above Old.
 	Next *Session
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // Table is the sessions of one store, with a cache of bounded size in front of
@@ -23,6 +25,7 @@ type Table struct {
 	shared   bool
 	locks    keyLocks
 	starts   starts
+	lags     lagTable
 	deadline time.Duration
 	capacity atomic.Int64
 }
@@ -122,27 +125,39 @@ func (t *Table) Len() int {
 	return 0
 }
 
-// Apply runs [Transition] for the messages of one key and stores what changed;
-// decisions must be as long as events. If it returns an error nothing was
-// changed and decisions mean nothing. The key may be a part of a longer string:
-// what is kept of it is copied.
-func (t *Table) Apply(ctx context.Context, key string, now int64, p *Policy, events []Event, decisions []Decision) error {
-	return t.update(ctx, key, askFor(p, events), func(s *Session) (*Session, Change) {
-		return Transition(s, now, p, events, decisions)
+// Apply runs [session.Transition] for the messages of one key and stores what
+// changed; decisions must be as long as r.Events, and r.Lags is the table's to
+// set. If it returns an error nothing was changed and decisions mean nothing. The
+// key may be a part of a longer string: what is kept of it is copied.
+func (t *Table) Apply(ctx context.Context, key string, r *session.Request, decisions []Decision) error {
+	var lags session.Lags
+	applied := *r
+	if t.lags.observe(key, r, &lags, false) {
+		applied.Lags = &lags
+	}
+	return t.update(ctx, key, askFor(r), func(s *Session) (*Session, Change) {
+		return session.Transition(s, &applied, decisions)
 	})
 }
 
 // Scratch is memory that one call of [Table.ApplyNow] after the other can use.
-type Scratch struct{ session Session }
+type Scratch struct {
+	session Session
+	lags    session.Lags
+}
 
 // ApplyNow does what [Table.Apply] does, if it need not wait for a store, and
 // reports whether it did. It keeps nothing of its arguments.
-func (t *Table) ApplyNow(scratch *Scratch, key string, now int64, p *Policy, events []Event, decisions []Decision) bool {
-	change := func(s *Session) (*Session, Change) { return Transition(s, now, p, events, decisions) }
+func (t *Table) ApplyNow(scratch *Scratch, key string, r *session.Request, decisions []Decision) bool {
+	r.Lags = nil
+	if t.lags.observe(key, r, &scratch.lags, false) {
+		r.Lags = &scratch.lags
+	}
+	change := func(s *Session) (*Session, Change) { return session.Transition(s, r, decisions) }
 	if t.resident != nil {
 		return t.updateIn(&scratch.session, context.Background(), key, ask{}, change) == nil
 	}
-	return t.now(key, askFor(p, events), &scratch.session, change)
+	return t.now(key, askFor(r), &scratch.session, change)
 }
 
 // View calls look with what is known of a key, nil for nothing. It keeps nothing
@@ -170,7 +185,7 @@ func (t *Table) ViewNow(scratch *Scratch, key string, look func(*Session)) bool 
 // Release frees the start mark of session id of a key if message m carries it.
 func (t *Table) Release(ctx context.Context, key string, m MessageID, id int64) error {
 	return t.update(ctx, key, ask{fresh: true}, func(s *Session) (*Session, Change) {
-		if next := Release(s, m, id); next != s {
+		if next := session.Release(s, m, id); next != s {
 			return next, Changed
 		}
 		return s, Unchanged
@@ -180,7 +195,7 @@ func (t *Table) Release(ctx context.Context, key string, m MessageID, id int64) 
 // Current returns the id of a key's session at time now, or 0 if there is none.
 func (t *Table) Current(ctx context.Context, key string, now int64, p *Policy) (id int64, err error) {
 	err = t.update(ctx, key, ask{fresh: true}, func(s *Session) (*Session, Change) {
-		id = Current(s, now, p)
+		id = session.Current(s, now, p)
 		return s, Unchanged
 	})
 	return id, err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // ask is how much is asked of an update.
@@ -16,10 +18,10 @@ type ask struct {
 	patience time.Duration
 }
 
-func askFor(p *Policy, events []Event) ask {
-	a := ask{patience: min(time.Duration(p.Timeout)*time.Millisecond/8, maxPatience)}
-	for i := range events {
-		a.fresh = a.fresh || events[i].Kind.Control()
+func askFor(r *session.Request) ask {
+	a := ask{patience: min(time.Duration(r.Policy.Timeout)*time.Millisecond/8, maxPatience)}
+	for i := range r.Events {
+		a.fresh = a.fresh || r.Events[i].Kind.Control()
 	}
 	return a
 }
@@ -43,17 +45,17 @@ func (t *Table) now(key string, a ask, scratch *Session, change func(*Session) (
 	if cached == nil {
 		return false
 	}
-	next, changed := change(cached.orNil())
+	next, changed := change(orNil(cached))
 	switch {
 	case changed == Unchanged:
 		return true
 	case changed == Noted:
-		t.note(key, cached.version(), next)
+		t.note(key, versionOf(cached), next)
 		return true
 	case cached == absent && t.limited != nil && t.limited.Full():
 		return false // the store is to say so
 	}
-	return t.delays(changed) && t.delayIdle(key, a, cached.version(), next)
+	return t.delays(changed) && t.delayIdle(key, a, versionOf(cached), next)
 }
 
 // update asks change what becomes of a key's session until that could be
@@ -117,7 +119,7 @@ func (t *Table) meanwhile(key string, a ask, scratch *Session, change func(*Sess
 		return err
 	}
 	if cached := t.cache.Load(key, scratch); cached != nil {
-		if _, changed := change(cached.orNil()); changed <= Noted {
+		if _, changed := change(orNil(cached)); changed <= Noted {
 			return nil
 		}
 	}
@@ -126,7 +128,7 @@ func (t *Table) meanwhile(key string, a ask, scratch *Session, change func(*Sess
 
 // note caches what a session is now if nobody has the key locked, and what is
 // cached of it is what next was made from. Else it is lost.
-func (t *Table) note(key string, cached uint64, next *Session) {
+func (t *Table) note(key string, cached session.Version, next *Session) {
 	t.locks.idle(key, func() bool {
 		version, known := t.cache.Version(key)
 		if known && version == cached {
@@ -137,7 +139,7 @@ func (t *Table) note(key string, cached uint64, next *Session) {
 }
 
 // orNil returns the session, or nil if it stands for none.
-func (s *Session) orNil() *Session {
+func orNil(s *Session) *Session {
 	if s == absent {
 		return nil
 	}
@@ -159,7 +161,7 @@ func (t *Table) get(ctx context.Context, key string, lock *keyLock, fresh bool, 
 		return t.store.Get(ctx, key)
 	}
 	if s := t.cache.Load(key, scratch); s != nil && !fresh {
-		return s.orNil(), nil
+		return orNil(s), nil
 	}
 	if t.shared {
 		if _, err := t.behind.hold(ctx, key, 0); err != nil {
@@ -193,7 +195,7 @@ func (t *Table) keep(key string, lock *keyLock, s *Session) {
 
 // delay has a locked key's new session written later.
 func (t *Table) delay(key string, lock *keyLock, a ask, s, next *Session) error {
-	if err := t.behind.put(key, s.version(), next, t.due(a)); err != nil {
+	if err := t.behind.put(key, versionOf(s), next, t.due(a)); err != nil {
 		return err
 	}
 	t.keep(key, lock, next)
@@ -206,7 +208,7 @@ func (t *Table) delay(key string, lock *keyLock, a ask, s, next *Session) error 
 // delayIdle does so if nobody has the key locked, and what is cached of it is
 // what next was made from. Others can tell of a change meanwhile: that is seen
 // when next is written.
-func (t *Table) delayIdle(key string, a ask, cached uint64, next *Session) bool {
+func (t *Table) delayIdle(key string, a ask, cached session.Version, next *Session) bool {
 	return t.locks.idle(key, func() bool {
 		version, known := t.cache.Version(key)
 		if !known || version != cached || t.behind.put(key, cached, next, t.due(a)) != nil {
@@ -226,7 +228,7 @@ func (t *Table) due(a ask) time.Duration {
 }
 
 func (t *Table) swap(ctx context.Context, key string, lock *keyLock, s, next *Session) (bool, error) {
-	change := [1]Swap{{Key: key, Old: s.version(), Next: next}}
+	change := [1]Swap{{Key: key, Old: versionOf(s), Next: next}}
 	if t.cache == nil {
 		t.store.CompareAndSwap(ctx, change[:])
 		return change[0].Done, change[0].Err
@@ -264,7 +266,7 @@ func (t *Table) swap(ctx context.Context, key string, lock *keyLock, s, next *Se
 func (t *Table) undo(key string, s, next *Session) {
 	again := &Session{Seen: next.Seen}
 	if s != nil {
-		again = s.clone()
+		again = s.Clone()
 	}
 	again.Version = next.Version + 1
 	if t.behind.put(key, next.Version, again, 0) != nil {
@@ -274,7 +276,7 @@ func (t *Table) undo(key string, s, next *Session) {
 	t.cache.Put(key, again)
 }
 
-func (s *Session) version() uint64 {
+func versionOf(s *Session) session.Version {
 	if s == nil {
 		return 0
 	}

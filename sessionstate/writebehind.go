@@ -32,7 +32,7 @@ type writeBehind struct {
 // delayed is the state of one key that is not yet in the store.
 type delayed struct {
 	// old is the version that the store has.
-	old  uint64
+	old  Version
 	next *Session
 	// flight is closed when the write that is under way has ended; nil if none is.
 	flight chan struct{}
@@ -80,7 +80,7 @@ func (b *writeBehind) get(key string) *Session {
 
 // put has next written later, in the place of the session of version old: some
 // time after it is due, that is after so long, or what waits already.
-func (b *writeBehind) put(key string, old uint64, next *Session, after time.Duration) error {
+func (b *writeBehind) put(key string, old Version, next *Session, after time.Duration) error {
 	due := time.Now().Add(after)
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -107,7 +107,7 @@ func (b *writeBehind) put(key string, old uint64, next *Session, after time.Dura
 // hold waits until the key is not being written, and keeps it from being until
 // settle is called. It returns the version that the store has of it: known, if
 // nothing is to be written of it.
-func (b *writeBehind) hold(ctx context.Context, key string, known uint64) (old uint64, err error) {
+func (b *writeBehind) hold(ctx context.Context, key string, known Version) (old Version, err error) {
 	for {
 		b.mu.Lock()
 		e := b.entries[key]
@@ -161,7 +161,7 @@ func (b *writeBehind) over(key string, s *Session, err error) *Session {
 		return s
 	}
 	e.held = false
-	if err == nil && s.version() == e.old {
+	if err == nil && versionOf(s) == e.old {
 		return e.next
 	}
 	if err == nil {
@@ -329,9 +329,9 @@ func (b *writeBehind) rebase(ctx context.Context, key string) error {
 }
 
 // stored returns which version of a session the store has.
-func (b *writeBehind) stored(ctx context.Context, key string) (uint64, error) {
+func (b *writeBehind) stored(ctx context.Context, key string) (Version, error) {
 	s, err := b.store.Get(ctx, key)
-	return s.version(), err
+	return versionOf(s), err
 }
 
 // close writes what waits, and returns an error if that could not be done, not

@@ -43,10 +43,11 @@ function moment(ms) {
 const clock = (d) => `${pad(d.getHours())}:${pad(d.getMinutes())}:${pad(d.getSeconds())}.${pad(d.getMilliseconds(), 3)}`;
 
 const modes = {
-  manual: 'manual session', automatic: 'session of the proxy', ended: 'ended', none: 'no session of the proxy',
+  manual: 'manual session', automatic: 'session of the proxy', adopted: 'session of the SDK', ended: 'ended', none: 'no session of the proxy',
 };
 const origins = {
   control: 'a control call', event: 'an event', restart: 'a cold start of the app', identify: 'identify with another userId',
+  logout: 'a logout', update: 'a cold start after an update of the app', opening: 'the SDK, which began a session',
 };
 
 // whom is the user that was searched for last.
@@ -57,7 +58,7 @@ $('search').addEventListener('submit', async (submitted) => {
   const form = new FormData(submitted.target);
   whom = { write_key: form.get('write_key'), [form.get('kind')]: form.get('id') };
   try {
-    showTimeline(await ask('session', whom));
+    showTimelines(await ask('session', whom));
   } catch (e) {
     $('answer').replaceChildren(el('p', { class: 'error' }, `It could not be looked up: ${e.message}`));
   }
@@ -66,14 +67,22 @@ $('search').addEventListener('submit', async (submitted) => {
   countNow();
 });
 
-function showTimeline(line) {
-  const name = line.anonymous_id ?? line.user_id ?? whom.anonymous_id ?? whom.user_id;
+// showTimelines shows a timeline and those that it has with it: where some sites
+// share sessions and others do not, a user has two.
+function showTimelines(line) {
+  const lines = [line, ...(line.also ?? [])];
+  $('answer').replaceChildren(...lines.flatMap((l, i) => showTimeline(l, i === 0 ? '' : `-${i + 1}`)));
+}
+
+function showTimeline(line, suffix) {
+  const where = line.sites
+    ? `, ${line.shared ? 'in shared sessions' : 'in sessions of this write key'} (${line.sites.join(', ')})` : '';
+  const name = `${line.anonymous_id ?? line.user_id ?? whom.anonymous_id ?? whom.user_id}${where}`;
   if (!line.known) {
-    $('answer').replaceChildren(
+    return [
       el('h3', {}, `Nothing is known of ${name}`),
       el('p', {}, 'No control call or session of this id was seen under this write key, or it was forgotten. ' +
-        'An SDK’s own automatic sessions are not kept.'));
-    return;
+        'An SDK’s own automatic sessions are not kept.')];
   }
   const current = line.current === null
     ? el('p', { class: 'current without' }, 'No session is current.')
@@ -88,14 +97,15 @@ function showTimeline(line) {
     el('td', {}, s.session_id ? (s.mark ? 'given' : 'not given yet') : '–')), head));
   const timeline = rows.length === 0
     ? [el('p', {}, 'There is no session of this id’s own.')]
-    : [el('div', { class: 'scroll' }, drawTimeline(line)), table('segments', 'Timeline as a table', head, rows)];
-  $('answer').replaceChildren(
+    : [el('div', { class: 'scroll' }, drawTimeline(line)),
+      table(`segments${suffix}`, `Timeline as a table${where}`, head, rows)];
+  return [
     el('h3', {}, `Timeline of ${name}`),
     current,
     ...timeline,
-    ...showLinks(line.links ?? []),
+    ...showLinks(line.links ?? [], suffix, where),
     el('p', { class: 'quiet' }, `Last seen about ${moment(line.seen)}. ` +
-      (line.truncated ? 'Older segments are not remembered.' : 'Times are those of this browser’s time zone.')));
+      (line.truncated ? 'Older segments are not remembered.' : 'Times are those of this browser’s time zone.'))];
 }
 
 function table(id, name, head, rows) {
@@ -106,7 +116,7 @@ function table(id, name, head, rows) {
 }
 
 // showLinks shows the devices of a user, or the users of a device, newest first.
-function showLinks(links) {
+function showLinks(links, suffix, where) {
   if (links.length === 0) return [];
   const ofUser = links.some((l) => Object.keys(l).some((name) => name.startsWith('anonymous_id')));
   const head = ofUser ? ['From', 'Device (anonymousId)', 'Newest event'] : ['From', 'User (userId)', 'Newest event'];
@@ -116,7 +126,7 @@ function showLinks(links) {
       el('td', { class: 'time' }, moment(l.from)), el('td', {}, id), el('td', { class: 'time' }, moment(l.last))), head);
   });
   return [el('h4', {}, ofUser ? 'Where this user was active' : 'Whose device it was'),
-    table('links', ofUser ? 'Devices' : 'Users', head, rows)];
+    table(`links${suffix}`, (ofUser ? 'Devices' : 'Users') + where, head, rows)];
 }
 
 // drawTimeline draws segments beside each other, each as wide as its share of
@@ -151,6 +161,8 @@ const reasons = {
   store_error: 'The session could not be looked up.',
   manual_session: 'A manual session is current at the event’s time.',
   automatic_session: 'The proxy’s automatic session is current.',
+  adopted_session: 'The session that its SDK began itself.',
+  invalid_own_id: 'The session id that it brought is not valid.',
   session_ended: 'endSession was called, or there is nothing to end or replace.',
   automatic_off: 'There is no manual session, and automatic ones are off.',
   left_to_sdk: 'There is no manual session; the SDK’s own is left as it is.',
@@ -199,6 +211,16 @@ async function pollDecisions() {
 const isTheirs = (d) => whom && d.write_key === whom.write_key &&
   (whom.anonymous_id !== undefined ? d.anonymous_id === whom.anonymous_id : d.user_id === whom.user_id);
 
+// timingNote says when a message happened, and how that was found.
+function timingNote(d) {
+  const t = d.timing;
+  const by = { clock: ' Its own clock decided.', event_time: ' Its event time decided.' }[t.compared] ?? '';
+  const at = `It happened at ${clock(new Date(d.at))}.`;
+  if (!t.clock) return at + by;
+  return `${at.slice(0, -1)}: ${clock(new Date(t.original))} by the ${t.clock}’s clock, sent at ` +
+    `${clock(new Date(t.sent_at))}, lag ${t.lag ?? 0} ms, way ${t.way ?? 0} ms.${by}`;
+}
+
 function drawDecisions() {
   if ($('decisions').hidden) return;
   const wanted = $('only').checked ? shown.filter(isTheirs) : shown;
@@ -210,6 +232,7 @@ function drawDecisions() {
     if (d.began) notes.push('It begins the session.');
     if (d.ended) notes.push(d.type === 'endSession' ? 'It ends the session.' : 'It ends the one before.');
     if (d.had_session_id !== undefined) notes.push(`It came with sessionId ${JSON.stringify(d.had_session_id)}.`);
+    if (d.timing) notes.push(timingNote(d));
     if (d.shadow) notes.push('Shadow: nothing was done.');
     const name = d.event && d.event !== d.type ? `${d.type} “${d.event}”` : d.type ?? '–';
     return label(el('tr', {},

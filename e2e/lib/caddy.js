@@ -26,7 +26,7 @@ async function caddyfile({ port, upstream, options, retries, site, store }) {
   text = replace(text, '{$RUDDER_SESSION_BIND:127.0.0.1}', '127.0.0.1');
   text = replace(text, '{$RUDDERSTACK_DATA_PLANE_URL:http://127.0.0.1:8090}', upstream);
   if (store) text = replace(text, 'store file', `store ${store}`);
-  if (!retries) text = replace(text, 'lb_retries 3', 'lb_retries 0');
+  if (!retries) text = replace(replace(text, 'lb_retries 15', 'lb_retries 0'), 'lb_try_duration 25s', 'lb_try_duration 0s');
   return text;
 }
 

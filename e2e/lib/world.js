@@ -85,7 +85,7 @@ export class World {
     const response = await fetch(`${this.url}/v1/${name}`, {
       method: 'POST',
       headers: { authorization: `Basic ${Buffer.from(`${WRITE_KEY}:`).toString('base64')}` },
-      body: JSON.stringify(message),
+      body: JSON.stringify({ originalTimestamp: new Date(), sentAt: new Date(), ...message }),
     });
     return { status: response.status, body: await response.json() };
   }

@@ -115,7 +115,7 @@ func (s *Store) CompareAndSwap(ctx context.Context, changes []sessionstate.Swap)
 
 func (s *Store) swap(b *bbolt.Bucket, c *sessionstate.Swap) (wrote bool) {
 	c.Done, c.Err = false, nil
-	var version uint64
+	var version sessionstate.Version
 	known := false
 	if v := b.Get([]byte(c.Key)); v != nil {
 		known = true

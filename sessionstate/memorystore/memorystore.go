@@ -7,6 +7,7 @@ import (
 	"context"
 
 	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // Store is a [sessionstate.Store] in memory.
@@ -18,7 +19,7 @@ type Store struct {
 func New() *Store { return &Store{sessionstate.NewCache(1)} }
 
 // Get never fails.
-func (s *Store) Get(_ context.Context, key string) (*sessionstate.Session, error) {
+func (s *Store) Get(_ context.Context, key string) (*session.Session, error) {
 	return s.Cache.Get(key), nil
 }
 
@@ -37,8 +38,8 @@ func (s *Store) Delete(_ context.Context, key string) error {
 }
 
 // Scan visits the sessions of a moment shard by shard.
-func (s *Store) Scan(ctx context.Context, fn func(string, *sessionstate.Session) error) error {
-	return s.Each(func(key string, session *sessionstate.Session) error {
+func (s *Store) Scan(ctx context.Context, fn func(string, *session.Session) error) error {
+	return s.Each(func(key string, session *session.Session) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

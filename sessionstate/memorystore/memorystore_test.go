@@ -7,6 +7,7 @@ import (
 
 	"github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/memorystore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 	"github.com/rudder-session/rudder-session/sessionstate/storetest"
 )
 
@@ -26,7 +27,7 @@ func TestStore(t *testing.T) {
 func TestKeepsTheMostRecentlyUsed(t *testing.T) {
 	s := memorystore.New()
 	s.Resize(2)
-	v := &sessionstate.Session{Version: 1, Segments: []sessionstate.Segment{{}}}
+	v := &session.Session{Version: 1, Segments: []session.Segment{{}}}
 	for _, key := range []string{"one", "two", "three"} {
 		change := []sessionstate.Swap{{Key: key, Next: v}}
 		if s.CompareAndSwap(t.Context(), change); !change[0].Done {

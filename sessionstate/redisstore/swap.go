@@ -77,7 +77,7 @@ func (s *Store) CompareAndSwap(ctx context.Context, changes []sessionstate.Swap)
 		c.Done, c.Err = false, nil
 		swaps[i] = swap{Swap: c, value: sessionstate.AppendSession(nil, c.Next), open: true}
 		if c.Old != 0 {
-			swaps[i].expected = string(binary.BigEndian.AppendUint64(nil, c.Old))
+			swaps[i].expected = string(binary.BigEndian.AppendUint64(nil, uint64(c.Old)))
 		}
 	}
 	for _, together := range s.byBreaker(swaps) {

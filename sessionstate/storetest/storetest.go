@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/rudder-session/rudder-session/sessionstate"
+	core "github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // Run tests a store. open makes an empty one with room for a thousand sessions;
@@ -54,7 +55,7 @@ func Run(t *testing.T, open func(t *testing.T) sessionstate.Store) {
 // in any goroutine.
 type store struct{ sessionstate.Store }
 
-func (s store) compareAndSwap(ctx context.Context, key string, old uint64, next *sessionstate.Session) (bool, error) {
+func (s store) compareAndSwap(ctx context.Context, key string, old sessionstate.Version, next *sessionstate.Session) (bool, error) {
 	change := []sessionstate.Swap{{Key: key, Old: old, Next: next}}
 	s.CompareAndSwap(ctx, change)
 	return change[0].Done, change[0].Err
@@ -69,7 +70,7 @@ func (s store) get(t *testing.T, key string) *sessionstate.Session {
 	return v
 }
 
-func (s store) swap(t *testing.T, key string, old uint64, next *sessionstate.Session, want bool) {
+func (s store) swap(t *testing.T, key string, old sessionstate.Version, next *sessionstate.Session, want bool) {
 	t.Helper()
 	ok, err := s.compareAndSwap(t.Context(), key, old, next)
 	if err != nil {
@@ -107,29 +108,38 @@ func (s store) holds(t *testing.T, key string, want *sessionstate.Session) {
 }
 
 // session is one with something in every field.
-func session(t *testing.T, version uint64) *sessionstate.Session {
+func session(t *testing.T, version sessionstate.Version) *sessionstate.Session {
 	t.Helper()
 	v := &sessionstate.Session{Version: version, Seen: 1_700_000_000_123, Truncated: true, Timeout: 1_800_000, Cutoff: 86_400_000}
-	for i := range int64(sessionstate.MaxSegments) {
-		v.Segments = append(v.Segments, sessionstate.Segment{
-			From: 1_700_000_000_000 + i, Last: 1_700_000_100_000 + i, ID: sessionstate.MaxID - i,
-			Mark: math.MaxUint64 - sessionstate.MessageID(i), Cause: 1<<63 + sessionstate.MessageID(i),
-			User: math.MaxUint64 - sessionstate.UserID(i), UserAt: 1_700_000_050_000 + i,
-			Mode: sessionstate.Manual + sessionstate.Mode(i)%3, Origin: sessionstate.ByEvent + sessionstate.Origin(i)%3,
+	at := func(i, base int64) core.Moment {
+		return core.Moment{Time: base + i, Original: base - i, Lag: 7 * i, Clock: core.Clock(i % 3)}
+	}
+	for i := range int64(core.MaxSegments) {
+		v.Segments = append(v.Segments, core.Segment{
+			From: at(i, 1_700_000_000_000), Last: at(i+1, 1_700_000_100_000), ID: core.MaxID - i,
+			Mark: math.MaxUint64 - core.MessageID(i), Cause: 1<<63 + core.MessageID(i),
+			User: math.MaxUint64 - core.UserID(i), UserAt: at(i+2, 1_700_000_050_000),
+			LastEnd: at(i, 1_700_000_060_000), LastEndBy: core.MessageID(i + 1),
+			Restart: at(i, 1_700_000_070_000), RestartWithID: i%2 == 0,
+			Mode: core.Manual + core.Mode(i)%4, Origin: core.ByEvent + core.Origin(i)%6,
 		})
+		if seg := &v.Segments[i]; seg.From.Clock == core.NoClock {
+			seg.From = core.At(seg.From.Time)
+		}
 	}
-	for i := range int64(sessionstate.MaxStretches) {
-		from := 1_700_000_000_000 + 1000*i
-		v.Links = append(v.Links, sessionstate.Stretch[string]{Of: fmt.Sprintf("a%0256d", i%sessionstate.MaxLinks), From: from, Last: from + 999})
-		v.SDK = append(v.SDK, sessionstate.Stretch[int64]{Of: sessionstate.MaxID - i%sessionstate.MaxLinks, From: from, Last: from + 999})
-	}
-	// A field that is new and not here would not be tested.
-	for _, x := range []any{*v, v.Segments[0], v.Links[1], v.SDK[1]} {
-		for i := range reflect.TypeOf(x).NumField() {
-			if reflect.ValueOf(x).Field(i).IsZero() {
-				t.Errorf("storetest fills no %T.%s", x, reflect.TypeOf(x).Field(i).Name)
+	for i := range v.Segments {
+		seg := &v.Segments[i]
+		for _, m := range []*core.Moment{&seg.Last, &seg.UserAt, &seg.LastEnd, &seg.Restart} {
+			if m.Clock == core.NoClock {
+				*m = core.At(m.Time)
 			}
 		}
+	}
+	v.WithoutID, v.NoOps = at(1, 1_700_000_000_000), [core.MaxNoOps]core.MessageID{1, math.MaxUint64}
+	v.Lags = [2]core.Lag{{Lag: -3_600_000, At: 1_700_000_000_000}, {Lag: 12, At: 1_700_000_000_001}}
+	for i := range int64(core.MaxIntervals) {
+		from := 1_700_000_000_000 + 1000*i
+		v.Links = append(v.Links, core.Interval[string]{Value: fmt.Sprintf("a%0256d", i%core.MaxValues), From: from, Last: from + 999})
 	}
 	return v
 }
@@ -149,10 +159,10 @@ func roundTrip(t *testing.T, s store) {
 		// Nothing set but what a session cannot be without.
 		{Version: 2, Segments: []sessionstate.Segment{{}}},
 		// Before 1970.
-		{Version: 3, Seen: -1, Segments: []sessionstate.Segment{{From: math.MinInt64, Last: -1, UserAt: -62_135_596_800_000}}},
+		{Version: 3, Seen: -1, Segments: []sessionstate.Segment{{From: core.At(math.MinInt64), Last: core.At(-1), UserAt: core.At(-62_135_596_800_000)}}},
 		// A session with nothing in it stands for none.
 		{Version: 5, Seen: 7},
-		{Version: 4, Seen: math.MaxInt64, Segments: []sessionstate.Segment{{Mode: sessionstate.Automatic}, {Origin: sessionstate.ByIdentify}}},
+		{Version: 4, Seen: math.MaxInt64, Segments: []sessionstate.Segment{{Mode: core.Automatic}, {Origin: core.ByIdentify}}},
 	} {
 		key := fmt.Sprint("key ", i)
 		s.swap(t, key, 0, v, true)
@@ -171,11 +181,11 @@ func keys(t *testing.T, s store) {
 	for i, key := range all {
 		// A key is a part of a larger buffer, which is used again.
 		buffer := []byte(key)
-		s.swap(t, string(buffer), 0, session(t, uint64(i+1)), true)
+		s.swap(t, string(buffer), 0, session(t, sessionstate.Version(i+1)), true)
 		clear(buffer)
 	}
 	for i, key := range all {
-		s.holds(t, key, session(t, uint64(i+1)))
+		s.holds(t, key, session(t, sessionstate.Version(i+1)))
 	}
 	if seen := slices.Sorted(maps.Keys(s.scan(t))); !slices.Equal(seen, slices.Sorted(slices.Values(all))) {
 		t.Errorf("scan saw %q", seen)
@@ -204,7 +214,7 @@ func stale(t *testing.T, s store) {
 	s.holds(t, "key", nil)
 	one := session(t, 10)
 	s.swap(t, "key", 0, one, true)
-	for _, old := range []uint64{0, 9, 11, 20, math.MaxUint64} {
+	for _, old := range []sessionstate.Version{0, 9, 11, 20, math.MaxUint64} {
 		s.swap(t, "key", old, other, false)
 		s.holds(t, "key", one)
 	}
@@ -237,14 +247,14 @@ func swapMany(t *testing.T, s store) {
 
 	many := make([]sessionstate.Swap, 300)
 	for i := range many {
-		many[i] = sessionstate.Swap{Key: fmt.Sprint("many ", i), Next: session(t, uint64(i+1))}
+		many[i] = sessionstate.Swap{Key: fmt.Sprint("many ", i), Next: session(t, sessionstate.Version(i+1))}
 	}
 	s.CompareAndSwap(t.Context(), many)
 	for i := range many {
 		if !many[i].Done || many[i].Err != nil {
 			t.Fatalf("%q: %v, %v", many[i].Key, many[i].Done, many[i].Err)
 		}
-		s.holds(t, many[i].Key, session(t, uint64(i+1)))
+		s.holds(t, many[i].Key, session(t, sessionstate.Version(i+1)))
 	}
 }
 
@@ -266,20 +276,20 @@ func firstWins(t *testing.T, s store) {
 	var winners atomic.Int32
 	var winner atomic.Uint64
 	together(16, func(i int) {
-		v := session(t, uint64(100+i))
+		v := session(t, sessionstate.Version(100+i))
 		ok, err := s.compareAndSwap(t.Context(), "key", 0, v)
 		if err != nil {
 			t.Errorf("compare and swap: %v", err)
 		}
 		if ok {
 			winners.Add(1)
-			winner.Store(v.Version)
+			winner.Store(uint64(v.Version))
 		}
 	})
 	if winners.Load() != 1 {
 		t.Fatalf("%d of 16 created the session", winners.Load())
 	}
-	s.holds(t, "key", session(t, winner.Load()))
+	s.holds(t, "key", session(t, sessionstate.Version(winner.Load())))
 }
 
 func noUpdateIsLost(t *testing.T, s store) {
@@ -294,7 +304,7 @@ func noUpdateIsLost(t *testing.T, s store) {
 				return
 			}
 			next := &sessionstate.Session{Version: 1, Segments: []sessionstate.Segment{{ID: 1}}}
-			old := uint64(0)
+			old := sessionstate.Version(0)
 			if v != nil {
 				old = v.Version
 				next.Version = old + 1
@@ -331,7 +341,7 @@ func deleted(t *testing.T, s store) {
 
 func scan(t *testing.T, s store) {
 	want := map[string]*sessionstate.Session{}
-	for i := range uint64(500) {
+	for i := range sessionstate.Version(500) {
 		key := fmt.Sprint("key ", i)
 		want[key] = session(t, i+1)
 		s.swap(t, key, 0, want[key], true)
@@ -347,7 +357,7 @@ func scan(t *testing.T, s store) {
 }
 
 func scanStops(t *testing.T, s store) {
-	for i := range uint64(50) {
+	for i := range sessionstate.Version(50) {
 		s.swap(t, fmt.Sprint("key ", i), 0, session(t, i+1), true)
 	}
 	stop, calls := errors.New("stop"), 0
@@ -364,12 +374,12 @@ func scanStops(t *testing.T, s store) {
 
 // A scan sees what was there throughout, whatever else comes and goes.
 func scanAmongChanges(t *testing.T, s store) {
-	for i := range uint64(100) {
+	for i := range sessionstate.Version(100) {
 		s.swap(t, fmt.Sprint("stays ", i), 0, session(t, i+1), true)
 	}
 	together(2, func(i int) {
 		if i == 0 {
-			for n := range uint64(100) {
+			for n := range sessionstate.Version(100) {
 				s.swap(t, "comes and goes", 0, session(t, n+1), true)
 				s.delete(t, "comes and goes")
 			}

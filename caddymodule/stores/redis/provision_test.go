@@ -16,6 +16,7 @@ import (
 	"github.com/rudder-session/rudder-session/caddymodule/stores/redis"
 	"github.com/rudder-session/rudder-session/internal/redistest"
 	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // wholeConfig is a configuration with these options of the store.
@@ -248,7 +249,7 @@ func TestOpen(t *testing.T) {
 	if last := all[len(all)-1]; last.Level != zapcore.InfoLevel {
 		t.Errorf("logged: %v", last)
 	}
-	change := []sessionstate.Swap{{Key: "key", Next: &sessionstate.Session{Version: 1}}}
+	change := []sessionstate.Swap{{Key: "key", Next: &session.Session{Version: 1}}}
 	store.CompareAndSwap(t.Context(), change)
 	if !change[0].Done || change[0].Err != nil {
 		t.Error(change[0].Done, change[0].Err)

@@ -1,4 +1,4 @@
-package sessionstate
+package session
 
 // What is asked of a session that is not a message of its key: which one is
 // current, and that its start mark be free again.
@@ -19,7 +19,7 @@ func Release(s *Session, m MessageID, id int64) *Session {
 	if line.change == Unchanged {
 		return s
 	}
-	next := s.clone()
+	next := s.Clone()
 	next.Version++
 	next.Segments = line.segments
 	return next
@@ -30,13 +30,18 @@ func Current(s *Session, now int64, p *Policy) int64 {
 	if s == nil || p.Expired(s, now) {
 		return 0
 	}
+	m := At(now)
 	line := timeline{segments: s.Segments}
-	i := line.at(now)
-	if i < 0 {
+	line.limitFuture(now)
+	i := line.at(&m)
+	if i >= 0 && line.segments[i].active(p, &m) {
+		return line.segments[i].ID
+	}
+	if p.Automatic != AutomaticAdopt || i >= 0 && (line.segments[i].Mode == Ended || line.segments[i].Mode == Manual) {
 		return 0
 	}
-	if seg := &s.Segments[i]; seg.active(p, now) {
-		return seg.ID
+	if i = line.currentAdopted(&m, &s.WithoutID, p.Timeout); i >= 0 {
+		return line.segments[i].ID
 	}
 	return 0
 }

@@ -1,4 +1,4 @@
-package sessionstate
+package session
 
 import "math"
 
@@ -6,12 +6,15 @@ import "math"
 type AutomaticPolicy uint8
 
 const (
-	// AutomaticSDK leaves the SDK's own automatic sessions as they are.
+	// AutomaticSDK leaves the SDK's own sessions as they are.
 	AutomaticSDK AutomaticPolicy = iota
 	// AutomaticProxy makes automatic sessions in the proxy, for every SDK alike.
 	AutomaticProxy
 	// AutomaticOff removes the session fields: sessions are manual or not at all.
 	AutomaticOff
+	// AutomaticAdopt takes over the sessions that the SDKs begin themselves: they
+	// keep their ids, and each has exactly one start mark.
+	AutomaticAdopt
 )
 
 // IdentifyReset says which SDKs' identify with another userId begins a new
@@ -32,11 +35,15 @@ const (
 type Policy struct {
 	Automatic AutomaticPolicy
 	// Timeout is the longest gap between two events of one automatic session
-	// of the proxy's own, in milliseconds.
+	// of the proxy's own, and for how long after its newest event an adopted
+	// session is current, in milliseconds.
 	Timeout int64
-	// Cutoff is the greatest length of such a session, in milliseconds; 0 is
-	// no bound.
-	Cutoff        int64
+	// Cutoff is the greatest length of an automatic session of the proxy's own, in
+	// milliseconds; 0 is no bound.
+	Cutoff int64
+	// ManualTimeout is the longest gap between two events of one manual session,
+	// in milliseconds; 0 is no bound.
+	ManualTimeout int64
 	IdentifyReset IdentifyReset
 	// Shared: the messages of one key may be of several sources, and their policies
 	// differ. Where events follow, a device then keeps those of its own sessions.
@@ -69,15 +76,4 @@ func (p *Policy) of(s *Session) Policy {
 		own.Timeout, own.Cutoff = s.Timeout, s.Cutoff
 	}
 	return own
-}
-
-func (p *Policy) identifyResets(e *Event) bool {
-	switch p.IdentifyReset {
-	case IdentifyResetAlways:
-		return true
-	case IdentifyResetNever:
-		return false
-	default:
-		return !e.Mobile
-	}
 }

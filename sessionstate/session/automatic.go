@@ -1,0 +1,102 @@
+package session
+
+// Automatic sessions (docs/sessions.md).
+
+// withoutSession answers an event for whose moment there is no manual session
+// and no end: the automatic policy decides. i is the segment that is current
+// at that moment, or -1.
+func (t *transition) withoutSession(e *Event, i int) Decision {
+	switch t.p.Automatic {
+	case AutomaticProxy:
+		return t.automatic(e, i)
+	case AutomaticAdopt:
+		return t.adopt(e, i)
+	}
+	d := t.p.unsessioned()
+	if i >= 0 {
+		d.Compared = t.compared(&t.segments[i])
+	}
+	return d
+}
+
+// automatic finds the automatic session that the event is in, or begins one.
+func (t *transition) automatic(e *Event, i int) Decision {
+	if j := t.join(e, i); j >= 0 {
+		t.noteRestart(e, j)
+		return t.decide(e, t.changeUser(e, j))
+	}
+	if e.JoinOnly {
+		return because(NoSession)
+	}
+	lapsed := i >= 0 && t.segments[i].Mode == Automatic
+	s := Segment{
+		From: t.when, Last: t.when, Mode: Automatic, ID: t.generate(t.when.Time),
+		Mark: e.Message, Cause: e.Message, Origin: e.origin(),
+	}
+	t.setUser(&s, e)
+	if t.insert(i, s) < 0 {
+		// Older than all of a full timeline: nothing can be known of it.
+		t.ended = false
+		return t.tooOld()
+	}
+	t.began, t.ended, t.origin = true, t.ended || lapsed, s.Origin
+	return Decision{Action: Stamp, SessionID: s.ID, Start: true, Because: Because{Reason: InAutomaticSession}}
+}
+
+// join finds the automatic session that the event falls into, or within a
+// timeout of, and extends it to the event. It returns -1 where there is none:
+// the event begins one.
+func (t *transition) join(e *Event, i int) int {
+	if i >= 0 && t.segments[i].Mode == Automatic && t.p.joins(&t.segments[i], &t.when) {
+		if Before(&t.segments[i].Last, &t.when) && !e.JoinOnly {
+			t.editAs(i, t.extension(i)).Last = t.when
+		}
+		return i
+	}
+	if i >= 0 && t.segments[i].Mode == Ended && Before(&t.when, t.segments[i].end()) {
+		return -1 // ended again before the next session
+	}
+	// A late event may come before the session's first one that was seen.
+	if i++; i < len(t.segments) && t.segments[i].Mode == Automatic && t.p.precedes(&t.segments[i], &t.when) {
+		if !e.JoinOnly {
+			t.edit(i).From = t.when
+		}
+		return i
+	}
+	return -1
+}
+
+// extension is how soon it is to be written that an automatic session lasts until
+// the message. Others need to know when its timeout has passed, which takes much
+// longer than a message takes; but not where the message comes late.
+func (t *transition) extension(i int) Change {
+	if t.now-t.when.Time > t.p.Timeout/8 || Sub(&t.when, &t.segments[i].Last) > t.p.Timeout/8 {
+		return Write
+	}
+	return Deferred
+}
+
+// noteRestart notes a cold start in an automatic session: a control call from
+// before it that arrives later does not reach past it.
+func (t *transition) noteRestart(e *Event, i int) {
+	s := &t.segments[i]
+	if !e.restarts() || e.JoinOnly || !Before(&s.From, &t.when) || !Before(&s.Restart, &t.when) {
+		return
+	}
+	s = t.editAs(i, Deferred)
+	s.Restart, s.RestartWithID = t.when, e.HasSessionID
+}
+
+// joins reports whether an event of moment m, not before the automatic session's
+// start, belongs to it.
+func (p *Policy) joins(s *Segment, m *Moment) bool {
+	return !Before(&s.Last, m) || Sub(m, &s.Last) <= p.Timeout && (p.Cutoff == 0 || Sub(m, &s.From) <= p.Cutoff)
+}
+
+// precedes reports whether an event of moment m, before the automatic session's
+// start, belongs to it. A session that an identify or a control call began has
+// its start there.
+func (p *Policy) precedes(s *Segment, m *Moment) bool {
+	return (s.Origin == ByEvent || s.Origin == ByRestart || s.Origin == ByUpdate) &&
+		Sub(&s.From, m) <= p.Timeout && (p.Cutoff == 0 || Sub(&s.Last, m) <= p.Cutoff)
+}

@@ -1,0 +1,77 @@
+package session
+
+// LagWindow is for how long, in milliseconds, a lag tells of the way that
+// requests take.
+const LagWindow = 30 * 60 * 1000
+
+// recentLags is of how many requests the lags are remembered.
+const recentLags = 4
+
+// Lag is the smallest lag of a request, in milliseconds.
+type Lag struct {
+	Lag int64
+	// At is when the request arrived, in Unix milliseconds; 0 for none.
+	At int64
+}
+
+// Lags are those of the last requests of a key, for each of its clocks. They
+// tell the shortest way that a request took lately, and so the time of events
+// whose own request took longer.
+//
+// They live in memory only. What is known of them is stored with the session
+// (Session.Lags) when that is written anyway.
+type Lags struct {
+	recent [2][recentLags]Lag // the newest first
+}
+
+func (c Clock) index() int { return int(c - DeviceClock) }
+
+// Observe notes the lag of a message that arrived at the given time. Messages
+// of one request count once, by the smallest of their lags. A lag that cannot
+// be one of the same clock makes the others forgotten.
+func (l *Lags) Observe(c Clock, lag, at int64) {
+	recent := &l.recent[c.index()]
+	if known, ok := smallest(recent, at); ok && !c.near(lag, known) {
+		*recent = [recentLags]Lag{{lag, at}}
+		return
+	}
+	if recent[0].At == at {
+		recent[0].Lag = min(recent[0].Lag, lag)
+		return
+	}
+	copy(recent[1:], recent[:recentLags-1])
+	recent[0] = Lag{lag, at}
+}
+
+// way returns how long the shortest way took to the proxy, the error of the
+// clock included, as far as the message's own lag and those before it tell.
+// stored is what the session has.
+func (l *Lags) way(c Clock, lag, at int64, stored Lag) int64 {
+	way := lag
+	if known, ok := smallest(&l.recent[c.index()], at); ok {
+		if !c.near(lag, known) {
+			return lag
+		}
+		way = min(way, known)
+	}
+	if stored.fresh(at) && c.near(lag, stored.Lag) {
+		way = min(way, stored.Lag)
+	}
+	return way
+}
+
+func (c Clock) near(a, b int64) bool {
+	d := a - b
+	return -c.tolerance() <= d && d <= c.tolerance()
+}
+
+func (l Lag) fresh(at int64) bool { return l.At != 0 && at-l.At <= LagWindow }
+
+func smallest(recent *[recentLags]Lag, at int64) (least int64, ok bool) {
+	for _, l := range recent {
+		if l.fresh(at) && (!ok || l.Lag < least) {
+			least, ok = l.Lag, true
+		}
+	}
+	return least, ok
+}

@@ -1,0 +1,239 @@
+package session
+
+// timeline is the segments of a session while a transition works on them. It
+// copies them at the first change: the session that they come from is shared.
+type timeline struct {
+	segments  []Segment
+	truncated bool
+	owned     bool
+	change    Change
+
+	body bodyOrder
+}
+
+// edit returns segment i to be changed.
+func (l *timeline) edit(i int) *Segment { return l.editAs(i, Write) }
+
+// editAs returns segment i for a change that is less urgent.
+func (l *timeline) editAs(i int, change Change) *Segment {
+	l.own(0, change)
+	return &l.segments[i]
+}
+
+func (l *timeline) own(extra int, change Change) {
+	l.change = max(l.change, change)
+	if !l.owned {
+		l.segments = append(make([]Segment, 0, len(l.segments)+extra), l.segments...)
+		l.owned = true
+	}
+}
+
+// at returns the index of the segment that is current at a moment, or -1 before
+// the first. If several segments start at that moment, the last one wins,
+// except segments begun by a message that stands later in this request: it came
+// after, whatever its time says.
+func (l *timeline) at(m *Moment) int {
+	for i := len(l.segments) - 1; i >= 0; i-- {
+		if s := &l.segments[i]; !Before(m, &s.From) && !l.body.isLater(s.Cause) {
+			return i
+		}
+	}
+	return -1
+}
+
+// endedAt is when an ended segment was ended last, as a message of moment m sees
+// it.
+func (l *timeline) endedAt(s *Segment, m *Moment) *Moment {
+	if s.LastEnd.IsZero() || Before(m, &s.LastEnd) || l.body.isLater(s.LastEndBy) {
+		return &s.From
+	}
+	return &s.LastEnd
+}
+
+// insert puts a segment after segment i, the one that is current at its From,
+// and returns its index. The oldest segment makes room; a segment older than
+// all of a full timeline, or of one that others were dropped from, does not
+// fit, and -1 is returned.
+func (l *timeline) insert(i int, s Segment) int {
+	full := len(l.segments) == MaxSegments
+	if i < 0 && (full || l.truncated) {
+		if !l.truncated {
+			l.change = max(l.change, Write)
+		}
+		l.truncated = true
+		return -1
+	}
+	l.own(1, Write)
+	var rest Segment
+	hasRest := false
+	if i >= 0 {
+		rest, hasRest = l.segments[i].cut(&s)
+	}
+	if full {
+		copy(l.segments, l.segments[1:i+1])
+		l.segments[i] = s
+		l.truncated = true
+	} else {
+		i++
+		l.segments = append(l.segments, Segment{})
+		copy(l.segments[i+1:], l.segments[i:])
+		l.segments[i] = s
+	}
+	if !hasRest {
+		return i
+	}
+	evicts := len(l.segments) == MaxSegments
+	l.insert(i, rest)
+	if evicts {
+		i-- // to -1 if only one of the two fits: the newer, which holds now
+	}
+	return i
+}
+
+// cut takes from a segment what happened after another begins in it, and
+// returns what holds again after that one, if anything: a second endSession, or
+// the cold start of an app whose automatic session this is.
+func (s *Segment) cut(by *Segment) (rest Segment, hasRest bool) {
+	t := &by.From
+	switch s.Mode {
+	case Ended:
+		if s.LastEnd.IsZero() || !Before(t, &s.LastEnd) {
+			return rest, false
+		}
+		rest = Segment{From: s.LastEnd, Cause: s.LastEndBy, Mode: Ended}
+		s.LastEnd, s.LastEndBy = Moment{}, 0
+		return rest, true
+	case Automatic:
+		if rest, hasRest = s.sinceRestart(by); hasRest {
+			s.Restart, s.RestartWithID = Moment{}, false
+		}
+		if Before(t, &s.Last) {
+			s.Last = *t
+		}
+	}
+	return rest, hasRest
+}
+
+// sinceRestart returns the part of an automatic session that the state of
+// another segment, which begins in it or before it, does not reach: an end holds
+// until the app starts anew, a manual session until it does so with a session id
+// of the SDK's own.
+func (s *Segment) sinceRestart(by *Segment) (rest Segment, ok bool) {
+	if s.Restart.IsZero() || !Before(&by.From, &s.Restart) ||
+		by.Mode != Ended && !(by.Mode == Manual && s.RestartWithID) {
+		return rest, false
+	}
+	rest = *s
+	rest.From, rest.Origin, rest.Cause = s.Restart, ByRestart, 0
+	rest.Restart, rest.RestartWithID = Moment{}, false
+	return rest, true
+}
+
+// supersede drops the segments after segment i that would not have begun, had
+// control call e been known: events began them, e happened before them, and only
+// arrived later. by is the segment that e is about to begin.
+func (l *timeline) supersede(p *Policy, e *Event, by *Segment, i int) {
+	if i < 0 && l.truncated || i >= 0 && l.segments[i].Mode == Ended && Before(&by.From, l.segments[i].end()) {
+		return // something else holds between the call and those segments
+	}
+	next := i + 1
+	for next < len(l.segments) && p.givesWay(&l.segments[next], e, by) {
+		if rest, ok := l.segments[next].sinceRestart(by); ok {
+			l.own(0, Write)
+			l.segments[next] = rest
+			break
+		}
+		next++
+	}
+	if next > i+1 {
+		l.own(0, Write)
+		l.segments = append(l.segments[:i+1], l.segments[next:]...)
+	}
+}
+
+// givesWay reports whether a segment gives way to a control call that happened
+// before it. Control calls, cold starts and changes of user hold. What an event
+// began gives way to a startSession; an endSession leaves what would have begun
+// in spite of it.
+func (p *Policy) givesWay(s *Segment, e *Event, by *Segment) bool {
+	switch s.Origin {
+	case ByEvent:
+		return e.Kind == Start || s.Mode != Automatic || Sub(&s.From, &by.From) <= p.Timeout
+	case ByOpening:
+		return e.Kind == Start
+	}
+	return false
+}
+
+// causedBy returns the segment that a message began or ended again, or -1.
+func (l *timeline) causedBy(m MessageID) int {
+	if m == 0 {
+		return -1
+	}
+	for i := len(l.segments) - 1; i >= 0; i-- {
+		if s := &l.segments[i]; s.Cause == m || s.LastEndBy == m {
+			return i
+		}
+	}
+	return -1
+}
+
+// ownedBy returns the segment that a message began or whose start mark it
+// carries, or -1. Where both exist the mark decides.
+func (l *timeline) ownedBy(m MessageID) int {
+	if m == 0 {
+		return -1
+	}
+	for i := len(l.segments) - 1; i >= 0; i-- {
+		if l.segments[i].Mark == m {
+			return i
+		}
+	}
+	return l.causedBy(m)
+}
+
+// generate makes a session id of time t: t itself, raised by one as often as
+// needed to differ from every id in the timeline.
+func (l *timeline) generate(t int64) int64 {
+	id := min(max(t, MinID), MaxID-MaxSegments)
+	for l.indexOf(id) >= 0 {
+		id++
+	}
+	return id
+}
+
+// indexOf returns the newest segment with a session id, or -1.
+func (l *timeline) indexOf(id int64) int {
+	for i := len(l.segments) - 1; i >= 0; i-- {
+		if l.segments[i].ID == id {
+			return i
+		}
+	}
+	return -1
+}
+
+// limitFuture takes moments that lie after the arrival of the message for its
+// arrival: another proxy's clock, or this one's before it was set, was ahead.
+// Where it was so by more than a minute the session is written, so that it does
+// not come back to life later.
+func (l *timeline) limitFuture(now int64) {
+	newest := now
+	for i := range l.segments {
+		s := &l.segments[i]
+		newest = max(newest, s.From.Time, s.Last.Time, s.LastEnd.Time, s.UserAt.Time, s.Restart.Time)
+	}
+	if newest == now {
+		return
+	}
+	change := Unchanged
+	if newest-now > 60_000 {
+		change = Write
+	}
+	l.own(0, change)
+	for i := range l.segments {
+		s := &l.segments[i]
+		for _, m := range []*Moment{&s.From, &s.Last, &s.LastEnd, &s.UserAt, &s.Restart} {
+			m.Time = min(m.Time, now)
+		}
+	}
+}
