@@ -5,6 +5,7 @@ import (
 
 	"github.com/rudder-session/rudder-session/internal/redistest"
 	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 
 	"go.uber.org/zap"
 )
@@ -29,7 +30,7 @@ func TestPrefixes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		change := []sessionstate.Swap{{Key: "key", Next: &sessionstate.Session{Version: 1}}}
+		change := []sessionstate.Swap{{Key: "key", Next: &session.Session{Version: 1}}}
 		store.CompareAndSwap(t.Context(), change)
 		if got := server.Do("EXISTS", want+"key"); got != "1" {
 			t.Errorf("prefix %s: there is no %s (%v)", prefix, want+"key", change[0].Err)
