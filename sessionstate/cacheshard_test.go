@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // TestShardAgainstMap adds, uses and removes keys, some of which have the same
@@ -31,7 +33,7 @@ func TestShardAgainstMap(t *testing.T) {
 			}
 			latest[key] = step + 1
 			s.use(hash, key)
-			s.set(hash, newCacheEntry(key, &Session{Version: step + 1}))
+			s.set(hash, newCacheEntry(key, &Session{Version: session.Version(step + 1)}))
 		case action < 330:
 			if has(key, hash) {
 				removed++
@@ -43,7 +45,7 @@ func TestShardAgainstMap(t *testing.T) {
 		default:
 			there := has(key, hash)
 			e, found := s.use(hash, key)
-			if found != there || found && (e.key() != key || e.version() != latest[key]) {
+			if found != there || found && (e.key() != key || uint64(e.version()) != latest[key]) {
 				t.Fatalf("step %d: found %v (%v) version %d, not %d", step, found, there, e.version(), latest[key])
 			}
 		}
@@ -95,8 +97,8 @@ func TestShardCollision(t *testing.T) {
 // TestCacheEntry: key and session come apart again, whatever their lengths.
 func TestCacheEntry(t *testing.T) {
 	long := &Session{Version: 1 << 40, Seen: 5}
-	for i := range MaxLinks {
-		long.Links = append(long.Links, Stretch[string]{Of: string(make([]byte, 200+i)), From: int64(i), Last: int64(i)})
+	for i := range session.MaxValues {
+		long.Links = append(long.Links, session.Interval[string]{Value: string(make([]byte, 200+i)), From: int64(i), Last: int64(i)})
 	}
 	for _, s := range []*Session{absent, {Version: 7, Seen: 8}, long} {
 		for _, n := range []int{0, 1, 71, 128, 16384, 70_000} {
@@ -122,7 +124,7 @@ func TestCacheEntry(t *testing.T) {
 // TestCacheLoadAllocatesNothing, on probation or protected, found or not.
 func TestCacheLoadAllocatesNothing(t *testing.T) {
 	c := NewCache(shardedFrom)
-	s := &Session{Version: 1, Seen: 2, Segments: []Segment{{From: 1, Mode: Manual, ID: MinID}}}
+	s := &Session{Version: 1, Seen: 2, Segments: []Segment{{From: session.At(1), Mode: session.Manual, ID: session.MinID}}}
 	keys := []string{"probation", "protected"}
 	for _, key := range keys {
 		c.Put(key, s)
