@@ -238,7 +238,7 @@ func TestFlushIntervalChanges(t *testing.T) {
 	// longer is for how much longer than a moment the session is known to last.
 	longer := func() int64 {
 		segment := stored(t, path)[0].Segments[0]
-		return segment.Last - segment.From
+		return segment.Last.Time - segment.From.Time
 	}
 	p.post(t, "/v1/track", event("a1", "m1"))
 	p.now = p.now.Add(time.Minute)

@@ -16,6 +16,7 @@ import (
 
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // testdata has files that Caddys of earlier commits have written, for these calls:
@@ -58,9 +59,9 @@ func TestEarlierFiles(t *testing.T) {
 					found[id] = true
 					last := v.Segments[len(v.Segments)-1]
 					switch {
-					case manual[id] != 0 && (last.Mode != Manual || last.ID != manual[id]),
-						id == "ended-device" && last.Mode != Ended,
-						id == "automatic-device" && (last.Mode != Automatic || last.ID == 0 || last.Mark == 0 || last.User == 0),
+					case manual[id] != 0 && (last.Mode != session.Manual || last.ID != manual[id]),
+						id == "ended-device" && last.Mode != session.Ended,
+						id == "automatic-device" && (last.Mode != session.Automatic || last.ID == 0 || last.Mark == 0 || last.User == 0),
 						id == "manual-device" && (last.Mark == 0 || last.User == 0):
 						t.Errorf("%s: %+v", id, v)
 					}
@@ -92,7 +93,7 @@ func put(t *testing.T, path string, change func(tx *bbolt.Tx) error) {
 
 // ofFormat is a session of a made-up format, with its sum.
 func ofFormat(key string, format byte) []byte {
-	value := append([]byte{format}, AppendSession(nil, session(1, 7))[1:]...)
+	value := append([]byte{format}, session.Append(nil, sessionOf(1, 7))[1:]...)
 	sum := xxhash.Sum64(bytes.Join([][]byte{[]byte(key), value}, []byte{0}))
 	return append(binary.LittleEndian.AppendUint32(nil, uint32(sum)), value...)
 }

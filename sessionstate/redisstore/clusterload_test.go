@@ -11,8 +11,8 @@ import (
 
 	"github.com/rudder-session/rudder-session/internal/redistest"
 	. "github.com/rudder-session/rudder-session/sessionstate"
-	"github.com/rudder-session/rudder-session/sessionstate/session"
 	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // clusterLoad is users who begin and end sessions, one call after the other, each
