@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // TestShardAgainstMap adds, uses and removes keys, some of which have the same
@@ -13,13 +15,13 @@ func TestShardAgainstMap(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	var s cacheShard
 	s.reset(100)
-	latest := map[string]uint64{} // version by key
+	latest := map[string]Version{} // version by key
 	added, removed := 0, 0
 	has := func(key string, hash uint64) bool {
 		_, _, found := s.peek(hash, key)
 		return found
 	}
-	for step := range uint64(50_000) {
+	for step := range Version(50_000) {
 		i := r.IntN(300)
 		key, hash := fmt.Sprint("key ", i), uint64(i)
 		switch action := r.IntN(1000); {
@@ -95,8 +97,8 @@ func TestShardCollision(t *testing.T) {
 // TestCacheEntry: key and session come apart again, whatever their lengths.
 func TestCacheEntry(t *testing.T) {
 	long := &Session{Version: 1 << 40, Seen: 5}
-	for i := range MaxLinks {
-		long.Links = append(long.Links, Stretch[string]{Of: string(make([]byte, 200+i)), From: int64(i), Last: int64(i)})
+	for i := range 5 {
+		long.Links = append(long.Links, session.Interval[string]{Value: string(make([]byte, 200+i)), From: int64(i), Last: int64(i)})
 	}
 	for _, s := range []*Session{absent, {Version: 7, Seen: 8}, long} {
 		for _, n := range []int{0, 1, 71, 128, 16384, 70_000} {
@@ -122,7 +124,7 @@ func TestCacheEntry(t *testing.T) {
 // TestCacheLoadAllocatesNothing, on probation or protected, found or not.
 func TestCacheLoadAllocatesNothing(t *testing.T) {
 	c := NewCache(shardedFrom)
-	s := &Session{Version: 1, Seen: 2, Segments: []Segment{{From: 1, Mode: Manual, ID: MinID}}}
+	s := &Session{Version: 1, Seen: 2, Segments: []Segment{{Mode: session.Manual, ID: session.MinID}}}
 	keys := []string{"probation", "protected"}
 	for _, key := range keys {
 		c.Put(key, s)
