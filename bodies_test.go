@@ -170,8 +170,8 @@ func TestClientGone(t *testing.T) {
 	if got, err := exchange(p.client, r); err == nil {
 		t.Errorf("answered %v", got)
 	}
-	serving.wait(1)
 	close(answer)
+	serving.wait(1)
 	p.post(t, "/v1/track", event("a1", "m2"))
 	p.post(t, "/v1/track", event("a1", "m1"))
 	p.expect(t, "1234567890!", "1234567890", "1234567890!")

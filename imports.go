@@ -6,5 +6,6 @@ package ruddersession
 
 import (
 	_ "github.com/rudder-session/rudder-session/caddymodule"
+	_ "github.com/rudder-session/rudder-session/caddymodule/sourceconfig"
 	_ "github.com/rudder-session/rudder-session/caddymodule/stores/file"
 )

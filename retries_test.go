@@ -65,7 +65,7 @@ func setGate(t *testing.T, before func(attempt int)) {
 
 // proxied are the configurations with retries, each with its own options of
 // reverse_proxy.
-func proxied(t *testing.T) map[string]string {
+func proxyOptions(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	for _, file := range []string{"Caddyfile.example", "deploy/Caddyfile"} {
@@ -115,7 +115,7 @@ func serveAt(t *testing.T, l net.Listener, serve http.HandlerFunc) {
 // answered, for any SDK that may still wait for the answer.
 func TestRetriesAreForConnections(t *testing.T) {
 	const longestSDK = 30 * time.Second
-	for file, options := range proxied(t) {
+	for file, options := range proxyOptions(t) {
 		config, _ := adaptCaddyfile(t, "http://127.0.0.1 {\nreverse_proxy 127.0.0.1:1 {\n"+options+"\n}\n}")
 		var handler struct {
 			Balancing struct {
@@ -151,7 +151,7 @@ func TestRetriesAreForConnections(t *testing.T) {
 // TestStalledDataPlane: what is not answered arrives once, on a new connection and
 // on one that was used before, and after a connection that was closed.
 func TestStalledDataPlane(t *testing.T) {
-	for file, options := range proxied(t) {
+	for file, options := range proxyOptions(t) {
 		t.Run(file, func(t *testing.T) {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
@@ -204,7 +204,7 @@ func TestStalledDataPlane(t *testing.T) {
 // TestDataPlaneClosesConnections: an event whose connection is closed without an
 // answer, whether new or used before, is sent again, and so is one of a pixel.
 func TestDataPlaneClosesConnections(t *testing.T) {
-	for file, options := range proxied(t) {
+	for file, options := range proxyOptions(t) {
 		t.Run(file, func(t *testing.T) {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
@@ -269,7 +269,7 @@ func TestDataPlaneClosesConnections(t *testing.T) {
 // TestDataPlaneIsDown: an event that comes while nobody listens arrives when
 // somebody does, after as many attempts as 5 s hold.
 func TestDataPlaneIsDown(t *testing.T) {
-	for file, options := range proxied(t) {
+	for file, options := range proxyOptions(t) {
 		t.Run(file, func(t *testing.T) {
 			interval, err := time.ParseDuration(someDuration.FindStringSubmatch(options)[3])
 			if err != nil {

@@ -41,6 +41,7 @@ var sections = []struct {
 	{"cpu", (*bench).cpu},
 	{"gzip", (*bench).gzip},
 	{"http2", (*bench).http2},
+	{"encoding", (*bench).encoding},
 	{"latency", (*bench).latency},
 	{"enrich", (*bench).enrich},
 	{"lookup", (*bench).lookup},

@@ -163,15 +163,38 @@ func (Admin) end(w http.ResponseWriter, r *http.Request, t *table, app *App) err
 }
 
 func (Admin) forget(w http.ResponseWriter, r *http.Request, t *table, _ *App) error {
-	var asked who
+	var asked struct {
+		who
+		// RemoveSetAside: the files that were set aside are to be deleted.
+		RemoveSetAside bool `json:"remove_set_aside,omitempty"`
+	}
 	if err := readAdmin(w, r, smallBody, &asked); err != nil {
 		return err
 	}
-	n, err := t.forget(r.Context(), asked)
+	n, err := t.forget(r.Context(), asked.who)
 	if err != nil {
 		return err
 	}
-	return writeAdmin(w, map[string]int{"forgotten": n})
+	done := Forgotten{Forgotten: n}
+	if asked.RemoveSetAside {
+		if done.Removed, err = t.sessions().RemoveSetAside(); err != nil {
+			return &enrich.StoreError{Err: fmt.Errorf("the %d were forgotten, but not all files that were set aside are removed: %w", n, err)}
+		}
+	}
+	if done.SetAside, err = t.sessions().SetAside(); err != nil {
+		return &enrich.StoreError{Err: err}
+	}
+	return writeAdmin(w, done)
+}
+
+// Forgotten is what came of forgetting somebody.
+type Forgotten struct {
+	// Forgotten is how many sessions there were.
+	Forgotten int `json:"forgotten"`
+	// SetAside are files that could not be read when they were opened, and were set
+	// aside: they may have ids in them. Removed are those of them that were deleted.
+	SetAside []string `json:"set_aside,omitempty"`
+	Removed  []string `json:"removed,omitempty"`
 }
 
 func (Admin) counts(w http.ResponseWriter, _ *http.Request, t *table, _ *App) error {
@@ -203,7 +226,7 @@ func (Admin) explain(w http.ResponseWriter, r *http.Request, t *table, app *App)
 		return err
 	}
 	if asked.Received == 0 {
-		asked.Received = time.Now().UnixMilli()
+		asked.Received = t.now()
 	}
 	body := asked.BodyBase64
 	if asked.Body != nil {

@@ -193,16 +193,42 @@ sites share sessions and others do not, both are ended, or that of --site.`,
 }
 
 func forgetCommand() *cobra.Command {
-	return withUser(command("forget", "Forgets all that is known of a user", `
+	return with(withUser(command("forget", "Forgets all that is known of a user", `
 Removes all sessions under an anonymousId or a userId from memory and store, and
 from the memory of all Caddys that share the store: for all sources, or that of
---write-key. With --user-id those of the devices go too that were the user's.`,
+--write-key. With --user-id those of the devices go too that were the user's.
+
+Files that could not be read, and were set aside, may have the id in them. They are
+named and, with --remove-set-aside, deleted.`,
 		func(cmd *cobra.Command, _ []string) error {
-			var answer struct{ Forgotten int }
-			if _, err := ask(cmd, http.MethodPost, "forget", userOf(cmd), &answer); err != nil {
+			remove, err := cmd.Flags().GetBool("remove-set-aside")
+			if err != nil {
 				return err
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "forgot %d\n", answer.Forgotten)
-			return err
-		}))
+			question := struct {
+				who
+				RemoveSetAside bool `json:"remove_set_aside,omitempty"`
+			}{userOf(cmd), remove}
+			var answer Forgotten
+			if _, err := ask(cmd, http.MethodPost, "forget", question, &answer); err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			fmt.Fprintf(out, "forgot %d\n", answer.Forgotten)
+			for _, path := range answer.Removed {
+				fmt.Fprintf(out, "removed %s\n", path)
+			}
+			for _, path := range answer.SetAside {
+				fmt.Fprintf(out, "set aside, and not searched: %s\n", path)
+			}
+			return nil
+		})), func(cmd *cobra.Command) {
+		cmd.Flags().Bool("remove-set-aside", false, "Delete the files that were set aside as they could not be read")
+	})
+}
+
+// with returns a command to which something was done.
+func with(cmd *cobra.Command, do func(*cobra.Command)) *cobra.Command {
+	do(cmd)
+	return cmd
 }

@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"path"
 	"strings"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -158,7 +157,7 @@ func (i *Inspector) serveData(w http.ResponseWriter, r *http.Request, name strin
 		return refuse(w, http.StatusServiceUnavailable, textUnavailable)
 	}
 	defer leave()
-	now := time.Now().UnixMilli()
+	now := t.now()
 	switch name {
 	case "session":
 		var asked whoAt

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/rudder-session/rudder-session/enrich"
 	"github.com/rudder-session/rudder-session/sessionstate/session"
@@ -102,7 +101,7 @@ type Timeline struct {
 // show returns the timeline of a user. Of several the first has the others; it is
 // one of which something is known, if there is any.
 func (t *table) show(ctx context.Context, app *App, w whoAt) (Timeline, error) {
-	now := time.Now().UnixMilli()
+	now := t.now()
 	scopes, err := w.scopes(app, now)
 	if err != nil {
 		return Timeline{}, err
@@ -163,7 +162,7 @@ type endedScope struct {
 
 // end ends the session of a user now, as endSession does, wherever it is kept.
 func (t *table) end(ctx context.Context, app *App, w whoAt) (result endResult, err error) {
-	now := time.Now().UnixMilli()
+	now := t.now()
 	scopes, err := w.scopes(app, now)
 	if err != nil {
 		return result, err
@@ -252,6 +251,9 @@ func (t *table) forget(ctx context.Context, w who) (n int, err error) {
 		}
 	}
 	t.activity.forget(ids)
+	if err := t.sessions().EraseTraces(ctx); err != nil {
+		return n, &enrich.StoreError{Err: fmt.Errorf("the %d were forgotten, but what is left of them in the file may not be overwritten: %w", n, err)}
+	}
 	return n, nil
 }
 

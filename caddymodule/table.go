@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/rudder-session/rudder-session/enrich"
 	"github.com/rudder-session/rudder-session/sessionstate"
 )
 
@@ -49,10 +50,14 @@ func (t *table) open(app *App) error {
 		return err
 	}
 	opened := sessionstate.NewTable(store, sessionstate.Options{
-		Settings: t.settings(app.settings),
-		Deadline: storeDeadline,
-		Report:   reportWrites(app.logger),
-		Observe:  observeStore(tableName(app.store.Identity())),
+		Settings:   t.settings(app.settings),
+		Deadline:   storeDeadline,
+		Report:     reportWrites(app.logger),
+		Observe:    observeStore(tableName(app.store.Identity())),
+		WriteFirst: true,
+		OnNewer: func() {
+			app.logger.Error("sessions that a newer version of this module has written are left as they are: their control calls are refused, and their events come under on_store_error")
+		},
 	})
 	t.opened.Store(opened)
 	return nil
@@ -60,6 +65,24 @@ func (t *table) open(app *App) error {
 
 // sessions returns the session table, for who has entered this one.
 func (t *table) sessions() *sessionstate.Table { return t.opened.Load() }
+
+// arrive sets when a request arrived: by the clock that the table goes by. Where
+// that has just jumped ahead nothing is forgotten by age.
+func (t *table) arrive(request *enrich.Request, local time.Time) {
+	received, steady := t.sessions().Arrival(local)
+	request.Received = received
+	if !steady && request.Policy.Retention > 0 {
+		policy := *request.Policy
+		policy.Retention = 0
+		request.Policy = &policy
+	}
+}
+
+// now returns the moment by the clock that the table goes by, in Unix milliseconds.
+func (t *table) now() int64 {
+	ms, _ := t.sessions().Arrival(time.Now())
+	return ms
+}
 
 // observeStore counts the calls of a table's store.
 func observeStore(name string) sessionstate.Observer {

@@ -84,6 +84,17 @@ var (
 	descDelayed   = describe("delayed_writes", "Changed sessions that wait to be written to the store.")
 	descDown      = describe("store_down",
 		"Share of the store that is known not to answer and is not asked until it does: 0 to 1.")
+	descClock = describe("store_clock_ahead_seconds",
+		"By how much this machine's clock is ahead of that of a store which is shared, less than 0 if it is behind. It is corrected for.")
+	descClockWithin = describe("store_clock_within_seconds",
+		"By how much store_clock_ahead_seconds may be wrong: half of the round trip by which it was measured.")
+)
+
+var (
+	descNewer = describe("newer_sessions_total",
+		"Times that a session could not be read because a newer version of the module has written it.")
+	descDetached = describe("store_detached",
+		"1 if the store's file was deleted, moved or replaced while it was open, else 0.")
 )
 
 func describe(name, help string) *prometheus.Desc {
@@ -94,6 +105,8 @@ func describe(name, help string) *prometheus.Desc {
 func (tableCollector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descSessions, descCapacity, descHits, descMisses, descEvictions, descDelayed, descDown,
+		descNewer, descDetached,
+		descClock, descClockWithin,
 	} {
 		to <- d
 	}
@@ -119,13 +132,28 @@ func (tableCollector) Collect(to chan<- prometheus.Metric) {
 		counter(descEvictions, s.Evictions)
 		gauge(descDelayed, float64(s.Delayed))
 		gauge(descDown, s.Down)
+		counter(descNewer, s.Newer)
+		detached := 0.
+		if s.Detached {
+			detached = 1
+		}
+		gauge(descDetached, detached)
+		if s.ClockKnown {
+			gauge(descClock, s.ClockAhead.Seconds())
+			gauge(descClockWithin, s.ClockWithin.Seconds())
+		}
 	}
 }
 
 func sum(a, b sessionstate.Stats) sessionstate.Stats {
+	if !a.ClockKnown || b.ClockKnown && b.ClockAhead.Abs() > a.ClockAhead.Abs() {
+		a.ClockKnown, a.ClockAhead, a.ClockWithin = b.ClockKnown, b.ClockAhead, b.ClockWithin
+	}
 	return sessionstate.Stats{
+		ClockKnown: a.ClockKnown, ClockAhead: a.ClockAhead, ClockWithin: a.ClockWithin,
 		Sessions: a.Sessions + b.Sessions, Capacity: a.Capacity + b.Capacity,
 		Hits: a.Hits + b.Hits, Misses: a.Misses + b.Misses, Evictions: a.Evictions + b.Evictions,
 		Delayed: a.Delayed + b.Delayed, Down: max(a.Down, b.Down),
+		Newer: a.Newer + b.Newer, Detached: a.Detached || b.Detached,
 	}
 }

@@ -27,7 +27,7 @@ func (Admin) export(w http.ResponseWriter, r *http.Request, t *table, app *App) 
 	out := bufio.NewWriterSize(w, 64<<10)
 	encoder := json.NewEncoder(out)
 	encoder.SetEscapeHTML(false)
-	now, began := time.Now().UnixMilli(), false
+	now, began := t.now(), false
 	policy := session.Policy{Retention: app.settings.Retention}
 	err := t.sessions().Each(r.Context(), func(key string, s *session.Session) error {
 		if policy.Expired(s, now) {

@@ -122,11 +122,12 @@ const longestWait = 5 * time.Second
 type patience struct {
 	parent, ctx context.Context
 	cancel      context.CancelFunc
+	caller      sessionstate.Caller
 }
 
 func (p *patience) begin() context.Context {
 	if p.ctx == nil {
-		p.ctx, p.cancel = context.WithTimeout(p.parent, longestWait)
+		p.ctx, p.cancel = context.WithTimeout(p.caller.In(p.parent), longestWait)
 	}
 	return p.ctx
 }
@@ -166,6 +167,7 @@ func (w *work) wait(wait *patience, table *sessionstate.Table, r *Request, waiti
 		w.previews = map[string]*session.Session{}
 	}
 	var previews sync.Mutex
+	wait.caller.Source = r.WriteKey
 	wait.each(len(a.runs), waiting, func(ctx context.Context, i int) {
 		run := &a.runs[i]
 		if run.done {
@@ -192,6 +194,8 @@ func (w *work) wait(wait *patience, table *sessionstate.Table, r *Request, waiti
 		w.previews[key] = s
 		previews.Unlock()
 	})
+	// What is decided is to outlive a crash before anybody hears of it.
+	wait.caller.Wait(wait.begin())
 }
 
 func grow[T any](s []T, n int) []T {

@@ -20,6 +20,8 @@ const (
 	Controlled = session.WriteThrough
 
 	MaxSegments = session.MaxSegments
+	ReadFormat  = session.ReadFormat
+	WriteFormat = session.WriteFormat
 )
 
 var (

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
@@ -19,6 +20,16 @@ type Stats struct {
 	Delayed int
 	// Down is the share of the store that is known not to answer: 0 to 1.
 	Down float64
+	// Newer counts sessions that were to be read and could not be, because a later
+	// version has written them.
+	Newer uint64
+	// Detached: what is written now is not found after a restart (see [Detachable]).
+	Detached bool
+	// ClockAhead is by how much this machine's clock is ahead of the store's, less
+	// than 0 if it is behind, ClockWithin by how much that may be wrong, and
+	// ClockKnown whether it is known.
+	ClockAhead, ClockWithin time.Duration
+	ClockKnown              bool
 }
 
 // counted has the counters of a cache.
@@ -41,6 +52,13 @@ func (t *Table) Stats() Stats {
 	}
 	if breaker, ok := t.plain.(interface{ Down() float64 }); ok {
 		s.Down = breaker.Down()
+	}
+	s.Newer = t.newer.Load()
+	if d, ok := t.plain.(Detachable); ok {
+		s.Detached = d.Detached()
+	}
+	if t.clock != nil {
+		s.ClockAhead, s.ClockWithin, s.ClockKnown = t.clock.Ahead()
 	}
 	return s
 }
@@ -93,6 +111,34 @@ func (t *Table) Forget(ctx context.Context, key string) error {
 	t.behind.settle(key, err == nil)
 	t.cache.Remove(key)
 	return err
+}
+
+// EraseTraces has what is left of forgotten sessions in a store that
+// [LeavesTraces] overwritten in the background.
+func (t *Table) EraseTraces(ctx context.Context) error {
+	s, ok := t.plain.(LeavesTraces)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := t.bounded(ctx)
+	defer cancel()
+	return s.EraseTraces(ctx)
+}
+
+// SetAside returns the names of what the store could not read and keeps apart.
+func (t *Table) SetAside() ([]string, error) {
+	if s, ok := t.plain.(LeavesTraces); ok {
+		return s.SetAside()
+	}
+	return nil, nil
+}
+
+// RemoveSetAside deletes that, and returns the names of what it deleted.
+func (t *Table) RemoveSetAside() ([]string, error) {
+	if s, ok := t.plain.(LeavesTraces); ok {
+		return s.RemoveSetAside()
+	}
+	return nil, nil
 }
 
 // Unlink removes a link from the session of a key. It is durable when Unlink

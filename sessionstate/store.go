@@ -104,6 +104,32 @@ type Bounded interface {
 	Spare(inUse func(key string) bool)
 }
 
+// Detachable is a Store whose place can be taken away while it is open, such as a
+// file that is deleted. It refuses changes for as long as that is so.
+type Detachable interface {
+	Store
+
+	// Detached reports whether it has been. It asks for it anew each time.
+	Detached() bool
+}
+
+// LeavesTraces is a Store that may have more of a session than its methods show:
+// what was deleted and is not yet overwritten, and what it could not read, which
+// it keeps apart.
+type LeavesTraces interface {
+	Store
+
+	// EraseTraces has what was deleted overwritten, in the background. It returns
+	// when that is sure to be done, after a crash too.
+	EraseTraces(ctx context.Context) error
+
+	// SetAside returns the names of what is kept apart.
+	SetAside() ([]string, error)
+
+	// RemoveSetAside deletes it, and returns the names of what it deleted.
+	RemoveSetAside() ([]string, error)
+}
+
 // ErrFull is returned by [Table.Apply] for a key that is new to a [Bounded] store
 // that is full.
 var ErrFull = errors.New("as many sessions as there may be are stored")

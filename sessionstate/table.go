@@ -22,12 +22,19 @@ type Table struct {
 	behind   *writeBehind
 	resident Resident
 	limited  Bounded // nil if the store is not
+	clock    Clocked // likewise
+	steady   Steady
 	shared   bool
 	locks    keyLocks
 	starts   starts
 	lags     lagTable
 	deadline time.Duration
 	capacity atomic.Int64
+
+	// writeFirst, onNewer: as Options say. newer counts the latter.
+	writeFirst bool
+	onNewer    func()
+	newer      atomic.Uint64
 }
 
 // Settings are what may change while a table is used.
@@ -51,6 +58,14 @@ type Options struct {
 	Deadline time.Duration
 	// Report, if not nil, is told what each delayed write came to.
 	Report func(error)
+	// WriteFirst: in a store of the table's own all changes but how long a session
+	// lasts are in the store when [Table.Apply] returns, unless it does not take
+	// them: then they are written when it does. Without it they are written within
+	// FlushInterval, as how long a session lasts is.
+	WriteFirst bool
+	// OnNewer, if not nil, is called the first time that a session cannot be read
+	// because a later version has written it.
+	OnNewer func()
 	// Observe, if not nil, is told of each call of a store that is not resident.
 	Observe Observer
 }
@@ -65,13 +80,14 @@ var absent = new(Session)
 
 // NewTable makes a table over a store.
 func NewTable(store Store, o Options) *Table {
-	t := &Table{store: store, plain: store, deadline: o.Deadline}
+	t := &Table{store: store, plain: store, deadline: o.Deadline, writeFirst: o.WriteFirst, onNewer: o.OnNewer}
 	t.locks.init()
 	t.resident, _ = store.(Resident)
 	if o.Observe != nil && t.resident == nil {
 		t.store = &observed{store, o.Observe}
 	}
 	t.limited, _ = store.(Bounded)
+	t.clock, _ = store.(Clocked)
 	shared, isShared := store.(Shared)
 	t.shared = isShared
 	if t.resident == nil {

@@ -3,6 +3,7 @@ package sessionstate
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -20,10 +21,15 @@ type writeBehind struct {
 	// report is told what each write came to.
 	report func(error)
 
-	mu       sync.Mutex
-	entries  map[string]*delayed
+	mu      sync.Mutex
+	entries map[string]*delayed
+	// used is how many entries there are of each source.
+	used     map[string]int
+	urgent   urgentKeys
+	failing  bool // the last write did
 	interval time.Duration
 	wake     chan struct{}
+	hurry    chan struct{} // urgent is not empty
 	changed  chan struct{} // the interval is another
 	stop     chan struct{}
 	stopped  chan struct{}
@@ -40,6 +46,20 @@ type delayed struct {
 	held bool
 	// due is when it is to be written.
 	due time.Time
+
+	source string
+	urgent bool // it is in writeBehind.urgent
+	// written is closed when next, and taken when what is in flight, was written
+	// or could not be; nil if nobody waits for it.
+	written, taken chan struct{}
+}
+
+// origin says of a change whose it is, and how much it matters.
+type origin struct {
+	source string
+	class  class
+	// urgent: it is to be written now, and whoever made it waits for that.
+	urgent bool
 }
 
 const (
@@ -61,7 +81,8 @@ var errTooManyDelayed = errors.New("the store does not take writes: too many wai
 
 // prepare makes what put and its like need; start begins to write.
 func (b *writeBehind) prepare() {
-	b.entries = map[string]*delayed{}
+	b.entries, b.used = map[string]*delayed{}, map[string]int{}
+	b.hurry = make(chan struct{}, 1)
 	b.wake, b.changed = make(chan struct{}, 1), make(chan struct{}, 1)
 	b.stop, b.stopped = make(chan struct{}), make(chan struct{})
 }
@@ -79,29 +100,67 @@ func (b *writeBehind) get(key string) *Session {
 }
 
 // put has next written later, in the place of the session of version old: some
-// time after it is due, that is after so long, or what waits already.
-func (b *writeBehind) put(key string, old Version, next *Session, after time.Duration) error {
+// time after it is due, that is after so long, or what waits already. Of an
+// urgent change it returns what is closed when it is written; nil while the store
+// fails, for nobody is to wait for that.
+func (b *writeBehind) put(key string, old Version, next *Session, after time.Duration, of origin) (written <-chan struct{}, err error) {
 	due := time.Now().Add(after)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if e := b.entries[key]; e != nil {
+	e := b.entries[key]
+	switch {
+	case e != nil:
 		e.next = next
 		if due.Before(e.due) {
 			e.due = due
 		}
-		return nil
-	}
-	if len(b.entries) >= maxDelayed {
-		return errTooManyDelayed
-	}
-	b.entries[strings.Clone(key)] = &delayed{old: old, next: next, due: due}
-	if len(b.entries) == 1 {
-		select {
-		case b.wake <- struct{}{}:
-		default:
+	case !hasRoom(of.class, b.used[of.source], len(b.entries)):
+		return nil, errTooManyDelayed
+	default:
+		key = strings.Clone(key)
+		e = &delayed{old: old, next: next, due: due, source: strings.Clone(of.source)}
+		b.entries[key] = e
+		b.used[e.source]++
+		if len(b.entries) == 1 {
+			signal(b.wake)
 		}
 	}
-	return nil
+	if !of.urgent || b.failing {
+		return nil, nil
+	}
+	if e.written == nil {
+		e.written = make(chan struct{})
+	}
+	if !e.urgent {
+		e.urgent = true
+		b.urgent.add(e.source, key)
+		signal(b.hurry)
+	}
+	return e.written, nil
+}
+
+func signal(to chan<- struct{}) {
+	select {
+	case to <- struct{}{}:
+	default:
+	}
+}
+
+// remove forgets an entry: it is written, or is not to be.
+func (b *writeBehind) remove(key string, e *delayed) {
+	delete(b.entries, key)
+	if b.used[e.source]--; b.used[e.source] == 0 {
+		delete(b.used, e.source)
+	}
+	e.release()
+}
+
+// release tells those who wait for what was to be written.
+func (e *delayed) release() {
+	if e.written != nil {
+		close(e.written)
+		e.written = nil
+	}
 }
 
 // hold waits until the key is not being written, and keeps it from being until
@@ -137,7 +196,7 @@ func (b *writeBehind) settle(key string, written bool) {
 	if e := b.entries[key]; e != nil {
 		e.held = false
 		if written {
-			delete(b.entries, key)
+			b.remove(key, e)
 		}
 	}
 }
@@ -147,7 +206,7 @@ func (b *writeBehind) drop(key string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if e := b.entries[key]; e != nil && e.flight == nil {
-		delete(b.entries, key)
+		b.remove(key, e)
 	}
 }
 
@@ -165,29 +224,28 @@ func (b *writeBehind) over(key string, s *Session, err error) *Session {
 		return e.next
 	}
 	if err == nil {
-		delete(b.entries, key)
+		b.remove(key, e)
 	}
 	return s
 }
 
-// full reports whether nothing could be put for a key.
-func (b *writeBehind) full(key string) bool {
+// full reports whether nothing could be put for a key, not even to undo a
+// control call.
+func (b *writeBehind) full(key, source string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.entries[key] == nil && len(b.entries) >= maxDelayed
+	return b.entries[key] == nil && !hasRoom(ofControl, b.used[source], len(b.entries))
 }
 
 func (b *writeBehind) setInterval(d time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.interval = d
-	select {
-	case b.changed <- struct{}{}:
-	default:
-	}
+	signal(b.changed)
 }
 
-// run writes what there is to write, an interval after it came.
+// run writes what there is to write, an interval after it came or, where that is
+// urgent, at once.
 func (b *writeBehind) run() {
 	defer close(b.stopped)
 	failures := 0
@@ -198,20 +256,7 @@ func (b *writeBehind) run() {
 			return
 		}
 		for waiting := true; waiting; {
-			b.mu.Lock()
-			pause := b.interval
-			b.mu.Unlock()
-			for range failures {
-				pause = max(min(pause*2, slowestRetry), pause)
-			}
-			timer := time.NewTimer(pause)
-			select {
-			case <-timer.C:
-			case <-b.changed:
-				timer.Stop()
-				continue
-			case <-b.stop:
-				timer.Stop()
+			if !b.pause(failures) {
 				return
 			}
 			var err error
@@ -224,30 +269,110 @@ func (b *writeBehind) run() {
 	}
 }
 
+// pause waits for as long as changes may wait, longer after failures, and writes
+// what is urgent meanwhile. It reports false if it is to be stopped.
+func (b *writeBehind) pause(failures int) bool {
+	for {
+		b.mu.Lock()
+		pause := b.interval
+		b.mu.Unlock()
+		for range failures {
+			pause = max(min(pause*2, slowestRetry), pause)
+		}
+		timer := time.NewTimer(pause)
+		for again := false; !again; {
+			select {
+			case <-timer.C:
+				return true
+			case <-b.hurry:
+				b.flushUrgent()
+			case <-b.changed:
+				again = true
+			case <-b.stop:
+				timer.Stop()
+				return false
+			}
+		}
+		timer.Stop()
+	}
+}
+
 // flush writes all that is due at a moment, and reports whether more waits.
 func (b *writeBehind) flush(moment time.Time) (more bool, err error) {
 	wrote := false
 	for keys := b.due(moment); len(keys) > 0; {
 		chunk := keys[:min(len(keys), writeChunk)]
 		keys = keys[len(chunk):]
-		changes, flight := b.take(chunk)
-		ctx, cancel := context.WithTimeout(context.Background(), writeDeadline)
-		b.store.CompareAndSwap(ctx, changes)
-		for i := range changes {
-			if e := b.land(ctx, &changes[i]); e != nil {
-				err = e
-			}
+		if e := b.write(chunk); e != nil {
+			err = e
 		}
-		cancel()
-		close(flight)
 		wrote = true
+		if err == nil {
+			b.writeUrgent() // they are waited for
+		}
 	}
-	if wrote && b.report != nil {
+	return b.wrote(wrote, err), err
+}
+
+// flushUrgent writes what is urgent. What fails is as other changes from then on.
+func (b *writeBehind) flushUrgent() {
+	n, err := b.writeUrgent()
+	b.wrote(n > 0, err)
+}
+
+// wrote notes what writing came to, and reports whether more waits.
+func (b *writeBehind) wrote(any bool, err error) (more bool) {
+	if any && b.report != nil {
 		b.report(err)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return len(b.entries) > 0, err
+	if any {
+		b.failing = err != nil
+	}
+	if b.failing {
+		// They are tried again as other changes are.
+		for _, key := range b.urgent.next(math.MaxInt) {
+			if e := b.entries[key]; e != nil {
+				e.urgent = false
+				e.release()
+			}
+		}
+	}
+	return len(b.entries) > 0
+}
+
+func (b *writeBehind) writeUrgent() (n int, err error) {
+	for err == nil {
+		b.mu.Lock()
+		keys := b.urgent.next(writeChunk)
+		b.mu.Unlock()
+		if len(keys) == 0 {
+			return n, nil
+		}
+		n += len(keys)
+		slices.Sort(keys)
+		err = b.write(keys)
+	}
+	return n, err
+}
+
+// write writes the changes of some keys, and returns the last error.
+func (b *writeBehind) write(keys []string) (err error) {
+	changes, flight := b.take(keys)
+	defer close(flight)
+	if len(changes) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), writeDeadline)
+	defer cancel()
+	b.store.CompareAndSwap(ctx, changes)
+	for i := range changes {
+		if e := b.land(ctx, &changes[i]); e != nil {
+			err = e
+		}
+	}
+	return err
 }
 
 // due returns the keys that are to be written, in the order in which a tree
@@ -271,8 +396,13 @@ func (b *writeBehind) take(keys []string) (changes []Swap, flight chan struct{})
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, key := range keys {
-		if e := b.entries[key]; e != nil && !e.held {
+		e := b.entries[key]
+		if e != nil {
+			e.urgent = false
+		}
+		if e != nil && !e.held {
 			e.flight = flight
+			e.taken, e.written = e.written, nil
 			e.due = never // put says when what comes after it is due
 			changes = append(changes, Swap{Key: key, Old: e.old, Next: e.next})
 		}
@@ -293,6 +423,10 @@ func (b *writeBehind) land(ctx context.Context, c *Swap) error {
 	b.mu.Lock()
 	e := b.entries[c.Key]
 	e.flight = nil
+	if e.taken != nil {
+		close(e.taken)
+		e.taken = nil
+	}
 	if err == nil {
 		e.old = old
 	}
@@ -300,7 +434,7 @@ func (b *writeBehind) land(ctx context.Context, c *Swap) error {
 		e.due = time.Now()
 	}
 	if c.Done && e.next == c.Next || conflict && b.shared {
-		delete(b.entries, c.Key)
+		b.remove(c.Key, e)
 	}
 	b.mu.Unlock()
 	if conflict && b.shared {
@@ -320,7 +454,7 @@ func (b *writeBehind) rebase(ctx context.Context, key string) error {
 		switch {
 		case err != nil:
 		case old == e.next.Version:
-			delete(b.entries, key)
+			b.remove(key, e)
 		default:
 			e.old = old
 		}

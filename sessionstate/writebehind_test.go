@@ -10,6 +10,7 @@ import (
 	"time"
 
 	. "github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // Within a bubble of synctest time stands still while anybody works.
@@ -30,7 +31,7 @@ func TestDelayedChangesAreOneWrite(t *testing.T) {
 			before := store.counts()
 			at := base + int64(round)*1000
 			for i := range int64(100) {
-				send(t, table, "key", trackAt(at+i, MessageID(at+i)))
+				send(t, table, "key", trackAt(at+i, session.MessageID(at+i)))
 			}
 			pass(99 * time.Millisecond)
 			if n := store.since(before).swaps; n != 0 {
@@ -57,7 +58,7 @@ func TestIntervalIsConfigured(t *testing.T) {
 		table := open(t, store, flushing(time.Second))
 		for i, interval := range []time.Duration{10 * time.Millisecond, time.Hour} {
 			table.Configure(Settings{Capacity: 1000, FlushInterval: interval})
-			send(t, table, "key", trackAt(base+int64(i), MessageID(10+i)))
+			send(t, table, "key", trackAt(base+int64(i), session.MessageID(10+i)))
 			pass(interval - time.Millisecond)
 			if n := store.counts().swaps; n != i {
 				t.Errorf("interval %v: %d writes", interval, n)
@@ -254,7 +255,7 @@ func TestEventsDoNotWaitForWrites(t *testing.T) {
 			t.Fatalf("%+v, the store has %v", first, store.held("key"))
 		}
 		for i := range int64(10) {
-			if d := send(t, table, "key", trackAt(base+i, MessageID(2+i))); d.SessionID != base || d.Start {
+			if d := send(t, table, "key", trackAt(base+i, session.MessageID(2+i))); d.SessionID != base || d.Start {
 				t.Errorf("%+v", d)
 			}
 		}
@@ -268,41 +269,6 @@ func TestEventsDoNotWaitForWrites(t *testing.T) {
 			t.Errorf("the store has %+v, %+v", store.held("key"), store.counts())
 		}
 	})
-}
-
-// A store that takes no writes gets memory for so many keys; events of others
-// are refused as long as it does. All is well when it is over.
-func TestDelayedChangesAreBounded(t *testing.T) {
-	store := newFated(t)
-	table := delaying(store, Options{Settings: Settings{Capacity: 2 * MaxDelayed}})
-	send(t, table, "settled", startAt(base, 1))
-	store.set(hooks{fate: always(failed)})
-	for i := range MaxDelayed {
-		send(t, table, fmt.Sprint("key ", i), trackAt(base, 1))
-	}
-	for _, key := range []string{"one more", "settled"} {
-		if _, err := give(table, key, &proxied, trackAt(base, 2)); err == nil {
-			t.Errorf("%q was taken", key)
-		}
-	}
-	// Those that wait go on changing.
-	if d := send(t, table, "key 7", trackAt(base+5, 2)); d.SessionID != base || d.Start {
-		t.Errorf("%+v", d)
-	}
-	store.set(hooks{})
-	if err := table.Close(); err != nil {
-		t.Error(err)
-	}
-	if n := len(store.all()); n != MaxDelayed+1 || last(store.held("key 7")) != 5 {
-		t.Errorf("%d are written, the state of %d among them", n, last(store.held("key 7")))
-	}
-	table = open(t, store.reopened(t), Options{})
-	if d := send(t, table, "one more", trackAt(base, 2)); !d.Start {
-		t.Errorf("%+v", d)
-	}
-	if d := send(t, table, "settled", trackAt(base, 2)); !d.Start || d.SessionID != base {
-		t.Errorf("%+v", d)
-	}
 }
 
 // What leaves the cache while it waits is not lost, and not asked for.

@@ -8,6 +8,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
+import { WAIT } from './limits.js';
+
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 /** Replaces what must be there: an example that changed is to be noticed. */
@@ -106,7 +108,7 @@ export class Caddy {
   async stop() {
     if (this.process.exitCode !== null || this.process.signalCode !== null) return;
     this.process.kill('SIGTERM');
-    const timer = setTimeout(() => this.process.kill('SIGKILL'), 15_000);
+    const timer = setTimeout(() => this.process.kill('SIGKILL'), WAIT);
     await this.ended;
     clearTimeout(timer);
   }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -28,11 +29,23 @@ var (
 // Store is a [sessionstate.Store] in a file.
 type Store struct {
 	db   *bbolt.DB
+	file *os.File // the one that db has open
 	path string
 	log  Log
 
-	jobs    chan *job
-	written chan struct{} // closed when the last job is done
+	jobs        *queue
+	written     chan struct{}          // closed when the last job is done
+	wasDetached bool                   // by what the writer found last
+	moved       atomic.Pointer[string] // where the file is now, if that was said
+	// reading is held by those who read pages, and kept from them while free pages
+	// are overwritten.
+	reading sync.RWMutex
+	scrubs  chan struct{}
+	// erase: free pages are to be overwritten now, not when it is time to.
+	erase atomic.Bool
+
+	keepAside atomic.Int64 // a duration, 0 for ever
+	tidied    chan struct{}
 
 	retention atomic.Int64 // milliseconds, 0 for ever
 	retained  chan struct{}
@@ -51,15 +64,25 @@ type Log struct {
 	// SetAside: what stood under the path was no readable session file. It has
 	// another name now, and an empty one is in its place.
 	SetAside func(path, as string, why error)
-	// Sweep: forgetting old sessions failed. It is tried again later.
+	// Sweep: forgetting old sessions, or removing what is left of them, failed. It
+	// is tried again later.
 	Sweep func(error)
+	// Skipped: something that the file can do without was not done when it was
+	// opened, such as making it smaller.
+	Skipped func(error)
+	// Detached: the file is not under its path any more, and nothing is written to
+	// it until it is. Attached: it is there again.
+	Detached func(error)
+	Attached func()
+	// Removed: a file that was set aside was deleted, for its age.
+	Removed func(path string)
 }
 
 // Open opens a session file, and creates it if there is none, for nobody but
 // the user of the process to read. A file that is damaged, or is none of ours,
 // is given another name. Open fails with ErrLocked after a second.
 func Open(path string, log Log) (*Store, error) {
-	db, err := open(path, log)
+	db, file, err := open(path, log)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -70,15 +93,19 @@ func Open(path string, log Log) (*Store, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Store{
-		db: db, path: path, log: log,
-		jobs: make(chan *job, maxJobs), written: make(chan struct{}),
+		db: db, file: file, path: path, log: log,
+		jobs: newQueue(), written: make(chan struct{}),
+		scrubs: make(chan struct{}, 1), tidied: make(chan struct{}, 1),
 		retained: make(chan struct{}, 1), stop: stop,
 		crowded: make(chan struct{}, 1),
 	}
 	s.count.Store(count)
+	s.erase.Store(true) // what is noted in the file was to be done before
 	go s.write()
 	s.sweeping.Go(func() { s.sweep(ctx) })
 	s.sweeping.Go(func() { s.makeRoom(ctx) })
+	s.sweeping.Go(func() { s.scrubber(ctx) })
+	s.sweeping.Go(func() { s.tidy(ctx) })
 	return s, nil
 }
 
@@ -141,7 +168,8 @@ func (s *Store) swap(b *bbolt.Bucket, c *sessionstate.Swap) (wrote bool) {
 	return c.Done
 }
 
-// Delete returns when the key is gone from the disk.
+// Delete returns when the key is gone from the disk. What is left of it in pages
+// that are not in use is overwritten in the background.
 func (s *Store) Delete(ctx context.Context, key string) error {
 	var failed error
 	err := s.do(ctx, func(b *bbolt.Bucket) bool {
@@ -150,12 +178,14 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 		}
 		if failed = b.Delete([]byte(key)); failed == nil {
 			s.added--
+			failed = noteScrub(b.Tx())
 		}
 		return failed == nil
 	})
 	if err != nil {
 		return err
 	}
+	s.eraseNow()
 	return failed
 }
 
@@ -216,6 +246,8 @@ func (s *Store) chunk(next []byte, fn func(k, v []byte) error) (more []byte, err
 
 // view calls fn with the sessions of a moment.
 func (s *Store) view(fn func(*bbolt.Bucket) error) error {
+	s.reading.RLock()
+	defer s.reading.RUnlock()
 	err := guard(func() error {
 		return s.db.View(func(tx *bbolt.Tx) error { return fn(tx.Bucket(sessions)) })
 	})
@@ -241,10 +273,14 @@ func guard(fn func() error) (err error) {
 func (s *Store) Close() error {
 	s.stop()
 	s.sweeping.Wait()
-	close(s.jobs)
+	s.jobs.close()
 	<-s.written
 	return s.db.Close()
 }
 
-// Interface guard
-var _ sessionstate.Forgetful = (*Store)(nil)
+// Interface guards
+var (
+	_ sessionstate.Forgetful    = (*Store)(nil)
+	_ sessionstate.Detachable   = (*Store)(nil)
+	_ sessionstate.LeavesTraces = (*Store)(nil)
+)

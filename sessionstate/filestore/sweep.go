@@ -31,7 +31,9 @@ func (s *Store) Retain(retention int64) {
 
 // sweep forgets old sessions, now and then, until the context ends.
 func (s *Store) sweep(ctx context.Context) {
+	var steady sessionstate.Steady
 	for {
+		steady.At(time.Now().UnixMilli(), time.Now())
 		pause := latestSweep
 		if retention := s.retention.Load(); retention > 0 {
 			pause = max(min(time.Duration(retention)*time.Millisecond/16, pause), soonestSweep)
@@ -42,7 +44,11 @@ func (s *Store) sweep(ctx context.Context) {
 		case woken:
 			continue
 		}
-		if _, err := s.Sweep(ctx, time.Now().UnixMilli()); err != nil && ctx.Err() == nil && s.log.Sweep != nil {
+		now := time.Now()
+		if !steady.At(now.UnixMilli(), now) {
+			continue // all could seem to be old
+		}
+		if _, err := s.Sweep(ctx, now.UnixMilli()); err != nil && ctx.Err() == nil && s.log.Sweep != nil {
 			s.log.Sweep(err)
 		}
 	}
@@ -115,10 +121,12 @@ func (s *Store) forget(ctx context.Context, old [][2][]byte) (n int, err error) 
 		}
 		s.added -= int64(n)
 		gone <- n
-		return n > 0
+		// If it cannot be noted it cannot be written, either.
+		return n > 0 && noteScrub(b.Tx()) == nil
 	})
 	if err != nil {
 		return 0, err
 	}
+	s.wakeScrubber()
 	return <-gone, nil
 }

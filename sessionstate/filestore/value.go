@@ -2,6 +2,7 @@ package filestore
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/cespare/xxhash/v2"
@@ -40,5 +41,15 @@ func decode(key, v []byte) (*sessionstate.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return sessionstate.DecodeSession(b)
+	session, err := sessionstate.DecodeSession(b)
+	return session, newerFormat(err)
+}
+
+// newerFormat says of a session that a later version has written what Open says
+// of such a file.
+func newerFormat(err error) error {
+	if errors.Is(err, sessionstate.ErrNewer) {
+		return fmt.Errorf("%w: %w", ErrNewer, err)
+	}
+	return err
 }

@@ -1,0 +1,80 @@
+package ruddersession_test
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestKeepEncoding: what came compressed and was changed goes on compressed; all
+// else as without the option.
+func TestKeepEncoding(t *testing.T) {
+	batch := `{"batch":[` + strings.Repeat(event("a1", "m1")+",", 50) + event("a1", "m2") + `]}`
+	single := event("a1", "m3")
+	for _, c := range []struct {
+		name, session, path, body string
+		zipped, changed, keeps    bool
+	}{
+		{"batch, gzip", "keep_encoding", "/v1/batch", batch, true, true, true},
+		{"event, gzip", "keep_encoding", "/v1/track", single, true, true, true},
+		{"event, plain", "keep_encoding", "/v1/track", single, false, true, false},
+		{"unchanged, gzip", "keep_encoding", "/v1/batch", strings.ReplaceAll(batch, "a1", "a2"), true, false, false},
+		{"unchanged, plain", "keep_encoding", "/v1/track", event("a2", "m3"), false, false, false},
+		{"without the option", "", "/v1/batch", batch, true, true, false},
+		{"not JSON", "keep_encoding", "/v1/batch", batch + "}", true, false, false},
+		{"one value without end", "keep_encoding", "/v1/track", `{"anonymousId":"a1","x":"` + strings.Repeat("é\\u0000", 100_000) + `","type":"track"}`, true, true, true},
+	} {
+		for _, retries := range []bool{false, true} {
+			t.Run(c.name, func(t *testing.T) {
+				s := setup{session: c.session}
+				if retries {
+					s.site = strings.Replace(directives, "$UPSTREAM", "$UPSTREAM {\nrequest_buffers 4MiB\nlb_retries 3\nlb_retry_match {\nmethod POST\n}\n}", 1)
+				}
+				p := run(t, s)
+				p.start(t, "a1", 1234567890)
+				tries := 0
+				p.plane.replyWith(func(*arrival) (int, string) {
+					if tries++; retries && tries < 3 {
+						return hangUp, ""
+					}
+					return http.StatusOK, "ok"
+				})
+				p.plane.take()
+				body := c.body
+				header := http.Header{"Content-Digest": {"sha-256=:x:"}, "Content-Type": {"application/x-www-form-urlencoded"}}
+				if c.zipped {
+					body = zip(t, c.body)
+					header.Set("Content-Encoding", "gzip")
+				}
+				if got := p.send(t, request{path: c.path, writeKey: "wk1", header: header, body: body}); got.status != http.StatusOK {
+					t.Fatal(got)
+				}
+				arrived := p.plane.take()
+				a := arrived[len(arrived)-1]
+				if a.Err != nil || a.ContentLength != int64(len(a.Body)) || a.Header.Get("Content-Length") != strconv.Itoa(len(a.Body)) {
+					t.Fatalf("%v: Content-Length %d and %s of %d bytes", a.Err, a.ContentLength, a.Header.Get("Content-Length"), len(a.Body))
+				}
+				if (a.Header.Get("Content-Digest") == "") != c.changed {
+					t.Errorf("Content-Digest %q", a.Header["Content-Digest"])
+				}
+				if !c.changed {
+					if string(a.Body) != body || a.Header.Get("Content-Encoding") != header.Get("Content-Encoding") {
+						t.Errorf("%d bytes arrived, %q, of %d", len(a.Body), a.Header["Content-Encoding"], len(body))
+					}
+					return
+				}
+				if keeps := a.Header.Get("Content-Encoding") == "gzip"; keeps != c.keeps {
+					t.Fatalf("Content-Encoding %q", a.Header["Content-Encoding"])
+				}
+				if c.keeps && len(a.Body) > len(body)+len(body)/5+40 {
+					t.Errorf("%d bytes arrived, %d came", len(a.Body), len(body))
+				}
+				if got := unzip(t, a); strings.Count(got, `"sessionId":1234567890`) != strings.Count(c.body, `"a1"`) ||
+					strings.NewReplacer(`"sessionId":1234567890,"sessionStart":true,`, "", `"sessionId":1234567890,`, "", `"context":{"sessionId":1234567890,"sessionStart":true},`, "").Replace(got) != c.body {
+					t.Errorf("arrived: %.300s", got)
+				}
+			})
+		}
+	}
+}
