@@ -36,8 +36,6 @@ var (
 
 type Version = session.Version
 
-const sessionHead = 9
-
 type (
 	Moment = session.Moment
 	UserID = session.UserID

@@ -1,7 +1,5 @@
 package sessionstate
 
-import "encoding/binary"
-
 // cacheEntry is what the cache holds of a session key. Nobody writes to text once
 // it is cached, so it may be read without the shard's lock.
 type cacheEntry struct {
@@ -14,13 +12,11 @@ type cacheEntry struct {
 	arrival uint32
 }
 
-// longestUnlinked is the longest stored form of a session without links:
-// what [AppendSession] may write for a head and [MaxSegments].
-const longestUnlinked = sessionHead + binary.MaxVarintLen64 + 1 +
-	MaxSegments*(2+4*binary.MaxVarintLen64+3*8)
+// usualForm is a length, in bytes, that few stored forms exceed.
+const usualForm = 512
 
 func newCacheEntry(key string, s *Session) cacheEntry {
-	var buffer [longestUnlinked]byte // links may need more: append then allocates
+	var buffer [usualForm]byte // append allocates where it does not suffice
 	form := buffer[:0]
 	if s != absent {
 		form = AppendSession(form, s)
