@@ -24,9 +24,13 @@ type writeBehind struct {
 	mu      sync.Mutex
 	entries map[string]*delayed
 	// used is how many entries there are of each source.
-	used     map[string]int
-	urgent   urgentKeys
-	failing  bool // the last write did
+	used    map[string]int
+	urgent  urgentKeys
+	failing bool // the last write did
+	// chunk is how many changes are written at once: fewer where the store is slow,
+	// for a control call may have to wait for them. Only the writing goroutine and,
+	// after it has ended, close use it.
+	chunk    int
 	interval time.Duration
 	wake     chan struct{}
 	hurry    chan struct{} // urgent is not empty
@@ -70,6 +74,11 @@ const (
 	// that may take.
 	writeChunk    = 1000
 	writeDeadline = 5 * time.Second
+	// A write that takes longer than slowWrite makes the next one smaller, down to
+	// leastChunk; one that takes less than quickWrite makes it larger.
+	slowWrite  = 100 * time.Millisecond
+	quickWrite = slowWrite / 4
+	leastChunk = 50
 	// slowestRetry is how long to wait, at most, for a store that fails.
 	slowestRetry = time.Second
 )
@@ -82,7 +91,7 @@ var errTooManyDelayed = errors.New("the store does not take writes: too many wai
 // prepare makes what put and its like need; start begins to write.
 func (b *writeBehind) prepare() {
 	b.entries, b.used = map[string]*delayed{}, map[string]int{}
-	b.hurry = make(chan struct{}, 1)
+	b.hurry, b.chunk = make(chan struct{}, 1), writeChunk
 	b.wake, b.changed = make(chan struct{}, 1), make(chan struct{}, 1)
 	b.stop, b.stopped = make(chan struct{}), make(chan struct{})
 }
@@ -301,7 +310,7 @@ func (b *writeBehind) pause(failures int) bool {
 func (b *writeBehind) flush(moment time.Time) (more bool, err error) {
 	wrote := false
 	for keys := b.due(moment); len(keys) > 0; {
-		chunk := keys[:min(len(keys), writeChunk)]
+		chunk := keys[:min(len(keys), b.chunk)]
 		keys = keys[len(chunk):]
 		if e := b.write(chunk); e != nil {
 			err = e
@@ -345,7 +354,7 @@ func (b *writeBehind) wrote(any bool, err error) (more bool) {
 func (b *writeBehind) writeUrgent() (n int, err error) {
 	for err == nil {
 		b.mu.Lock()
-		keys := b.urgent.next(writeChunk)
+		keys := b.urgent.next(b.chunk)
 		b.mu.Unlock()
 		if len(keys) == 0 {
 			return n, nil
@@ -366,7 +375,14 @@ func (b *writeBehind) write(keys []string) (err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), writeDeadline)
 	defer cancel()
+	begun := time.Now()
 	b.store.CompareAndSwap(ctx, changes)
+	switch took := time.Since(begun); {
+	case took > slowWrite && len(changes) > leastChunk:
+		b.chunk = max(min(b.chunk, len(changes))/2, leastChunk)
+	case took < quickWrite:
+		b.chunk = min(b.chunk*2, writeChunk)
+	}
 	for i := range changes {
 		if e := b.land(ctx, &changes[i]); e != nil {
 			err = e
