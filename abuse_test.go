@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,7 +29,8 @@ func heapInUse() int {
 // an active user among them. Memory and disk stay within their bounds, and his
 // session goes on: with the file it survives a restart too.
 func TestFloodOfIDs(t *testing.T) {
-	const capacity, stored, slack, ids = 500, 2000, 1000, 6000
+	// So many come at once: what a store writes for them it writes together.
+	const capacity, stored, slack, ids, atOnce = 500, 2000, 1000, 6000, 20
 	flood := map[string]func(i int) (path, body string){
 		"startSession": func(i int) (string, string) {
 			return "/v1/startSession", fmt.Sprintf(`{"anonymousId":"flood-%d"}`, i)
@@ -55,17 +57,27 @@ func TestFloodOfIDs(t *testing.T) {
 				p.start(t, "active", id1)
 				p.post(t, "/v1/track", event("active", "first"))
 				p.expect(t, "1234567890!")
-				for i := range ids {
-					where, body := next(i)
-					got := p.post(t, where, body)
-					if got.status != http.StatusOK && got.status != http.StatusServiceUnavailable {
-						t.Fatalf("%d %s", got.status, got.body)
+				p.client.Transport.(*http.Transport).MaxIdleConnsPerHost = atOnce
+				for i := 0; i < ids; i += atOnce {
+					var group sync.WaitGroup
+					received := p.now
+					for j := range atOnce {
+						group.Go(func() {
+							where, body := next(i + j)
+							got, err := p.try(request{path: where, writeKey: "wk1", body: body, received: received.Add(time.Duration(j) * time.Millisecond)})
+							if err != nil || got.status != http.StatusOK && got.status != http.StatusServiceUnavailable {
+								t.Errorf("%v %d %s", err, got.status, got.body)
+							}
+						})
 					}
-					if i%20 == 19 {
-						p.plane.take()
-						p.post(t, "/v1/track", event("active", fmt.Sprint("m", i)))
-						p.expect(t, "1234567890")
+					group.Wait()
+					if t.Failed() {
+						return
 					}
+					p.now = received.Add(atOnce * time.Millisecond)
+					p.plane.take()
+					p.post(t, "/v1/track", event("active", fmt.Sprint("m", i)))
+					p.expect(t, "1234567890")
 				}
 				if store == "memory" {
 					return
