@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -33,9 +34,9 @@ func TestKeepEncoding(t *testing.T) {
 				}
 				p := run(t, s)
 				p.start(t, "a1", 1234567890)
-				tries := 0
+				var tries atomic.Int32
 				p.plane.replyWith(func(*arrival) (int, string) {
-					if tries++; retries && tries < 3 {
+					if n := tries.Add(1); retries && n < 3 {
 						return hangUp, ""
 					}
 					return http.StatusOK, "ok"

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -258,8 +259,10 @@ func TestSourceConfigAsked(t *testing.T) {
 func TestSourceConfigRevalidated(t *testing.T) {
 	// A control plane that answers conditions as it should: its config changed on a
 	// day, and has an entity tag, weak or not.
-	tag := `"v1"`
+	var current atomic.Value
+	current.Store(`"v1"`)
 	controlPlane := func(w http.ResponseWriter, r *http.Request) {
+		tag := current.Load().(string)
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Last-Modified", "Wed, 21 Oct 2015 07:28:00 GMT")
 		w.Header().Set("Etag", tag)
@@ -290,7 +293,8 @@ func TestSourceConfigRevalidated(t *testing.T) {
 			t.Errorf("%s: %d %q", what, got.status, got.body)
 		}
 	}
-	for _, tag = range []string{`"v1"`, `W/"v1"`, `""`, `"a, b"`} {
+	for _, tag := range []string{`"v1"`, `W/"v1"`, `""`, `"a, b"`} {
+		current.Store(tag)
 		first := get()
 		full("first", first)
 		marked := first.header.Get("Etag")
@@ -317,7 +321,7 @@ func TestSourceConfigRevalidated(t *testing.T) {
 		}
 	}
 	// With other options the body is another.
-	tag = `"v1"`
+	current.Store(`"v1"`)
 	marked := get().header.Get("Etag")
 	s.site = strings.Replace(s.site, "rudder_session_source_config {", "rudder_session_source_config {\ndata_plane https://p.example", 1)
 	if err := p.load(t, s); err != nil {
