@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -170,8 +169,6 @@ func (p *proxy) runStep(t *testing.T, s *caseStep, ids placeholders) bool {
 // placeholders has the session ids that $s1, $s2 … stand for in a case.
 type placeholders map[string]string
 
-var generated = regexp.MustCompile(`^[1-9]\d{9,15}$`)
-
 // bind reports whether a number can be what a placeholder stands for.
 func (p placeholders) bind(name string, id json.Number) bool {
 	if known, ok := p[name]; ok {
@@ -183,7 +180,7 @@ func (p placeholders) bind(name string, id json.Number) bool {
 		}
 	}
 	p[name] = id.String()
-	return generated.MatchString(id.String())
+	return proxytest.GeneratedID.MatchString(id.String())
 }
 
 func (p placeholders) compareResponse(t *testing.T, got string, want json.RawMessage) {

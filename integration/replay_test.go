@@ -243,7 +243,7 @@ func (r *replayed) check(t *testing.T, m *capturedMessage, session string, refus
 	key := m.key()
 	id, marked := strings.CutSuffix(session, "!")
 	of := [3]string{key[0], key[1], id}
-	if !generated.MatchString(id) {
+	if !proxytest.GeneratedID.MatchString(id) {
 		t.Errorf("%s %s has session %q", m.Type, m.MessageID, session)
 	}
 	owner, owned := r.marks[of]

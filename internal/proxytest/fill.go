@@ -23,3 +23,6 @@ func Fill(text string, now time.Time) string {
 		}
 	})
 }
+
+// GeneratedID is what a session id looks like that was generated.
+var GeneratedID = regexp.MustCompile(`^[1-9]\d{9,15}$`)
