@@ -116,3 +116,24 @@ func goCommand(t *testing.T, args ...string) string {
 	}
 	return string(out)
 }
+
+// TestTheCoreIsPure holds what decides about sessions free of clocks, locks,
+// cancellation, and all but the standard library and one hash.
+func TestTheCoreIsPure(t *testing.T) {
+	const core = "./sessionstate/session"
+	own := strings.Fields(goCommand(t, "list", "-f", `{{join .Imports " "}}`, core))
+	if len(own) == 0 {
+		t.Fatal("it imports nothing: it was misread")
+	}
+	for _, p := range own {
+		if slices.Contains([]string{"sync", "sync/atomic", "context", "time", "os", "net", "runtime", "math/rand", "math/rand/v2"}, p) {
+			t.Errorf("%s imports %s", core, p)
+		}
+	}
+	others := strings.Fields(goCommand(t, "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", core))
+	for _, p := range others {
+		if p != "github.com/rudder-session/rudder-session/sessionstate/session" && p != "github.com/cespare/xxhash/v2" {
+			t.Errorf("%s depends on %s", core, p)
+		}
+	}
+}
