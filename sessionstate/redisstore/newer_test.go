@@ -7,6 +7,7 @@ import (
 	"github.com/rudder-session/rudder-session/internal/redistest"
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // A session that a newer proxy has written is left as it is, whatever is asked of
@@ -15,15 +16,15 @@ func TestNewerValues(t *testing.T) {
 	server := redistest.Start(t)
 	const prefix = "newer:"
 	table := openTables(t, 1, redisstore.Options{URLs: []string{server.URL()}, Prefix: prefix})[0]
-	send(t, table, "key", Start)
+	send(t, table, "key", session.Start)
 	value := "\x04" + server.Do("GET", prefix+"key")[1:] + "more of a later format"
 	server.Do("SET", prefix+"key", value)
 	redistest.Await(t, "it is seen", func() bool {
-		_, err := apply(table, "key", message(Other))
+		_, err := apply(table, "key", message(session.Other))
 		return errors.Is(err, ErrNewer)
 	})
 	for range 10 { // more often than it takes to be taken for down
-		for _, kind := range []Kind{Other, Start, End, Reset} {
+		for _, kind := range []session.Kind{session.Other, session.Start, session.End, session.Reset} {
 			if _, err := apply(table, "key", message(kind)); !errors.Is(err, ErrNewer) {
 				t.Errorf("%v", err)
 			}
@@ -35,7 +36,7 @@ func TestNewerValues(t *testing.T) {
 	if got := server.Do("GET", prefix+"key"); got != value {
 		t.Errorf("there is %q now", got)
 	}
-	send(t, table, "other", Start)
+	send(t, table, "other", session.Start)
 	if s := table.Stats(); s.Down != 0 || s.Newer == 0 {
 		t.Errorf("%+v", s)
 	}
