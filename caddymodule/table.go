@@ -53,7 +53,7 @@ func (t *table) open(app *App) error {
 		Settings:   t.settings(app.settings),
 		Deadline:   storeDeadline,
 		Report:     reportWrites(app.logger),
-		Observe:    observeStore(tableName(app.store.Identity())),
+		Observe:    observeStore(app.TableName()),
 		WriteFirst: true,
 		OnNewer: func() {
 			app.logger.Error("sessions that a newer version of this module has written are left as they are: their control calls are refused, and their events come under on_store_error")
