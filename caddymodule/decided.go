@@ -144,7 +144,7 @@ func rawJSON(text string) json.RawMessage {
 }
 
 // observe has the decisions of a request shown to those who look, if any do.
-func (t *table) observe(request *enrich.Request, source string) {
+func (t *sharedTable) observe(request *enrich.Request, source string) {
 	if !t.activity.wanted(request.Received) {
 		return
 	}

@@ -12,10 +12,31 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
+// TableName is the name by which people know the app's table: that of its store's
+// module. Two tables can have one name for as long as a reload that moves the
+// sessions to another place takes.
+func (a *App) TableName() string { return tableName(a.store.Identity()) }
+
+func tableName(identity string) string {
+	name, _, _ := strings.Cut(identity, " ")
+	return name
+}
+
+// EachTable calls fn with the figures of each table that is open. Two can have
+// one name: see [App.TableName]. The function must not wait.
+func EachTable(fn func(name string, stats sessionstate.Stats)) {
+	sharedTables.Range(func(identity, value any) bool {
+		if opened := value.(*sharedTable).opened.Load(); opened != nil {
+			fn(tableName(identity.(string)), opened.Stats())
+		}
+		return true
+	})
+}
+
 // OpenTable is a session table that stays open until Leave is called. It is what
 // modules beside the handler use: they show sessions, and change them by hand.
 type OpenTable struct {
-	table *table
+	table *sharedTable
 	app   *App
 }
 
@@ -33,8 +54,8 @@ func EnterTable(name string) (OpenTable, error) {
 	}
 	var found []candidate
 	names := []string{}
-	tables.Range(func(identity, value any) bool {
-		c := candidate{name: tableName(identity.(string)), app: value.(*table).user()}
+	sharedTables.Range(func(identity, value any) bool {
+		c := candidate{name: tableName(identity.(string)), app: value.(*sharedTable).anyApp()}
 		if c.app != nil {
 			names = append(names, c.name)
 			if name == "" || name == c.name {
@@ -61,7 +82,7 @@ func EnterTable(name string) (OpenTable, error) {
 }
 
 // Leave lets the table be closed. The OpenTable must not be used after it.
-func (t OpenTable) Leave() { t.app.lease.leave() }
+func (t OpenTable) Leave() { t.app.leave() }
 
 // Sessions returns the table's sessions.
 func (t OpenTable) Sessions() *sessionstate.Table { return t.table.sessions() }

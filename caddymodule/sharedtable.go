@@ -1,20 +1,15 @@
 package caddymodule
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-	"go.uber.org/zap"
-
 	"github.com/rudder-session/rudder-session/enrich"
 	"github.com/rudder-session/rudder-session/sessionstate"
 )
-
-// tables has the tables that live in this process, by the identity of their
-// stores. A configuration that is loaded finds the table of the one before it.
-var tables = caddy.NewUsagePool()
 
 // storeDeadline bounds how long a request waits for a store, each time it asks.
 const storeDeadline = time.Second
@@ -22,8 +17,9 @@ const storeDeadline = time.Second
 // defaultFlushInterval is how long changes wait that need not survive a crash.
 const defaultFlushInterval = 100 * time.Millisecond
 
-// table is a session table, opened when it is first needed.
-type table struct {
+// sharedTable is the session table of all configurations whose stores are the same
+// resource. It is opened when it is first needed.
+type sharedTable struct {
 	opened   atomic.Pointer[sessionstate.Table]
 	activity activity
 
@@ -35,8 +31,12 @@ type table struct {
 	wanted map[*App]sessionstate.Settings
 }
 
+func newSharedTable() *sharedTable {
+	return &sharedTable{wanted: map[*App]sessionstate.Settings{}}
+}
+
 // open opens the session table, if need be.
-func (t *table) open(app *App) error {
+func (t *sharedTable) open(app *App) error {
 	if t.opened.Load() != nil {
 		return nil
 	}
@@ -50,7 +50,7 @@ func (t *table) open(app *App) error {
 		return err
 	}
 	opened := sessionstate.NewTable(store, sessionstate.Options{
-		Settings:   t.settings(app.settings),
+		Settings:   enoughForAll(append(slices.Collect(maps.Values(t.wanted)), app.settings)...),
 		Deadline:   storeDeadline,
 		Report:     reportWrites(app.logger),
 		Observe:    observeStore(app.TableName()),
@@ -64,11 +64,11 @@ func (t *table) open(app *App) error {
 }
 
 // sessions returns the session table, for who has entered this one.
-func (t *table) sessions() *sessionstate.Table { return t.opened.Load() }
+func (t *sharedTable) sessions() *sessionstate.Table { return t.opened.Load() }
 
 // arrive sets when a request arrived: by the clock that the table goes by. Where
 // that has just jumped ahead nothing is forgotten by age.
-func (t *table) arrive(request *enrich.Request, local time.Time) {
+func (t *sharedTable) arrive(request *enrich.Request, local time.Time) {
 	received, steady := t.sessions().Arrival(local)
 	request.Received = received
 	if !steady && request.Policy.Retention > 0 {
@@ -79,62 +79,31 @@ func (t *table) arrive(request *enrich.Request, local time.Time) {
 }
 
 // now returns the moment by the clock that the table goes by, in Unix milliseconds.
-func (t *table) now() int64 {
+func (t *sharedTable) now() int64 {
 	ms, _ := t.sessions().Arrival(time.Now())
 	return ms
 }
 
-// observeStore counts the calls of a table's store.
-func observeStore(name string) sessionstate.Observer {
-	return func(operation, result string, took time.Duration) {
-		metrics.stores.WithLabelValues(name, operation, result).Observe(took.Seconds())
-	}
-}
-
-// settings returns what all want, and at least this.
-func (t *table) settings(s sessionstate.Settings) sessionstate.Settings {
-	unbounded := s.MaxStored == 0
-	for _, want := range t.wanted {
-		s.Capacity = max(s.Capacity, want.Capacity)
-		s.Retention = max(s.Retention, want.Retention)
-		if s.MaxStored = max(s.MaxStored, want.MaxStored); want.MaxStored == 0 {
-			unbounded = true
-		}
-		s.FlushInterval = min(s.FlushInterval, want.FlushInterval)
-	}
-	if unbounded {
-		s.MaxStored = 0
-	}
-	return s
-}
-
-// reportWrites logs when delayed writes begin to fail, and when they go well
-// again.
-func reportWrites(logger *zap.Logger) func(error) {
-	failing := false
-	return func(err error) {
-		switch {
-		case err != nil && !failing:
-			logger.Error("writing sessions; it is tried again until it succeeds", zap.Error(err))
-		case err == nil && failing:
-			logger.Info("sessions are written again")
-		}
-		if failing = err != nil; failing {
-			metrics.storeErrors.Inc()
-		}
-	}
-}
-
-// hold gives the table what the app wants, for as long as the app holds it so.
-func (t *table) hold(app *App) {
+// add has the table serve what a configuration wants, too.
+func (t *sharedTable) add(app *App) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.wanted[app] = app.settings
 	t.configure()
 }
 
-// user returns a configuration that uses the table, nil if none does.
-func (t *table) user() *App {
+// remove ends that, if it was so.
+func (t *sharedTable) remove(app *App) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, there := t.wanted[app]; there {
+		delete(t.wanted, app)
+		t.configure()
+	}
+}
+
+// anyApp returns a configuration that uses the table, nil if none does.
+func (t *sharedTable) anyApp() *App {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for app := range t.wanted {
@@ -143,28 +112,34 @@ func (t *table) user() *App {
 	return nil
 }
 
-func (t *table) drop(app *App) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if _, held := t.wanted[app]; held {
-		delete(t.wanted, app)
-		t.configure()
+// configure gives the open table what all configurations want. With none left it
+// keeps what it has.
+func (t *sharedTable) configure() {
+	if opened := t.opened.Load(); opened != nil && len(t.wanted) > 0 {
+		opened.Configure(enoughForAll(slices.Collect(maps.Values(t.wanted))...))
 	}
 }
 
-func (t *table) configure() {
-	opened := t.opened.Load()
-	if opened == nil {
-		return
+// enoughForAll returns the settings of a table that is large, remembers long and
+// writes soon enough for everybody.
+func enoughForAll(all ...sessionstate.Settings) sessionstate.Settings {
+	most := all[0]
+	unbounded := most.MaxStored == 0
+	for _, s := range all[1:] {
+		most.Capacity = max(most.Capacity, s.Capacity)
+		most.Retention = max(most.Retention, s.Retention)
+		most.MaxStored = max(most.MaxStored, s.MaxStored)
+		most.FlushInterval = min(most.FlushInterval, s.FlushInterval)
+		unbounded = unbounded || s.MaxStored == 0
 	}
-	for _, any := range t.wanted {
-		opened.Configure(t.settings(any))
-		return
+	if unbounded {
+		most.MaxStored = 0
 	}
+	return most
 }
 
 // Destruct closes the table. The pool calls it when nobody uses it any more.
-func (t *table) Destruct() error {
+func (t *sharedTable) Destruct() error {
 	t.activity.close()
 	if opened := t.opened.Swap(nil); opened != nil {
 		return opened.Close()

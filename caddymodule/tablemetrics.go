@@ -1,33 +1,13 @@
 package caddymodule
 
 import (
-	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
 
 	"github.com/rudder-session/rudder-session/sessionstate"
 )
-
-// TableName is the name by which people know the app's table: that of its store's
-// module. Two tables can have one name for as long as a reload that moves the
-// sessions to another place takes.
-func (a *App) TableName() string { return tableName(a.store.Identity()) }
-
-func tableName(identity string) string {
-	name, _, _ := strings.Cut(identity, " ")
-	return name
-}
-
-// EachTable calls fn with the figures of each table that is open. Two can have
-// one name: see [App.TableName]. The function must not wait.
-func EachTable(fn func(name string, stats sessionstate.Stats)) {
-	tables.Range(func(identity, value any) bool {
-		if opened := value.(*table).opened.Load(); opened != nil {
-			fn(tableName(identity.(string)), opened.Stats())
-		}
-		return true
-	})
-}
 
 // tableCollector tells of the tables that are open, whichever configuration
 // uses them.
@@ -112,5 +92,29 @@ func sum(a, b sessionstate.Stats) sessionstate.Stats {
 		Hits: a.Hits + b.Hits, Misses: a.Misses + b.Misses, Evictions: a.Evictions + b.Evictions,
 		Delayed: a.Delayed + b.Delayed, Down: max(a.Down, b.Down),
 		Newer: a.Newer + b.Newer, Detached: a.Detached || b.Detached,
+	}
+}
+
+// observeStore counts the calls of a table's store.
+func observeStore(name string) sessionstate.Observer {
+	return func(operation, result string, took time.Duration) {
+		metrics.stores.WithLabelValues(name, operation, result).Observe(took.Seconds())
+	}
+}
+
+// reportWrites logs when delayed writes begin to fail, and when they go well
+// again.
+func reportWrites(logger *zap.Logger) func(error) {
+	failing := false
+	return func(err error) {
+		switch {
+		case err != nil && !failing:
+			logger.Error("writing sessions; it is tried again until it succeeds", zap.Error(err))
+		case err == nil && failing:
+			logger.Info("sessions are written again")
+		}
+		if failing = err != nil; failing {
+			metrics.storeErrors.Inc()
+		}
 	}
 }
