@@ -193,21 +193,21 @@ func refMessages(r *Request, body []byte) []*node {
 
 var refTypes = map[string]Endpoint{
 	"identify": Identify, "track": Track, "page": Page, "screen": Screen, "group": Group, "alias": Alias,
-	"startSession": StartSession, "endSession": EndSession, "resetSession": ResetSession,
+	"startsession": StartSession, "endsession": EndSession, "resetsession": ResetSession,
 }
 
 // refEvent reads one message; key is "" if it is not the proxy's business.
-func refEvent(r *Request, body []byte, m *node) (key string, e session.Event, untimed bool) {
+func refEvent(r *Request, body []byte, m *node) (key string, e session.Event) {
 	endpoint := r.Endpoint
 	if endpoint == Batch {
 		var ok bool
-		if endpoint, ok = refTypes[m.get("type").text(body)]; !ok {
-			return "", e, false
+		if endpoint, ok = refTypes[strings.ToLower(strings.TrimSpace(m.get("type").text(body)))]; !ok {
+			return "", e
 		}
 	}
 	ctx := m.get("context")
 	if job := ctx.get("sources").get("job_run_id"); !job.null() && job.raw(body) != `""` {
-		return "", e, false
+		return "", e
 	}
 	name := m.get("event").text(body)
 	idNode := m.get("sessionId")
@@ -232,35 +232,38 @@ func refEvent(r *Request, body []byte, m *node) (key string, e session.Event, un
 		}
 	}
 	if !e.Kind.Control() && ctx != nil && ctx.kind != '{' && ctx.kind != 'n' {
-		return "", e, false
+		return "", e
 	}
 	channel := m.get("channel").text(body)
 	e.Server = channel == "server"
 	anonymous, user := refID(body, m.get("anonymousId")), refID(body, m.get("userId"))
 	if anonymous == "" && user == "" {
-		return "", e, false
+		return "", e
 	}
 	if anonymous == "" || e.Server && user != "" {
 		key = Key(r.WriteKey, "", user)
 	} else {
 		key = Key(r.WriteKey, anonymous, "")
-		e.Visitor = e.Server
+		e.JoinOnly = e.Server
 	}
 	if user != "" && endpoint != Alias {
 		e.User = session.UserID(hash(0, []byte(user)))
 	}
-	original := m.get("originalTimestamp")
-	if original.null() {
-		original = m.get("timestamp")
-	}
-	sent := m.get("sentAt")
+	original, sent := m.get("originalTimestamp"), m.get("sentAt")
 	if sent.null() && r.Endpoint == Batch {
 		sent = parseTree(body, 0).get("sentAt")
 	}
-	told := false
-	e.Time, told = eventTime(r.Received, []byte(original.raw(body)), []byte(sent.raw(body)))
-	e.Untold = !told
-	untimed = original.null()
+	if original.null() {
+		original = m.get("timestamp")
+	}
+	if e.Server && !m.get("timestamp").null() {
+		original, sent = m.get("timestamp"), nil
+	}
+	e.Times.Original, e.Times.HasOriginal = parseTime([]byte(original.raw(body)))
+	if e.Times.HasOriginal {
+		e.Times.Sent, e.Times.HasSent = parseTime([]byte(sent.raw(body)))
+	}
+	untimed := original.null()
 	if id := m.get("messageId"); id != nil && id.kind == '"' && refID(body, id) != "" {
 		e.Message = session.MessageID(hash(e.Kind, []byte(refID(body, id))))
 	} else if !e.Kind.Control() && untimed {
@@ -272,16 +275,32 @@ func refEvent(r *Request, body []byte, m *node) (key string, e session.Event, un
 		if e.Kind == session.Start {
 			e.ID, _ = parseSessionID([]byte(idNode.raw(body)))
 		}
-		return key, e, untimed
+		return key, e
 	}
-	e.HasSessionID = !ctx.get("sessionId").null()
-	e.HasSessionStart = ctx.get("sessionStart").raw(body) == "true"
+	id, start := ctx.get("sessionId"), ctx.get("sessionStart")
+	e.HasIDKey, e.HasStartKey = id != nil, start != nil
+	e.HasSessionID = !id.null()
+	e.HasSessionStart = start.raw(body) == "true"
+	if e.HasSessionID && r.Policy.Automatic == session.AutomaticAdopt {
+		e.ID, _ = parseSessionID([]byte(id.raw(body)))
+	}
 	library := ctx.get("library").get("name").text(body)
 	e.Mobile = channel == "mobile" || slices.Contains([]string{"com.rudderstack.android.sdk.core",
 		"com.rudderstack.sdk.kotlin.android", "rudder-ios-library", "rudder-sdk-swift"}, library)
-	e.ColdStart = endpoint == Track && name == "Application Opened" &&
-		m.get("properties").get("from_background").raw(body) == "false"
-	return key, e, untimed
+	e.LoggedOut = channel == "web" && m.get("userId").raw(body) == `""`
+	if endpoint == Track {
+		switch name {
+		case "Application Opened":
+			if m.get("properties").get("from_background").raw(body) == "false" {
+				e.ColdStart = session.Opened
+			}
+		case "Application Installed", "Application Updated":
+			if e.Mobile && e.HasSessionStart {
+				e.ColdStart = session.Updated
+			}
+		}
+	}
+	return key, e
 }
 
 // expectation is what is to become of one message.
@@ -297,33 +316,21 @@ func refDecide(t *testing.T, table *sessionstate.Table, r *Request, body []byte,
 	expected := make([]expectation, len(messages))
 	keys := map[string][]int{}
 	events := make([]session.Event, len(messages))
-	untimed := make([]bool, len(messages))
 	for i, m := range messages {
 		expected[i].message = m
 		var key string
-		if key, events[i], untimed[i] = refEvent(r, body, m); key != "" {
+		if key, events[i] = refEvent(r, body, m); key != "" {
 			expected[i].control = events[i].Kind.Control()
 			keys[key] = append(keys[key], i)
 		}
 	}
 	for key, indices := range keys {
-		for n, i := range indices {
-			if events[i].Kind.Control() && untimed[i] {
-				for _, later := range indices[n+1:] {
-					if !events[later].Kind.Control() || !untimed[later] {
-						if events[later].Time < events[i].Time {
-							events[i].Time, events[i].Untold = events[later].Time, false
-						}
-					}
-				}
-			}
-		}
 		var own []session.Event
 		for _, i := range indices {
 			own = append(own, events[i])
 		}
 		decisions := make([]session.Decision, len(own))
-		if err := table.Apply(context.Background(), key, r.Received, r.Policy, own, decisions); err != nil {
+		if err := table.Apply(context.Background(), key, &session.Request{Received: r.Received, Policy: r.Policy, Events: own}, decisions); err != nil {
 			t.Fatal(err)
 		}
 		for n, i := range indices {

@@ -131,10 +131,10 @@ func benchTableOf(b *testing.B, users int) (*sessionstate.Table, *Request) {
 	for i := range users {
 		key := r.Key(fmt.Sprintf("667bad4e-5ae6-4418-b1c8-%012d", i), "")
 		events := []session.Event{
-			{Kind: session.Start, Time: benchNow - 60000, Message: session.MessageID(1 + i)},
-			{Time: benchNow - 60000, Message: session.MessageID(1<<40 + i)},
+			{Kind: session.Start, Times: session.Timestamps{Original: benchNow - 60000, HasOriginal: true}, Message: session.MessageID(1 + i)},
+			{Times: session.Timestamps{Original: benchNow - 60000, HasOriginal: true}, Message: session.MessageID(1<<40 + i)},
 		}
-		if err := table.Apply(context.Background(), key, benchNow-60000, r.Policy, events, decisions); err != nil {
+		if err := table.Apply(context.Background(), key, &session.Request{Received: benchNow - 60000, Policy: r.Policy, Events: events}, decisions); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -10,52 +10,8 @@ import (
 
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/memorystore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
-
-// manual is a session with a history: three calls, one change of user, the mark
-// given.
-func manual(b *testing.B, p *Policy) *Session {
-	b.Helper()
-	events := []Event{
-		{Kind: Start, Time: base, Message: 1}, {Kind: End, Time: base + 10, Message: 2},
-		{Kind: Start, Time: base + 20, Message: 3}, {Time: base + 20, Message: 4, User: 1},
-		{Kind: Identify, Time: base + 30, Message: 5, User: 2},
-	}
-	s, _ := Transition(nil, base+30, p, events, make([]Decision, len(events)))
-	return s
-}
-
-// What the hot path costs by itself: messages of a known session that change
-// nothing.
-func BenchmarkTransition(b *testing.B) {
-	s := manual(b, &policy)
-	for _, n := range []int{1, 20} {
-		b.Run(fmt.Sprintf("unchanged/messages=%d", n), func(b *testing.B) {
-			events := make([]Event, n)
-			for i := range events {
-				events[i] = Event{Time: base + 100 + int64(i), Message: MessageID(100 + i), User: 2}
-			}
-			decisions := make([]Decision, n)
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, change := Transition(s, base+1000, &policy, events, decisions); change != Unchanged {
-					b.Fatal("changed")
-				}
-			}
-		})
-	}
-	b.Run("new", func(b *testing.B) {
-		p := policy
-		p.Automatic = AutomaticProxy
-		events, decisions := []Event{{Time: base, Message: 1}}, make([]Decision, 1)
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, change := Transition(nil, base, &p, events, decisions); change != Changed {
-				b.Fatal("not changed")
-			}
-		}
-	})
-}
 
 const million = 1_000_000
 
@@ -87,7 +43,7 @@ func spread(b *testing.B, keys []string, begin func() func(key string)) {
 func BenchmarkKnown(b *testing.B) {
 	keys := benchKeys()
 	b.Run("impl=golang-lru", func(b *testing.B) {
-		cache, err := lru.New[string, *Session](million)
+		cache, err := lru.New[string, *session.Session](million)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -114,10 +70,10 @@ func BenchmarkKnown(b *testing.B) {
 				ask(b, table, key, trackAt(base, 2))
 			}
 			spread(b, keys, func() func(string) {
-				events, decisions := []Event{trackAt(base+1, 3)}, make([]Decision, 1)
+				events, decisions := []session.Event{trackAt(base+1, 3)}, make([]session.Decision, 1)
 				return func(key string) {
-					err := table.Apply(context.Background(), key, base+1000, &policy, events, decisions)
-					if err != nil || decisions[0].Action != Stamp {
+					err := table.Apply(context.Background(), key, request(base+1000, &policy, events), decisions)
+					if err != nil || decisions[0].Action != session.Stamp {
 						b.Error(err, decisions[0])
 					}
 				}
@@ -131,7 +87,7 @@ func BenchmarkKnown(b *testing.B) {
 func BenchmarkSessions(b *testing.B) {
 	keys := benchKeys()
 	for _, n := range []int{10_000, 100_000, million} {
-		cache, err := lru.New[string, *Session](n)
+		cache, err := lru.New[string, *session.Session](n)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -149,9 +105,9 @@ func BenchmarkSessions(b *testing.B) {
 			}
 		})
 		b.Run(fmt.Sprintf("impl=table/sessions=%d", n), func(b *testing.B) {
-			events, decisions, scratch := []Event{trackAt(base+1, 3)}, make([]Decision, 1), Scratch{}
+			events, decisions, scratch := []session.Event{trackAt(base+1, 3)}, make([]session.Decision, 1), Scratch{}
 			for i := 0; b.Loop(); i += 611_953 {
-				if !table.ApplyNow(&scratch, keys[i%n], base+1000, &policy, events, decisions) {
+				if !table.ApplyNow(&scratch, keys[i%n], request(base+1000, &policy, events), decisions) {
 					b.Fatal("not known")
 				}
 			}
@@ -163,25 +119,25 @@ func BenchmarkSessions(b *testing.B) {
 // another.
 func BenchmarkNew(b *testing.B) {
 	p := policy
-	p.Automatic = AutomaticProxy
+	p.Automatic = session.AutomaticProxy
 	keys := benchKeys()
 	b.Run("impl=golang-lru", func(b *testing.B) {
-		cache, err := lru.New[string, *Session](million / 2)
+		cache, err := lru.New[string, *session.Session](million / 2)
 		if err != nil {
 			b.Fatal(err)
 		}
 		spread(b, keys, func() func(string) {
 			return func(key string) {
-				cache.Add(key, &Session{Version: 1, Segments: make([]Segment, 1)})
+				cache.Add(key, &session.Session{Version: 1, Segments: make([]session.Segment, 1)})
 			}
 		})
 	})
 	b.Run("impl=table", func(b *testing.B) {
 		table := newTable(b, memorystore.New(), million/2, 0)
 		spread(b, keys, func() func(string) {
-			events, decisions := []Event{trackAt(base, 1)}, make([]Decision, 1)
+			events, decisions := []session.Event{trackAt(base, 1)}, make([]session.Decision, 1)
 			return func(key string) {
-				if err := table.Apply(context.Background(), key, base, &p, events, decisions); err != nil {
+				if err := table.Apply(context.Background(), key, request(base, &p, events), decisions); err != nil {
 					b.Error(err)
 				}
 			}

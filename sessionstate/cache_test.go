@@ -13,9 +13,10 @@ import (
 	"unsafe"
 
 	. "github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-func version(n uint64) *Session { return &Session{Version: n} }
+func version(n session.Version) *session.Session { return &session.Session{Version: n} }
 
 func fill(c *Cache, from, to int) {
 	for i := from; i < to; i++ {
@@ -26,7 +27,7 @@ func fill(c *Cache, from, to int) {
 // has reports which of the keys are in a cache, without using them.
 func has(c *Cache, from, to int) (n int) {
 	in := map[string]bool{}
-	_ = c.Each(func(key string, _ *Session) error {
+	_ = c.Each(func(key string, _ *session.Session) error {
 		in[key] = true
 		return nil
 	})
@@ -145,7 +146,7 @@ func TestCacheEachStops(t *testing.T) {
 	c := NewCache(10)
 	fill(c, 0, 10)
 	calls := 0
-	if err := c.Each(func(string, *Session) error { calls++; return errDown }); !errors.Is(err, errDown) || calls != 1 {
+	if err := c.Each(func(string, *session.Session) error { calls++; return errDown }); !errors.Is(err, errDown) || calls != 1 {
 		t.Errorf("%v after %d calls", err, calls)
 	}
 }
@@ -158,7 +159,7 @@ func TestCacheCopiesKeys(t *testing.T) {
 	c.Swap(key, 0, version(1))
 	c.Swap(key, 1, version(2))
 	c.Put(key, version(3))
-	_ = c.Each(func(kept string, _ *Session) error {
+	_ = c.Each(func(kept string, _ *session.Session) error {
 		if kept != "key" || unsafe.StringData(kept) == unsafe.StringData(key) {
 			t.Errorf("%q is a part of the request", kept)
 		}
@@ -185,12 +186,12 @@ func TestCacheResizedUnderWriters(t *testing.T) {
 			if n := c.Len(); n > 2*writers {
 				t.Errorf("%d sessions", n)
 			}
-			_ = c.Each(func(string, *Session) error { return nil })
+			_ = c.Each(func(string, *session.Session) error { return nil })
 		}
 	})
 	together(writers, func(i int) {
 		own := fmt.Sprint("writer ", i)
-		for n := range uint64(rounds) {
+		for n := range session.Version(rounds) {
 			if !c.Swap(own, n, version(n+1)) {
 				t.Errorf("%s: %d is gone", own, n)
 				return
@@ -201,7 +202,7 @@ func TestCacheResizedUnderWriters(t *testing.T) {
 			}
 			// One that all of them change.
 			for {
-				s, old := c.Get("shared"), uint64(0)
+				s, old := c.Get("shared"), session.Version(0)
 				if s != nil {
 					old = s.Version
 				}
@@ -236,7 +237,7 @@ func TestCacheShrunkUnderWriters(t *testing.T) {
 	together(4, func(i int) {
 		for n := range 3000 {
 			key := fmt.Sprint("key ", (n*7+i)%200)
-			old := uint64(0)
+			old := session.Version(0)
 			if s := c.Get(key); s != nil {
 				old = s.Version
 			}
@@ -250,7 +251,7 @@ func TestCacheShrunkUnderWriters(t *testing.T) {
 	resizer.Wait()
 	c.Resize(50)
 	keys := map[string]bool{}
-	_ = c.Each(func(key string, s *Session) error {
+	_ = c.Each(func(key string, s *session.Session) error {
 		keys[key] = s != nil
 		return nil
 	})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	. "github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // A control call in a store of the table's own takes over what waits to be
@@ -32,7 +33,7 @@ func TestControlCallTakesOver(t *testing.T) {
 				if got := store.since(before); got != want {
 					t.Errorf("asked %+v", got)
 				}
-				if s := store.held("key"); len(s.Segments) != 2 || s.Segments[1].Mode != Ended || s.Segments[0].Last != base+2 {
+				if s := store.held("key"); len(s.Segments) != 2 || s.Segments[1].Mode != session.Ended || s.Segments[0].Last.Time != base+2 {
 					t.Errorf("the store has %+v", s)
 				}
 				pass(time.Hour)
@@ -67,14 +68,14 @@ func TestControlCallDuringAWrite(t *testing.T) {
 				send(t, table, "key", trackAt(base, 1))
 				pass(time.Second)
 				store.set(hooks{})
-				called := make(chan Decision, 1)
+				called := make(chan session.Decision, 1)
 				go func() { called <- send(t, table, "key", startAt(base+5, 2)) }()
 				synctest.Wait()
 				if n := len(store.all()); len(called) > 0 || store.counts().swaps != 1 {
 					t.Errorf("the call did not wait: %d sessions, %+v", n, store.counts())
 				}
 				send(t, table, "other", startAt(base, 1))
-				before, behind := make(chan Decision, 1), make(chan Decision, 1)
+				before, behind := make(chan session.Decision, 1), make(chan session.Decision, 1)
 				go func() { before <- send(t, table, "key", trackAt(base, 3)) }()
 				go func() { behind <- send(t, table, "key", trackAt(base+5, 4)) }()
 				synctest.Wait()
@@ -162,7 +163,7 @@ func TestEventBehindACallThatHangs(t *testing.T) {
 		if err := <-called; err != nil {
 			t.Error(err)
 		}
-		if d := send(t, table, "key", trackAt(base+6, 5)); d.Action != Clear {
+		if d := send(t, table, "key", trackAt(base+6, 5)); d.Action != session.Clear {
 			t.Errorf("%+v", d)
 		}
 	})
@@ -172,18 +173,18 @@ func TestEventBehindACallThatHangs(t *testing.T) {
 type scene struct {
 	name string
 	// events came before; with flushed they are written.
-	events  []Event
+	events  []session.Event
 	flushed bool
-	call    Event
+	call    session.Event
 }
 
 var scenes = []scene{
 	{name: "start of a new key", call: startAt(base+10, 10)},
-	{name: "start", events: []Event{trackAt(base, 1)}, flushed: true, call: startAt(base+10, 10)},
-	{name: "end", events: []Event{startAt(base, 1), trackAt(base+1, 2)}, flushed: true, call: endAt(base+10, 10)},
-	{name: "reset", events: []Event{startAt(base, 1), trackAt(base+1, 2)}, flushed: true, call: Event{Kind: Reset, Time: base + 10, Message: 10}},
-	{name: "end of what waits", events: []Event{trackAt(base, 1), trackAt(base+1, 2)}, call: endAt(base+10, 10)},
-	{name: "end of what is changed", events: []Event{startAt(base, 1), trackAt(base+1, 2)}, call: endAt(base+10, 10)},
+	{name: "start", events: []session.Event{trackAt(base, 1)}, flushed: true, call: startAt(base+10, 10)},
+	{name: "end", events: []session.Event{startAt(base, 1), trackAt(base+1, 2)}, flushed: true, call: endAt(base+10, 10)},
+	{name: "reset", events: []session.Event{startAt(base, 1), trackAt(base+1, 2)}, flushed: true, call: session.Event{Kind: session.Reset, Times: original(base + 10), Message: 10}},
+	{name: "end of what waits", events: []session.Event{trackAt(base, 1), trackAt(base+1, 2)}, call: endAt(base+10, 10)},
+	{name: "end of what is changed", events: []session.Event{startAt(base, 1), trackAt(base+1, 2)}, call: endAt(base+10, 10)},
 }
 
 // Who is told that a control call failed is told that nothing has changed: so it
@@ -205,7 +206,7 @@ func TestFailedControlCallChangesNothing(t *testing.T) {
 func (s *scene) play(t *testing.T, f fate, then string) {
 	store, twin := newFated(t), newFated(t)
 	table, other := delaying(store, flushing(time.Second)), delaying(twin, flushing(time.Second))
-	both := func(e Event) {
+	both := func(e session.Event) {
 		t.Helper()
 		if got, want := send(t, table, "key", e), send(t, other, "key", e); got != want {
 			t.Errorf("%s: got %+v, want %+v", brief(e), got, want)
@@ -256,8 +257,8 @@ func (s *scene) play(t *testing.T, f fate, then string) {
 
 // same reports whether two sessions say the same, whatever their versions; one
 // with nothing in it stands for none.
-func same(a, b *Session) bool {
-	text := func(s *Session) string {
+func same(a, b *session.Session) bool {
+	text := func(s *session.Session) string {
 		if s == nil || len(s.Segments) == 0 {
 			return "none"
 		}

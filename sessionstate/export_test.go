@@ -6,8 +6,3 @@ const (
 	WriteChunk  = writeChunk
 	MaxPatience = maxPatience
 )
-
-var (
-	Observe   = observe[string]
-	StretchAt = stretchAt[string]
-)

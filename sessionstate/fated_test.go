@@ -9,6 +9,7 @@ import (
 	"time"
 
 	. "github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 	"github.com/rudder-session/rudder-session/sessionstate/storetest"
 )
 
@@ -17,7 +18,7 @@ import (
 // promises: versions grow, no key stands twice in a call, none comes after Close.
 type fated struct {
 	mu       sync.Mutex
-	sessions map[string]*Session
+	sessions map[string]*session.Session
 	gets     int
 	// calls has the changes that were asked for, call by call, and refused
 	// counts those that came after somebody else's.
@@ -69,7 +70,7 @@ func first(f fate) func(*Swap) fate {
 }
 
 func newFated(t testing.TB) *fated {
-	r := &fated{sessions: map[string]*Session{}}
+	r := &fated{sessions: map[string]*session.Session{}}
 	t.Cleanup(func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -101,7 +102,7 @@ func (r *fated) check(ok bool, format string, args ...any) {
 	}
 }
 
-func (r *fated) Get(ctx context.Context, key string) (*Session, error) {
+func (r *fated) Get(ctx context.Context, key string) (*session.Session, error) {
 	h := r.hooked()
 	if h.onGet != nil {
 		if err := h.onGet(ctx, key); err != nil {
@@ -181,7 +182,7 @@ func (r *fated) overtake() {
 }
 
 func (r *fated) write(c Swap) bool {
-	version := uint64(0)
+	version := session.Version(0)
 	if s := r.sessions[c.Key]; s != nil {
 		version = s.Version
 	}
@@ -200,7 +201,7 @@ func (r *fated) Delete(_ context.Context, key string) error {
 	return nil
 }
 
-func (r *fated) Scan(_ context.Context, fn func(string, *Session) error) error {
+func (r *fated) Scan(_ context.Context, fn func(string, *session.Session) error) error {
 	for key, s := range r.all() {
 		if err := fn(key, s); err != nil {
 			return err
@@ -218,14 +219,14 @@ func (r *fated) Close() error {
 }
 
 // all returns what the store holds.
-func (r *fated) all() map[string]*Session {
+func (r *fated) all() map[string]*session.Session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return maps.Clone(r.sessions)
 }
 
 // held returns what it holds of a key, or nil.
-func (r *fated) held(key string) *Session { return r.all()[key] }
+func (r *fated) held(key string) *session.Session { return r.all()[key] }
 
 // counts is what a store was asked for.
 type counts struct{ gets, swaps, refused int }
@@ -317,19 +318,19 @@ func flushing(interval time.Duration) Options {
 }
 
 // give sends one message, at a moment after it.
-func give(table *Table, key string, p *Policy, e Event) (Decision, error) {
-	var d [1]Decision
-	err := table.Apply(context.Background(), key, max(base+1000, e.Time), p, []Event{e}, d[:])
+func give(table *Table, key string, p *session.Policy, e session.Event) (session.Decision, error) {
+	var d [1]session.Decision
+	err := table.Apply(context.Background(), key, request(max(base+1000, e.Times.Original), p, []session.Event{e}), d[:])
 	return d[0], err
 }
 
 // proxied is a policy under which events begin sessions, and make them last.
-var proxied = Policy{Automatic: AutomaticProxy, Timeout: 30 * 60_000, Retention: 400 * 24 * 3600_000}
+var proxied = session.Policy{Automatic: session.AutomaticProxy, Timeout: 30 * 60_000, Retention: 400 * 24 * 3600_000}
 
 const minutes = 60_000
 
 // send sends one message that must be answered.
-func send(t testing.TB, table *Table, key string, e Event) Decision {
+func send(t testing.TB, table *Table, key string, e session.Event) session.Decision {
 	t.Helper()
 	d, err := give(table, key, &proxied, e)
 	if err != nil {
@@ -338,7 +339,9 @@ func send(t testing.TB, table *Table, key string, e Event) Decision {
 	return d
 }
 
-func endAt(at int64, m MessageID) Event { return Event{Kind: End, Time: at, Message: m} }
+func endAt(at int64, m session.MessageID) session.Event {
+	return session.Event{Kind: session.End, Times: original(at), Message: m}
+}
 
 // current is what a client is told of a key's session.
 func current(t testing.TB, table *Table, key string, at int64) int64 {
@@ -351,9 +354,9 @@ func current(t testing.TB, table *Table, key string, at int64) int64 {
 }
 
 // last is the newest moment of a session that a store holds.
-func last(s *Session) int64 {
+func last(s *session.Session) int64 {
 	if s == nil || len(s.Segments) == 0 {
 		return 0
 	}
-	return s.Segments[len(s.Segments)-1].Last - base
+	return s.Segments[len(s.Segments)-1].Last.Time - base
 }

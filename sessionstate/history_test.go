@@ -14,6 +14,7 @@ import (
 
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/memorystore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // Random histories of several keys, told at once to a table whose store is its
@@ -21,7 +22,7 @@ import (
 // that has nothing to fail: all that was answered has happened, all that was not
 // has not, at each moment, and in the store when the table is closed.
 func TestHistoriesInAFailingStore(t *testing.T) {
-	for name, automatic := range map[string]AutomaticPolicy{"sdk": AutomaticSDK, "proxy": AutomaticProxy, "off": AutomaticOff} {
+	for name, automatic := range map[string]session.AutomaticPolicy{"sdk": session.AutomaticSDK, "proxy": session.AutomaticProxy, "off": session.AutomaticOff} {
 		t.Run(name, func(t *testing.T) {
 			rapid.Check(t, func(rt *rapid.T) {
 				r := &retelling{
@@ -44,8 +45,8 @@ func TestHistoriesInAFailingStore(t *testing.T) {
 }
 
 // drawUnordered makes a history that arrives in any order.
-func drawUnordered(t *rapid.T) []Event {
-	var events []Event
+func drawUnordered(t *rapid.T) []session.Event {
+	var events []session.Event
 	for range rapid.IntRange(1, 20).Draw(t, "messages") {
 		n := len(events)
 		if n > 0 && rapid.IntRange(0, 7).Draw(t, "again") == 0 {
@@ -53,7 +54,7 @@ func drawUnordered(t *rapid.T) []Event {
 			continue
 		}
 		at := base + int64(n) + rapid.Int64Range(0, 15).Draw(t, "time")
-		events = append(events, drawEvent(t, at, MessageID(n+1)))
+		events = append(events, drawEvent(t, at, session.MessageID(n+1)))
 	}
 	return events
 }
@@ -62,10 +63,10 @@ func drawUnordered(t *rapid.T) []Event {
 // answered to one in memory.
 type retelling struct {
 	seed      uint64
-	policy    Policy
+	policy    session.Policy
 	capacity  int
 	failing   int // so many of a hundred calls
-	histories [][]Event
+	histories [][]session.Event
 
 	store     *fated
 	table     *Table
@@ -101,7 +102,7 @@ func dawdle(n int) { time.Sleep(time.Duration(n) * time.Millisecond) }
 
 func (r *retelling) tell() {
 	r.dice = map[string]*rand.Rand{}
-	r.store = &fated{sessions: map[string]*Session{}}
+	r.store = &fated{sessions: map[string]*session.Session{}}
 	r.store.set(hooks{
 		onGet: func(_ context.Context, key string) error {
 			dawdle(r.chance(key, 3))
@@ -152,10 +153,10 @@ func (r *retelling) tell() {
 
 // one tells a message, as a request does: where the table can answer at once it
 // does. What is not answered, and is none of a control call, failed at reading.
-func (r *retelling) one(random *rand.Rand, key string, now int64, e Event) {
-	var got, want [1]Decision
-	if !r.table.ApplyNow(new(Scratch), key, now, &r.policy, []Event{e}, got[:]) {
-		err := r.table.Apply(context.Background(), key, now, &r.policy, []Event{e}, got[:])
+func (r *retelling) one(random *rand.Rand, key string, now int64, e session.Event) {
+	var got, want [1]session.Decision
+	if !r.table.ApplyNow(new(Scratch), key, request(now, &r.policy, []session.Event{e}), got[:]) {
+		err := r.table.Apply(context.Background(), key, request(now, &r.policy, []session.Event{e}), got[:])
 		if err != nil {
 			if !errors.Is(err, errDown) && !errors.Is(err, context.DeadlineExceeded) {
 				r.problem("%s: %s: %v", key, brief(e), err)
@@ -163,7 +164,7 @@ func (r *retelling) one(random *rand.Rand, key string, now int64, e Event) {
 			return
 		}
 	}
-	if err := r.reference.Apply(context.Background(), key, now, &r.policy, []Event{e}, want[:]); err != nil {
+	if err := r.reference.Apply(context.Background(), key, request(now, &r.policy, []session.Event{e}), want[:]); err != nil {
 		r.problem("reference: %v", err)
 	}
 	if got != want {
@@ -184,7 +185,7 @@ func (r *retelling) one(random *rand.Rand, key string, now int64, e Event) {
 }
 
 // caused reports whether the newest thing that is known of a session is e.
-func caused(s *Session, e Event) bool {
+func caused(s *session.Session, e session.Event) bool {
 	if e.Message == 0 {
 		return false
 	}
@@ -196,7 +197,7 @@ func caused(s *Session, e Event) bool {
 	return false
 }
 
-func (r *retelling) held(key string) *Session {
+func (r *retelling) held(key string) *session.Session {
 	s, _ := r.memory.Get(context.Background(), key)
 	return s
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	. "github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // TestForgottenEverywhere: what one table forgets, another that shares its store
@@ -24,7 +25,7 @@ func TestForgottenEverywhere(t *testing.T) {
 		if s, err := table.Session(t.Context(), "key"); s != nil || err != nil {
 			t.Errorf("%s knows %+v, %v", name, s, err)
 		}
-		if got := ask(t, table, "key", trackAt(base+2, 4)); got != (Decision{}) {
+		if got := ask(t, table, "key", trackAt(base+2, 4)); got != (session.Decision{}) {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
@@ -39,8 +40,8 @@ func TestManaged(t *testing.T) {
 			ask(t, table, key, startAt(base, 1))
 			ask(t, table, key, trackAt(base+1, 2)) // the mark is written later
 		}
-		all := map[string]*Session{}
-		if err := table.Each(t.Context(), func(key string, s *Session) error {
+		all := map[string]*session.Session{}
+		if err := table.Each(t.Context(), func(key string, s *session.Session) error {
 			if key != "other" {
 				all[key] = s
 			}
@@ -77,10 +78,10 @@ func TestManaged(t *testing.T) {
 
 func TestPreviewChangesNothing(t *testing.T) {
 	eachTable(t, func(t *testing.T, table *Table) {
-		var d [1]Decision
+		var d [1]session.Decision
 		for range 2 {
-			next, err := table.Preview(t.Context(), "key", base, &policy, []Event{startAt(base, 1)}, d[:])
-			if err != nil || Current(next, base, &policy) != base {
+			next, err := table.Preview(t.Context(), "key", request(base, &policy, []session.Event{startAt(base, 1)}), d[:])
+			if err != nil || session.Current(next, base, &policy) != base {
 				t.Fatalf("%+v, %v", next, err)
 			}
 			if d[0].SessionID != base || d[0].Repeated || !d[0].Because.Began {
@@ -97,10 +98,10 @@ func TestPreviewChangesNothing(t *testing.T) {
 // sides of it is one stretch then.
 func TestUnlink(t *testing.T) {
 	eachTable(t, func(t *testing.T, table *Table) {
-		var d [1]Decision
+		var d [1]session.Decision
 		for i, device := range []string{"one", "two", "one"} {
-			sighting := []Event{{Role: Sighting, Link: device, Time: base + int64(i)}}
-			if err := table.Apply(t.Context(), "user", base+10, &policy, sighting, d[:]); err != nil {
+			sighting := []session.Event{{Role: session.UserActivity, Link: device, Times: original(base + int64(i))}}
+			if err := table.Apply(t.Context(), "user", request(base+10, &policy, sighting), d[:]); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -5,8 +5,8 @@ import (
 	"runtime"
 	"testing"
 
-	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/memorystore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // maxBytes is how much memory a session of the usual kind may take beyond its
@@ -22,9 +22,9 @@ func TestMemory(t *testing.T) {
 		// 80 bytes, as a write key and an anonymousId are together, and no
 		// allocator's rounding.
 		key := fmt.Sprintf("2Abcdefghijklmnopqrstuvwxyz-padding\x00%08x-1111-4222-8333-444455556666", i)
-		ask(t, table, key, startAt(base, MessageID(1+i)<<20))
-		track := trackAt(base+10, MessageID(1+i)<<30)
-		track.User = UserID(1+i) << 25
+		ask(t, table, key, startAt(base, session.MessageID(1+i)<<20))
+		track := trackAt(base+10, session.MessageID(1+i)<<30)
+		track.User = session.UserID(1+i) << 25
 		ask(t, table, key, track)
 		keyBytes += len(key)
 	}

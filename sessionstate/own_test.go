@@ -10,13 +10,14 @@ import (
 
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/memorystore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // What can be answered without waiting for a store is, and nothing else.
 func TestApplyNow(t *testing.T) {
 	steps := []struct {
 		name string
-		e    Event
+		e    session.Event
 		want []string // the kinds of stores
 	}{
 		{"unknown key", trackAt(base, 9), []string{"memory"}},
@@ -33,8 +34,8 @@ func TestApplyNow(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			table := open(t, store, Options{})
 			for _, s := range steps {
-				var d [1]Decision
-				now := table.ApplyNow(new(Scratch), "key", base+1000, &policy, []Event{s.e}, d[:])
+				var d [1]session.Decision
+				now := table.ApplyNow(new(Scratch), "key", request(base+1000, &policy, []session.Event{s.e}), d[:])
 				if now != slices.Contains(s.want, kind) {
 					t.Errorf("%s: %v", s.name, now)
 				}
@@ -85,7 +86,7 @@ func TestEventsInADeadStoreOfTheirOwn(t *testing.T) {
 		t.Errorf("the store has %v", store.all())
 	}
 	store.set(hooks{})
-	if d := ask(t, table, "unknown", trackAt(base, 5)); d.Action != Keep {
+	if d := ask(t, table, "unknown", trackAt(base, 5)); d.Action != session.Keep {
 		t.Errorf("%+v", d)
 	}
 }
@@ -95,7 +96,7 @@ func TestOwnSessionsAreNotAskedFor(t *testing.T) {
 	store := newFated(t)
 	table := delaying(store, Options{})
 	ask(t, table, "key", startAt(base, 1))
-	for i := range MessageID(50) {
+	for i := range session.MessageID(50) {
 		ask(t, table, "key", trackAt(base+1, 10+i))
 		ask(t, table, "nobody", trackAt(base+1, 10+i))
 		if id := current(t, table, "key", base+1); id != base {
@@ -139,7 +140,7 @@ func TestCancelledCallOfAnOwnStore(t *testing.T) {
 		onSwap: func(ctx context.Context, _ []Swap) error { cancel(); return nil },
 		fate:   func(c *Swap) fate { return late },
 	})
-	err := table.Apply(ctx, "key", base+10, &policy, []Event{endAt(base+5, 2)}, make([]Decision, 1))
+	err := table.Apply(ctx, "key", request(base+10, &policy, []session.Event{endAt(base+5, 2)}), make([]session.Decision, 1))
 	if err == nil {
 		t.Error("it was answered")
 	}
@@ -186,10 +187,10 @@ func TestSeenIsWrittenNowAndThen(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			store := newFated(t)
 			table := delaying(wrap(store), Options{})
-			p := Policy{Timeout: 30 * minutes, Retention: 1600}
-			at := func(now int64, m MessageID) {
+			p := session.Policy{Timeout: 30 * minutes, Retention: 1600}
+			at := func(now int64, m session.MessageID) {
 				t.Helper()
-				if err := table.Apply(t.Context(), "key", now, &p, []Event{trackAt(base, m)}, make([]Decision, 1)); err != nil {
+				if err := table.Apply(t.Context(), "key", request(now, &p, []session.Event{trackAt(base, m)}), make([]session.Decision, 1)); err != nil {
 					t.Error(err)
 				}
 			}
@@ -205,7 +206,7 @@ func TestSeenIsWrittenNowAndThen(t *testing.T) {
 			}
 			store = store.reopened(t)
 			table = delaying(wrap(store), Options{})
-			for i := range MessageID(100) {
+			for i := range session.MessageID(100) {
 				at(base+1101+int64(i), 10+i)
 			}
 			if n := store.counts().swaps; n > 0 {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	. "github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 	"github.com/rudder-session/rudder-session/sessionstate/storetest"
 )
 
@@ -15,7 +16,7 @@ import (
 // process is. Its hooks, where set, are asked before each call.
 type remote struct {
 	mu       sync.Mutex
-	sessions map[string]*Session
+	sessions map[string]*session.Session
 	gets     int
 	swaps    int
 	closed   bool
@@ -28,9 +29,9 @@ type remote struct {
 	refuse bool
 }
 
-func newRemote() *remote { return &remote{sessions: map[string]*Session{}} }
+func newRemote() *remote { return &remote{sessions: map[string]*session.Session{}} }
 
-func (r *remote) Get(ctx context.Context, key string) (*Session, error) {
+func (r *remote) Get(ctx context.Context, key string) (*session.Session, error) {
 	if r.onGet != nil {
 		if err := r.onGet(ctx); err != nil {
 			return nil, err
@@ -58,7 +59,7 @@ func (r *remote) swap(ctx context.Context, c *Swap) (bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.swaps++
-	version := uint64(0)
+	version := session.Version(0)
 	if s := r.sessions[c.Key]; s != nil {
 		version = s.Version
 	}
@@ -76,7 +77,7 @@ func (r *remote) Delete(_ context.Context, key string) error {
 	return nil
 }
 
-func (r *remote) Scan(_ context.Context, fn func(string, *Session) error) error {
+func (r *remote) Scan(_ context.Context, fn func(string, *session.Session) error) error {
 	r.mu.Lock()
 	sessions := maps.Clone(r.sessions)
 	r.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	. "github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // pair is two tables of two processes, here and there, over one store. Each is
@@ -27,26 +28,26 @@ func TestOthersAreHeard(t *testing.T) {
 	steps := []struct {
 		name string
 		do   func()
-		want Decision
+		want session.Decision
 	}{
-		{"nothing", func() {}, Decision{}},
-		{"start", func() { ask(t, p.a, "key", startAt(base, 1)) }, Decision{Action: Stamp, SessionID: base, Start: true}},
-		{"another start", func() { ask(t, p.a, "key", startAt(base+1, 2)) }, Decision{Action: Stamp, SessionID: base + 1, Start: true}},
+		{"nothing", func() {}, session.Decision{}},
+		{"start", func() { ask(t, p.a, "key", startAt(base, 1)) }, session.Decision{Action: session.Stamp, SessionID: base, Start: true}},
+		{"another start", func() { ask(t, p.a, "key", startAt(base+1, 2)) }, session.Decision{Action: session.Stamp, SessionID: base + 1, Start: true}},
 		{"a mark given", func() {
 			ask(t, p.a, "key", startAt(base+2, 3))
 			ask(t, p.a, "key", trackAt(base+3, 4))
-		}, Decision{Action: Stamp, SessionID: base + 2}},
+		}, session.Decision{Action: session.Stamp, SessionID: base + 2}},
 		{"its release", func() {
 			if err := p.a.Release(t.Context(), "key", 4, base+2); err != nil {
 				t.Error(err)
 			}
-		}, Decision{Action: Stamp, SessionID: base + 2, Start: true}},
-		{"end", func() { ask(t, p.a, "key", endAt(base+4, 5)) }, Decision{Action: Clear}},
+		}, session.Decision{Action: session.Stamp, SessionID: base + 2, Start: true}},
+		{"end", func() { ask(t, p.a, "key", endAt(base+4, 5)) }, session.Decision{Action: session.Clear}},
 	}
 	for i, s := range steps {
 		s.do()
 		p.there.changed("key")
-		if d := ask(t, p.b, "key", trackAt(base+10, MessageID(100+i))); d != s.want {
+		if d := ask(t, p.b, "key", trackAt(base+10, session.MessageID(100+i))); d != s.want {
 			t.Errorf("%s: %+v", s.name, d)
 		}
 		p.here.changed("key")
@@ -66,8 +67,8 @@ func TestSharedSessionsAreCached(t *testing.T) {
 			before := p.store.counts()
 			look := func(want int) {
 				t.Helper()
-				for i := range MessageID(10) {
-					if d := ask(t, p.b, "key", trackAt(base+1, 10+i)); (d.Action == Stamp) != stamp {
+				for i := range session.MessageID(10) {
+					if d := ask(t, p.b, "key", trackAt(base+1, 10+i)); (d.Action == session.Stamp) != stamp {
 						t.Errorf("%+v", d)
 					}
 				}
@@ -98,7 +99,7 @@ func TestStrict(t *testing.T) {
 	store := newFated(t)
 	a := open(t, &told{fated: store, strict: true}, Options{})
 	b := open(t, &told{fated: store, strict: true}, Options{})
-	for i := range MessageID(10) {
+	for i := range session.MessageID(10) {
 		at := base + int64(i)*10
 		ask(t, a, "key", startAt(at, 10*i+1))
 		before := store.counts()
@@ -174,7 +175,7 @@ func TestUntoldChangeIsNoticedAtAWrite(t *testing.T) {
 		t.Errorf("current is %d", id)
 	}
 	ask(t, p.a, "key", endAt(base+10, 2))
-	if d := ask(t, p.b, "key", trackAt(base+20, 3)); d.Action != Clear {
+	if d := ask(t, p.b, "key", trackAt(base+20, 3)); d.Action != session.Clear {
 		t.Errorf("%+v", d)
 	}
 }
@@ -186,7 +187,7 @@ func TestSlowCallsAndOthers(t *testing.T) {
 		known bool // the session, before
 		// call is what is slow: reading, or writing.
 		hold func(arrived chan<- struct{}, answer <-chan struct{}) hooks
-		call Event
+		call session.Event
 	}{
 		"absence read": {false, holdGets, trackAt(base+1, 2)},
 		"session read": {true, holdGets, trackAt(base+1, 2)},
@@ -259,7 +260,7 @@ func TestUnheardInASharedStore(t *testing.T) {
 			}
 			p.store.set(hooks{})
 			for table, who := range map[*Table]string{p.a: "here", p.b: "there"} {
-				if d := send(t, table, "key", trackAt(base+6, 4)); d.Action != Clear {
+				if d := send(t, table, "key", trackAt(base+6, 4)); d.Action != session.Clear {
 					t.Errorf("%s: %+v", who, d)
 				}
 			}

@@ -5,7 +5,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/memorystore"
 )
 
@@ -54,22 +53,5 @@ func TestStartsAtOnceAndInAFlood(t *testing.T) {
 	}
 	if n := table.TakeStarts("loop", base, 1, 100); n != 0 {
 		t.Error("the flood has pushed out a loop's count")
-	}
-}
-
-// A call that is limited changes nothing, and is still known when it comes again.
-func TestLimitedCalls(t *testing.T) {
-	s := manual(&testing.B{}, &policy)
-	events := []Event{
-		{Kind: Start, Time: base + 50, Message: 90, Limited: true},
-		{Kind: Reset, Time: base + 50, Message: 91, Limited: true},
-		{Kind: Start, Time: base + 50, Message: 3, Limited: true},
-	}
-	decisions := make([]Decision, len(events))
-	if next, change := Transition(s, base+60, &policy, events, decisions); next != s || change != Unchanged {
-		t.Errorf("changed: %+v", next)
-	}
-	if decisions[0].Because.Reason != Limited || decisions[1].Because.Reason != Limited || !decisions[2].Repeated {
-		t.Errorf("%+v", decisions)
 	}
 }

@@ -11,23 +11,28 @@ import (
 
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/memorystore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-var policy = Policy{Timeout: 30 * 60_000, Retention: 400 * 24 * 3600_000}
+var policy = session.Policy{Timeout: 30 * 60_000, Retention: 400 * 24 * 3600_000}
 
 // ask sends one message.
-func ask(t testing.TB, table *Table, key string, e Event) Decision {
+func ask(t testing.TB, table *Table, key string, e session.Event) session.Decision {
 	t.Helper()
-	var d [1]Decision
-	if err := table.Apply(context.Background(), key, base+1000, &policy, []Event{e}, d[:]); err != nil {
+	var d [1]session.Decision
+	if err := table.Apply(context.Background(), key, request(base+1000, &policy, []session.Event{e}), d[:]); err != nil {
 		t.Errorf("%s: %v", brief(e), err)
 	}
-	d[0].Because = Because{}
+	d[0] = bare(d[0])
 	return d[0]
 }
 
-func startAt(at int64, m MessageID) Event { return Event{Kind: Start, Time: at, Message: m} }
-func trackAt(at int64, m MessageID) Event { return Event{Time: at, Message: m} }
+func startAt(at int64, m session.MessageID) session.Event {
+	return session.Event{Kind: session.Start, Times: original(at), Message: m}
+}
+func trackAt(at int64, m session.MessageID) session.Event {
+	return session.Event{Times: original(at), Message: m}
+}
 
 // eachTable runs a test over each kind of store.
 func eachTable(t *testing.T, test func(t *testing.T, table *Table)) {
@@ -75,8 +80,8 @@ func TestOneOfManyClaimsTheMark(t *testing.T) {
 			ask(t, table, key, startAt(base, 1))
 			var marks, stamps atomic.Int32
 			together(16, func(i int) {
-				d := ask(t, table, key, trackAt(base+1, MessageID(2+i)))
-				if d.SessionID == base && d.Action == Stamp {
+				d := ask(t, table, key, trackAt(base+1, session.MessageID(2+i)))
+				if d.SessionID == base && d.Action == session.Stamp {
 					stamps.Add(1)
 				}
 				if d.Start {
@@ -100,7 +105,7 @@ func TestOneOfManyClaimsTheMarkInTwoProcesses(t *testing.T) {
 		}
 		var marks atomic.Int32
 		together(16, func(i int) {
-			if ask(t, tables[i%2], "key", trackAt(base+1, MessageID(2+i))).Start {
+			if ask(t, tables[i%2], "key", trackAt(base+1, session.MessageID(2+i))).Start {
 				marks.Add(1)
 			}
 		})
@@ -117,7 +122,7 @@ func TestNoCallIsLost(t *testing.T) {
 		together(n, func(i int) {
 			// Later ones are later: each is current for its millisecond.
 			at := base + int64(i)
-			ids.Store(ask(t, table, "key", startAt(at, MessageID(1+i))).SessionID, i)
+			ids.Store(ask(t, table, "key", startAt(at, session.MessageID(1+i))).SessionID, i)
 		})
 		for i := range int64(n) {
 			if _, ok := ids.Load(base + i); !ok {
@@ -143,7 +148,7 @@ func TestReleaseInTheTable(t *testing.T) {
 		// The data plane's answers to several events come in together, and
 		// among them the one to the marked event.
 		together(8, func(i int) {
-			if err := table.Release(t.Context(), "key", MessageID(2+i), base); err != nil {
+			if err := table.Release(t.Context(), "key", session.MessageID(2+i), base); err != nil {
 				t.Error(err)
 			}
 		})
@@ -162,8 +167,8 @@ func TestErrorsChangeNothing(t *testing.T) {
 	before := store.sessions["known"]
 	down := func(context.Context) error { return errDown }
 
-	apply := func(key string, e Event) error {
-		return table.Apply(t.Context(), key, base+1000, &policy, []Event{e}, make([]Decision, 1))
+	apply := func(key string, e session.Event) error {
+		return table.Apply(t.Context(), key, request(base+1000, &policy, []session.Event{e}), make([]session.Decision, 1))
 	}
 	store.onSwap = down
 	for name, err := range map[string]error{
@@ -210,7 +215,7 @@ func TestSwapOfUnknownOutcome(t *testing.T) {
 	table := newTable(t, store, 1000, 0)
 	store.unheard = errDown
 	call := startAt(base, 1)
-	err := table.Apply(t.Context(), "key", base, &policy, []Event{call}, make([]Decision, 1))
+	err := table.Apply(t.Context(), "key", request(base, &policy, []session.Event{call}), make([]session.Decision, 1))
 	if !errors.Is(err, errDown) {
 		t.Error(err)
 	}
@@ -219,7 +224,7 @@ func TestSwapOfUnknownOutcome(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 	store.unheard = errDown
-	err = table.Apply(t.Context(), "key", base, &policy, []Event{trackAt(base, 2)}, make([]Decision, 1))
+	err = table.Apply(t.Context(), "key", request(base, &policy, []session.Event{trackAt(base, 2)}), make([]session.Decision, 1))
 	if !errors.Is(err, errDown) {
 		t.Error(err)
 	}
@@ -237,8 +242,8 @@ func TestDeadline(t *testing.T) {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	ask := func(key string, e Event) error {
-		return table.Apply(context.Background(), key, base, &policy, []Event{e}, make([]Decision, 1))
+	ask := func(key string, e session.Event) error {
+		return table.Apply(context.Background(), key, request(base, &policy, []session.Event{e}), make([]session.Decision, 1))
 	}
 	store.onGet = wait
 	if err := ask("key", trackAt(base, 1)); !errors.Is(err, context.DeadlineExceeded) {
@@ -250,7 +255,7 @@ func TestDeadline(t *testing.T) {
 	}
 	store.onSwap = nil
 	table = newTable(t, store, 1000, time.Hour)
-	for _, e := range []Event{startAt(base, 1), trackAt(base, 2)} {
+	for _, e := range []session.Event{startAt(base, 1), trackAt(base, 2)} {
 		if err := ask("key", e); err != nil {
 			t.Fatal(err)
 		}
@@ -285,7 +290,7 @@ func TestCancelledRequest(t *testing.T) {
 	store.onSwap = func(ctx context.Context) error { return ctx.Err() }
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	err := newTable(t, store, 1000, time.Hour).Apply(ctx, "key", base, &policy, []Event{startAt(base, 1)}, make([]Decision, 1))
+	err := newTable(t, store, 1000, time.Hour).Apply(ctx, "key", request(base, &policy, []session.Event{startAt(base, 1)}), make([]session.Decision, 1))
 	if !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
@@ -297,7 +302,7 @@ func TestContended(t *testing.T) {
 	ask(t, table, "key", startAt(base, 1))
 	ask(t, table, "key", trackAt(base, 2))
 	store.refuse = true
-	err := table.Apply(t.Context(), "key", base, &policy, []Event{startAt(base, 3)}, make([]Decision, 1))
+	err := table.Apply(t.Context(), "key", request(base, &policy, []session.Event{startAt(base, 3)}), make([]session.Decision, 1))
 	if !errors.Is(err, ErrContended) {
 		t.Error(err)
 	}
@@ -317,7 +322,7 @@ func TestKnownSessionsAreNotAskedFor(t *testing.T) {
 	if store.gets != 1 || store.swaps != 2 {
 		t.Errorf("%d gets, %d swaps", store.gets, store.swaps)
 	}
-	for i := range MessageID(50) {
+	for i := range session.MessageID(50) {
 		ask(t, table, "key", trackAt(base+1, 10+i))
 	}
 	if store.gets != 1 || store.swaps != 2 {
@@ -325,7 +330,7 @@ func TestKnownSessionsAreNotAskedFor(t *testing.T) {
 	}
 	// One that another process wrote is read once.
 	table = newTable(t, store.again(), 1000, 0)
-	for i := range MessageID(50) {
+	for i := range session.MessageID(50) {
 		ask(t, table, "key", trackAt(base+1, 10+i))
 	}
 	if store.gets != 2 || store.swaps != 2 {
@@ -342,8 +347,8 @@ func TestAnotherProcessIsNoticedAtAChange(t *testing.T) {
 	store := newShared()
 	here, there := newTable(t, store, 1000, 0), newTable(t, silent{store.again()}, 1000, 0)
 	ask(t, here, "key", startAt(base, 1))
-	ask(t, there, "key", Event{Kind: End, Time: base + 10, Message: 2})
-	if d := ask(t, here, "key", trackAt(base+20, 3)); d.Action != Clear {
+	ask(t, there, "key", session.Event{Kind: session.End, Times: original(base + 10), Message: 2})
+	if d := ask(t, here, "key", trackAt(base+20, 3)); d.Action != session.Clear {
 		t.Errorf("%+v", d)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	. "github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // How long a session lasts is written an eighth of its timeout later, ten
@@ -15,9 +16,9 @@ func TestTouchesAreDelayed(t *testing.T) {
 	for timeout, want := range map[int64]time.Duration{8000: time.Second, 30 * minutes: MaxPatience} {
 		synctest.Test(t, func(t *testing.T) {
 			p := newPair(t, flushing(100*time.Millisecond))
-			policy := Policy{Automatic: AutomaticProxy, Timeout: timeout}
+			policy := session.Policy{Automatic: session.AutomaticProxy, Timeout: timeout}
 			track := func(at int64) {
-				if _, err := give(p.a, "key", &policy, trackAt(base+at, MessageID(1+at))); err != nil {
+				if _, err := give(p.a, "key", &policy, trackAt(base+at, session.MessageID(1+at))); err != nil {
 					t.Error(err)
 				}
 			}
@@ -57,7 +58,7 @@ func TestTouchesOfTwo(t *testing.T) {
 				send(t, p.a, "key", trackAt(base, 1))
 				send(t, p.b, "key", trackAt(base, 2))
 				at := int64(0)
-				for round := range MessageID(20) {
+				for round := range session.MessageID(20) {
 					at += 10 * minutes
 					send(t, p.a, "key", trackAt(base+at, 10+2*round))
 					pass(time.Second)
@@ -98,10 +99,10 @@ func TestTouchFindsThatOthersCameFirst(t *testing.T) {
 			t.Errorf("%+v", d)
 		}
 		pass(11 * time.Second)
-		if d := send(t, p.b, "key", trackAt(base+4, 5)); d.Action != Clear {
+		if d := send(t, p.b, "key", trackAt(base+4, 5)); d.Action != session.Clear {
 			t.Errorf("%+v", d)
 		}
-		if s := p.store.held("key"); len(s.Segments) != 2 || s.Segments[1].Mode != Ended {
+		if s := p.store.held("key"); len(s.Segments) != 2 || s.Segments[1].Mode != session.Ended {
 			t.Errorf("the store has %+v", s)
 		}
 	})
@@ -123,7 +124,7 @@ func TestTouchesOutlive(t *testing.T) {
 			}
 		},
 		"reset": func(t *testing.T, p *pair) {
-			if d := send(t, p.a, "key", Event{Kind: Reset, Time: base + 2*half - 1, Message: 3}); d.SessionID == 0 {
+			if d := send(t, p.a, "key", session.Event{Kind: session.Reset, Times: original(base + 2*half - 1), Message: 3}); d.SessionID == 0 {
 				t.Errorf("%+v", d)
 			}
 		},
@@ -153,7 +154,7 @@ func TestTouchesOutlive(t *testing.T) {
 			send(t, p.a, "key", trackAt(base+half, 2))
 			meanwhile(t, p)
 			if name != "close" {
-				if d := send(t, p.a, "key", trackAt(base+2*half, 5)); d.Action != Stamp || name != "reset" && d.SessionID != base {
+				if d := send(t, p.a, "key", trackAt(base+2*half, 5)); d.Action != session.Stamp || name != "reset" && d.SessionID != base {
 					t.Errorf("%+v", d)
 				}
 			}
@@ -168,7 +169,7 @@ func TestTouchesOutlive(t *testing.T) {
 				t.Errorf("the store has the state of %d", got)
 			}
 			segments := store.held("key").Segments
-			if name == "reset" && (len(segments) != 2 || segments[0].Last != base+half) || name != "reset" && len(segments) != 1 {
+			if name == "reset" && (len(segments) != 2 || segments[0].Last.Time != base+half) || name != "reset" && len(segments) != 1 {
 				t.Errorf("the store has %+v", segments)
 			}
 		})

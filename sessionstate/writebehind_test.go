@@ -10,6 +10,7 @@ import (
 	"time"
 
 	. "github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // Within a bubble of synctest time stands still while anybody works.
@@ -30,7 +31,7 @@ func TestDelayedChangesAreOneWrite(t *testing.T) {
 			before := store.counts()
 			at := base + int64(round)*1000
 			for i := range int64(100) {
-				send(t, table, "key", trackAt(at+i, MessageID(at+i)))
+				send(t, table, "key", trackAt(at+i, session.MessageID(at+i)))
 			}
 			pass(99 * time.Millisecond)
 			if n := store.since(before).swaps; n != 0 {
@@ -57,7 +58,7 @@ func TestIntervalIsConfigured(t *testing.T) {
 		table := open(t, store, flushing(time.Second))
 		for i, interval := range []time.Duration{10 * time.Millisecond, time.Hour} {
 			table.Configure(Settings{Capacity: 1000, FlushInterval: interval})
-			send(t, table, "key", trackAt(base+int64(i), MessageID(10+i)))
+			send(t, table, "key", trackAt(base+int64(i), session.MessageID(10+i)))
 			pass(interval - time.Millisecond)
 			if n := store.counts().swaps; n != i {
 				t.Errorf("interval %v: %d writes", interval, n)
@@ -254,7 +255,7 @@ func TestEventsDoNotWaitForWrites(t *testing.T) {
 			t.Fatalf("%+v, the store has %v", first, store.held("key"))
 		}
 		for i := range int64(10) {
-			if d := send(t, table, "key", trackAt(base+i, MessageID(2+i))); d.SessionID != base || d.Start {
+			if d := send(t, table, "key", trackAt(base+i, session.MessageID(2+i))); d.SessionID != base || d.Start {
 				t.Errorf("%+v", d)
 			}
 		}

@@ -11,8 +11,8 @@ import (
 	"sync"
 	"testing"
 
-	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // role is the environment variable that makes the test binary a process which a
@@ -60,8 +60,8 @@ func command(as, path string) *exec.Cmd {
 // was answered: the number of the key and its version.
 func loadUntilKilled(t *testing.T, path string) {
 	s := mustOpen(t, path)
-	versions := map[int]uint64{}
-	if err := s.Scan(context.Background(), func(name string, v *Session) error {
+	versions := map[int]session.Version{}
+	if err := s.Scan(context.Background(), func(name string, v *session.Session) error {
 		versions[int(v.Segments[0].ID-base)] = v.Version
 		return nil
 	}); err != nil {
@@ -75,7 +75,7 @@ func loadUntilKilled(t *testing.T, path string) {
 			number := w*keys + n%keys
 			version := versions[number]
 			mu.Unlock()
-			if err := swap(s, key(number), version, session(number, version+1)); err != nil {
+			if err := swap(s, key(number), version, sessionOf(number, version+1)); err != nil {
 				fmt.Println("error:", err)
 				return
 			}
@@ -90,7 +90,7 @@ func loadUntilKilled(t *testing.T, path string) {
 // answers is what a process under load has told.
 type answers struct {
 	mu    sync.Mutex
-	did   map[int]uint64
+	did   map[int]session.Version
 	count int
 	ended chan struct{}
 }
@@ -117,7 +117,7 @@ func (a *answers) load(t *testing.T, path string) *exec.Cmd {
 				return // a last line may be cut off: it was not told
 			}
 			var number int
-			var version uint64
+			var version session.Version
 			if _, err := fmt.Sscanf(line, "did %d %d\n", &number, &version); err == nil {
 				a.mu.Lock()
 				a.did[number] = max(a.did[number], version)
@@ -136,13 +136,13 @@ func (a *answers) load(t *testing.T, path string) *exec.Cmd {
 	return c
 }
 
-func newAnswers() *answers { return &answers{did: map[int]uint64{}} }
+func newAnswers() *answers { return &answers{did: map[int]session.Version{}} }
 
 // snapshot returns what has been told.
-func (a *answers) snapshot() (did map[int]uint64, count int) {
+func (a *answers) snapshot() (did map[int]session.Version, count int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	did = make(map[int]uint64, len(a.did))
+	did = make(map[int]session.Version, len(a.did))
 	for number, version := range a.did {
 		did[number] = version
 	}

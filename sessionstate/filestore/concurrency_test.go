@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // together runs f in n goroutines.
@@ -28,7 +29,7 @@ func TestChangesShareTransactions(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range 500 {
 		group.Go(func() {
-			if err := swap(s, key(i), 0, session(i, 1)); err != nil {
+			if err := swap(s, key(i), 0, sessionOf(i, 1)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -51,7 +52,7 @@ func TestMoreThanATransactionTakes(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range n {
 		group.Go(func() {
-			if err := swap(s, key(i), 0, session(i, 1)); err != nil {
+			if err := swap(s, key(i), 0, sessionOf(i, 1)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -71,8 +72,8 @@ func TestConcurrentChanges(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	before := filestore.Transactions(s)
 	together(writers, func(i int) {
-		for version := range uint64(rounds) {
-			if err := swap(s, key(i), version, session(i, version+1)); err != nil {
+		for version := range session.Version(rounds) {
+			if err := swap(s, key(i), version, sessionOf(i, version+1)); err != nil {
 				t.Error(err)
 			}
 			// Reading waits for nobody, and sees what was answered.
@@ -98,7 +99,7 @@ func TestOneOfManyWins(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range 100 {
 		group.Go(func() {
-			if swap(s, key(0), 0, session(i, uint64(i)+1)) == nil {
+			if swap(s, key(0), 0, sessionOf(i, session.Version(i)+1)) == nil {
 				won.Add(1)
 			}
 		})
@@ -128,22 +129,22 @@ func TestWithdrawnChanges(t *testing.T) {
 			}
 		})
 	}
-	withdrawn(func() error { return swapWith(ctx, s, key(0), 1, session(0, 2)) })
-	withdrawn(func() error { return swapWith(ctx, s, key(11), 0, session(11, 1)) })
+	withdrawn(func() error { return swapWith(ctx, s, key(0), 1, sessionOf(0, 2)) })
+	withdrawn(func() error { return swapWith(ctx, s, key(11), 0, sessionOf(11, 1)) })
 	withdrawn(func() error { return s.Delete(ctx, key(1)) })
 	await(t, "all wait", func() bool { return filestore.Waiting(s) == 3 })
 	cancel()
 	group.Wait()
 	// What is not withdrawn is done, though it waits behind them.
 	group.Go(func() {
-		if err := swap(s, key(2), 1, session(2, 2)); err != nil {
+		if err := swap(s, key(2), 1, sessionOf(2, 2)); err != nil {
 			t.Error(err)
 		}
 	})
 	await(t, "one more waits", func() bool { return filestore.Waiting(s) == 1 })
 	release()
 	group.Wait()
-	want[key(2)] = session(2, 2)
+	want[key(2)] = sessionOf(2, 2)
 	holds(t, s, want)
 	if n := filestore.Transactions(s) - before; n != 1 {
 		t.Errorf("%d transactions", n)

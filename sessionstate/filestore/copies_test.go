@@ -11,11 +11,12 @@ import (
 	"testing"
 
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // answeredIn holds a file to all that was answered before it was copied. What
 // was asked for and not yet answered may be there too.
-func answeredIn(t *testing.T, path string, did map[int]uint64) {
+func answeredIn(t *testing.T, path string, did map[int]session.Version) {
 	t.Helper()
 	s, err := filestore.Open(path, quiet(t))
 	if err != nil {
@@ -25,7 +26,7 @@ func answeredIn(t *testing.T, path string, did map[int]uint64) {
 	found := all(t, s)
 	for number, version := range did {
 		got := found[key(number)]
-		if got == nil || got.Version < version || !reflect.DeepEqual(got, session(number, got.Version)) {
+		if got == nil || got.Version < version || !reflect.DeepEqual(got, sessionOf(number, got.Version)) {
 			t.Errorf("%d was answered with version %d, and is %+v", number, version, got)
 		}
 	}
@@ -38,15 +39,15 @@ func TestWhatReturnedIsOnDisk(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
 	var mu sync.Mutex
-	did := map[int]uint64{}
+	did := map[int]session.Version{}
 	var stop atomic.Bool
 	var group sync.WaitGroup
 	for w := range writers {
 		group.Go(func() {
 			for n := 0; !stop.Load(); n++ {
 				number := w*50 + n%50
-				old := uint64(n / 50)
-				if err := swap(s, key(number), old, session(number, old+1)); err != nil {
+				old := session.Version(n / 50)
+				if err := swap(s, key(number), old, sessionOf(number, old+1)); err != nil {
 					t.Error(err)
 					return
 				}
@@ -60,7 +61,7 @@ func TestWhatReturnedIsOnDisk(t *testing.T) {
 	answered := 0
 	for i := range copies {
 		var content []byte
-		before := map[int]uint64{}
+		before := map[int]session.Version{}
 		// In the writer, the one before has been answered and nothing is under way.
 		if err := filestore.InWriter(s, func() {
 			mu.Lock()

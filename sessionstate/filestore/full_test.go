@@ -17,6 +17,7 @@ import (
 
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // disk is one that can be full.
@@ -130,7 +131,7 @@ func untilFull(t *testing.T, d disk, s *filestore.Store, from int) int {
 	for n := from; n < from+100_000; n += together {
 		changes := make([]Swap, together)
 		for i := range changes {
-			changes[i] = Swap{Key: key(n + i), Next: session(n+i, 1)}
+			changes[i] = Swap{Key: key(n + i), Next: sessionOf(n+i, 1)}
 		}
 		s.CompareAndSwap(context.Background(), changes)
 		if changes[0].Err == nil {
@@ -156,7 +157,7 @@ func fullStore(t *testing.T, d disk, path string) {
 		n = untilFull(t, d, s, n)
 		// Neither new sessions nor changes of old ones, however often.
 		for range 5 {
-			if err := swap(s, key(n), 0, session(n, 1)); err == nil {
+			if err := swap(s, key(n), 0, sessionOf(n, 1)); err == nil {
 				n++ // a smaller one may yet have found a place
 			}
 		}
@@ -201,13 +202,13 @@ func fullTable(t *testing.T, d disk, path string) {
 			}
 		},
 	})
-	policy := &Policy{Automatic: AutomaticProxy, Timeout: 30 * 60_000, Retention: 400 * 24 * 3600_000}
-	ask := func(key string, e Event) (Decision, error) {
-		var decisions [1]Decision
-		err := table.Apply(context.Background(), key, base+1000, policy, []Event{e}, decisions[:])
+	policy := &session.Policy{Automatic: session.AutomaticProxy, Timeout: 30 * 60_000, Retention: 400 * 24 * 3600_000}
+	ask := func(key string, e session.Event) (session.Decision, error) {
+		var decisions [1]session.Decision
+		err := table.Apply(context.Background(), key, request(base+1000, policy, []session.Event{e}), decisions[:])
 		return decisions[0], err
 	}
-	must := func(key string, e Event) Decision {
+	must := func(key string, e session.Event) session.Decision {
 		t.Helper()
 		decision, err := ask(key, e)
 		if err != nil {
@@ -215,14 +216,14 @@ func fullTable(t *testing.T, d disk, path string) {
 		}
 		return decision
 	}
-	if got := must("manual", Event{Kind: Start, ID: base, Time: base, Message: 1}); got.SessionID != base {
+	if got := must("manual", session.Event{Kind: session.Start, ID: base, Times: original(base), Message: 1}); got.SessionID != base {
 		t.Fatalf("%+v", got)
 	}
 	// Automatic sessions, until they cannot be written any more.
 	d.full(t)
 	n := 0
 	for failed := false; !failed && n < 50_000; n++ {
-		must(key(n), Event{Time: base + int64(n%1000), Message: MessageID(n + 1)})
+		must(key(n), session.Event{Times: original(base + int64(n%1000)), Message: session.MessageID(n + 1)})
 		select {
 		case <-failing:
 			failed = true
@@ -233,7 +234,7 @@ func fullTable(t *testing.T, d disk, path string) {
 	refused := 0
 	for i := 0; i < 50_000 && refused < 3; i++ {
 		name := fmt.Sprint("manual ", i)
-		if _, err := ask(name, Event{Kind: Start, ID: base, Time: base, Message: 1}); err == nil {
+		if _, err := ask(name, session.Event{Kind: session.Start, ID: base, Times: original(base), Message: 1}); err == nil {
 			continue
 		}
 		refused++
@@ -244,30 +245,30 @@ func fullTable(t *testing.T, d disk, path string) {
 	if refused == 0 {
 		t.Error("no control call was refused")
 	}
-	before := must("manual", Event{Time: base + 900, Message: 3})
-	if _, err := ask("manual", Event{Kind: End, Time: base + 950, Message: 4}); err != nil {
-		if after := must("manual", Event{Time: base + 960, Message: 5}); after.SessionID != before.SessionID || after.Action != Stamp {
+	before := must("manual", session.Event{Times: original(base + 900), Message: 3})
+	if _, err := ask("manual", session.Event{Kind: session.End, Times: original(base + 950), Message: 4}); err != nil {
+		if after := must("manual", session.Event{Times: original(base + 960), Message: 5}); after.SessionID != before.SessionID || after.Action != session.Stamp {
 			t.Errorf("a call that failed has made %+v of %+v", after, before)
 		}
 	}
 	// All are served from memory.
 	ids := make([]int64, n)
 	for i := range n {
-		ids[i] = must(key(i), Event{Time: base + 1000, Message: MessageID(n + i + 1)}).SessionID
+		ids[i] = must(key(i), session.Event{Times: original(base + 1000), Message: session.MessageID(n + i + 1)}).SessionID
 	}
 	d.room(t)
 	for len(written) > 0 {
 		<-written
 	}
 	<-written
-	must("manual", Event{Kind: End, Time: base + 990, Message: 6})
+	must("manual", session.Event{Kind: session.End, Times: original(base + 990), Message: 6})
 	closedStores.Store(store, true)
 	if err := table.Close(); err != nil {
 		t.Errorf("close: %v", err)
 	}
 	table = NewTable(mustOpen(t, path), Options{Settings: Settings{Capacity: 100_000, FlushInterval: time.Millisecond}})
 	for i := range n {
-		if got := must(key(i), Event{Time: base + 1000, Message: MessageID(3*n + i + 1)}); got.SessionID != ids[i] || got.SessionID == 0 {
+		if got := must(key(i), session.Event{Times: original(base + 1000), Message: session.MessageID(3*n + i + 1)}); got.SessionID != ids[i] || got.SessionID == 0 {
 			t.Fatalf("session %d is %+v, was %d", i, got, ids[i])
 		}
 	}

@@ -7,8 +7,8 @@ import (
 	"os"
 	"testing"
 
-	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // size returns how large the file is.
@@ -54,7 +54,7 @@ func TestFileOfOneSize(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
 	var used []int64
-	for round := range uint64(rounds) {
+	for round := range session.Version(rounds) {
 		fill(t, s, 0, users, round, round+1)
 		used = append(used, filestore.Size(s))
 	}
@@ -65,7 +65,7 @@ func TestFileOfOneSize(t *testing.T) {
 }
 
 // mostlyEmpty makes a file that is to be written anew, with few sessions in it.
-func mostlyEmpty(t *testing.T, left int) (path string, sessions map[string]*Session) {
+func mostlyEmpty(t *testing.T, left int) (path string, sessions map[string]*session.Session) {
 	t.Helper()
 	const users = 6000
 	t.Cleanup(filestore.CompactFrom(1 << 20))
@@ -77,7 +77,7 @@ func mostlyEmpty(t *testing.T, left int) (path string, sessions map[string]*Sess
 		}
 		return base
 	})
-	maps.DeleteFunc(sessions, func(_ string, v *Session) bool { return v.Seen == base })
+	maps.DeleteFunc(sessions, func(_ string, v *session.Session) bool { return v.Seen == base })
 	s.Retain(400 * day)
 	if gone, err := s.Sweep(t.Context(), base+900*day); err != nil || gone != users-left {
 		t.Fatalf("%d were forgotten, %v", gone, err)

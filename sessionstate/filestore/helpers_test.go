@@ -14,18 +14,19 @@ import (
 
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // base is a moment, in Unix milliseconds.
 const base int64 = 1_800_000_000_000
 
-// session is one that a control call has begun and an event has joined. It is
+// sessionOf is one that a control call has begun and an event has joined. It is
 // another for each version and number.
-func session(n int, version uint64) *Session {
+func sessionOf(n int, version session.Version) *session.Session {
 	from := base + int64(n)
-	return &Session{Version: version, Seen: from + int64(version), Segments: []Segment{{
-		From: from, ID: from, Mode: Manual,
-		Mark: MessageID(n)<<32 | MessageID(version) | 1<<63, Cause: MessageID(n)<<32 | 1<<62, User: UserID(n) | 1<<61, UserAt: from + 5,
+	return &session.Session{Version: version, Seen: from + int64(version), Segments: []session.Segment{{
+		From: session.At(from), ID: from, Mode: session.Manual,
+		Mark: session.MessageID(n)<<32 | session.MessageID(version) | 1<<63, Cause: session.MessageID(n)<<32 | 1<<62, User: session.UserID(n) | 1<<61, UserAt: session.At(from + 5),
 	}}}
 }
 
@@ -69,11 +70,11 @@ func closeOnce(t testing.TB, s *filestore.Store) {
 	}
 }
 
-func swap(s *filestore.Store, key string, old uint64, next *Session) error {
+func swap(s *filestore.Store, key string, old session.Version, next *session.Session) error {
 	return swapWith(context.Background(), s, key, old, next)
 }
 
-func swapWith(ctx context.Context, s *filestore.Store, key string, old uint64, next *Session) error {
+func swapWith(ctx context.Context, s *filestore.Store, key string, old session.Version, next *session.Session) error {
 	change := []Swap{{Key: key, Old: old, Next: next}}
 	s.CompareAndSwap(ctx, change)
 	if change[0].Err == nil && !change[0].Done {
@@ -83,13 +84,13 @@ func swapWith(ctx context.Context, s *filestore.Store, key string, old uint64, n
 }
 
 // fill writes the sessions from, from+1, … to-1 anew.
-func fill(t testing.TB, s *filestore.Store, from, to int, old, version uint64) {
+func fill(t testing.TB, s *filestore.Store, from, to int, old, version session.Version) {
 	t.Helper()
 	for from < to {
 		n := min(to-from, 1000)
 		changes := make([]Swap, n)
 		for i := range changes {
-			changes[i] = Swap{Key: key(from + i), Old: old, Next: session(from+i, version)}
+			changes[i] = Swap{Key: key(from + i), Old: old, Next: sessionOf(from+i, version)}
 		}
 		s.CompareAndSwap(context.Background(), changes)
 		for i := range changes {
@@ -102,10 +103,10 @@ func fill(t testing.TB, s *filestore.Store, from, to int, old, version uint64) {
 }
 
 // all returns what the store has.
-func all(t testing.TB, s *filestore.Store) map[string]*Session {
+func all(t testing.TB, s *filestore.Store) map[string]*session.Session {
 	t.Helper()
-	found := map[string]*Session{}
-	err := s.Scan(context.Background(), func(key string, v *Session) error {
+	found := map[string]*session.Session{}
+	err := s.Scan(context.Background(), func(key string, v *session.Session) error {
 		found[key] = v
 		return nil
 	})
@@ -115,7 +116,7 @@ func all(t testing.TB, s *filestore.Store) map[string]*Session {
 	return found
 }
 
-func holds(t testing.TB, s *filestore.Store, want map[string]*Session) {
+func holds(t testing.TB, s *filestore.Store, want map[string]*session.Session) {
 	t.Helper()
 	found := all(t, s)
 	for key := range maps.Keys(want) {
@@ -133,10 +134,10 @@ func holds(t testing.TB, s *filestore.Store, want map[string]*Session) {
 }
 
 // filled is what a store has after fill.
-func filled(from, to int, version uint64) map[string]*Session {
-	sessions := map[string]*Session{}
+func filled(from, to int, version session.Version) map[string]*session.Session {
+	sessions := map[string]*session.Session{}
 	for n := from; n < to; n++ {
-		sessions[key(n)] = session(n, version)
+		sessions[key(n)] = sessionOf(n, version)
 	}
 	return sessions
 }
@@ -175,4 +176,13 @@ func unchanged(t testing.TB, path string, want []byte) {
 	if got := read(t, path); !bytes.Equal(got, want) {
 		t.Errorf("%s has changed: %d bytes, before %d", path, len(got), len(want))
 	}
+}
+
+// original is what a message says that has an originalTimestamp and no sentAt.
+func original(at int64) session.Timestamps {
+	return session.Timestamps{Original: at, HasOriginal: true}
+}
+
+func request(now int64, p *session.Policy, events []session.Event) *session.Request {
+	return &session.Request{Received: now, Policy: p, Events: events}
 }

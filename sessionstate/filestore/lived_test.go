@@ -10,6 +10,7 @@ import (
 
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // TestLivedFiles opens files again and again in the course of a long life: none
@@ -19,7 +20,7 @@ func TestLivedFiles(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 9))
 			path := newPath(t)
-			model := map[string]*Session{}
+			model := map[string]*session.Session{}
 			for range 25 {
 				s := mustOpen(t, path)
 				holds(t, s, model)
@@ -32,14 +33,14 @@ func TestLivedFiles(t *testing.T) {
 }
 
 // live changes sessions, and the model of them alike.
-func live(t *testing.T, s *filestore.Store, random *rand.Rand, model map[string]*Session) {
+func live(t *testing.T, s *filestore.Store, random *rand.Rand, model map[string]*session.Session) {
 	t.Helper()
-	next := func(n int, old *Session) *Session {
-		v := session(n, 1)
+	next := func(n int, old *session.Session) *session.Session {
+		v := sessionOf(n, 1)
 		if old != nil {
 			v.Version = old.Version + 1
 		}
-		for range random.IntN(MaxSegments) {
+		for range random.IntN(session.MaxSegments) {
 			v.Segments = append(v.Segments, v.Segments[0])
 		}
 		return v

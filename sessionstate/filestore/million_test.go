@@ -11,9 +11,10 @@ import (
 
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-var proxyPolicy = &Policy{Automatic: AutomaticProxy, Timeout: 30 * 60_000, Retention: 400 * day}
+var proxyPolicy = &session.Policy{Automatic: session.AutomaticProxy, Timeout: 30 * 60_000, Retention: 400 * day}
 
 func newTable(store Store, capacity int) *Table {
 	return NewTable(store, Options{Settings: Settings{Capacity: capacity, Retention: 400 * day, FlushInterval: time.Millisecond}})
@@ -50,10 +51,10 @@ func automatic(t testing.TB, table *Table, store *filestore.Store, users int) {
 	}
 }
 
-func event(table *Table, n int, message MessageID) (Decision, error) {
-	var d [1]Decision
-	events := []Event{{Time: base + int64(n%60_000), Message: MessageID(n)<<8 | message, User: UserID(n)}}
-	err := table.Apply(context.Background(), key(n), base+100_000, proxyPolicy, events, d[:])
+func event(table *Table, n int, message session.MessageID) (session.Decision, error) {
+	var d [1]session.Decision
+	events := []session.Event{{Times: original(base + int64(n%60_000)), Message: session.MessageID(n)<<8 | message, User: session.UserID(n)}}
+	err := table.Apply(context.Background(), key(n), request(base+100_000, proxyPolicy, events), d[:])
 	return d[0], err
 }
 
@@ -91,7 +92,7 @@ func TestManySessions(t *testing.T) {
 		group.Go(func() {
 			for n := part; n < users; n += 4 {
 				d, err := event(table, n, 2)
-				if err != nil || d.Start || d.SessionID == 0 || d.Action != Stamp {
+				if err != nil || d.Start || d.SessionID == 0 || d.Action != session.Stamp {
 					t.Errorf("user %d: %+v, %v", n, d, err)
 					return
 				}
@@ -151,7 +152,7 @@ func BenchmarkOpen(b *testing.B) {
 			random := rand.New(rand.NewPCG(1, 1)).Perm(users)
 			changes := make([]Swap, users)
 			for i, n := range random {
-				changes[i] = Swap{Key: key(n), Next: session(n, 1)}
+				changes[i] = Swap{Key: key(n), Next: sessionOf(n, 1)}
 			}
 			for len(changes) > 0 {
 				n := min(len(changes), 1000)

@@ -18,7 +18,7 @@ func TestFileIsBounded(t *testing.T) {
 	s.Spare(func(k string) bool { return k == key(0) })
 	s.Bound(bound)
 	for n := 0; n < 40_000; n++ {
-		change := []Swap{{Key: key(n), Next: session(n, 1)}}
+		change := []Swap{{Key: key(n), Next: sessionOf(n, 1)}}
 		for {
 			s.CompareAndSwap(context.Background(), change)
 			if !errors.Is(change[0].Err, ErrFull) {
@@ -59,8 +59,8 @@ func TestFullFileTakesWhatItKnows(t *testing.T) {
 		t.Fatal("it is not full")
 	}
 	changes := []Swap{
-		{Key: key(5000), Next: session(5000, 1)},
-		{Key: key(5), Old: 1, Next: session(5, 2)},
+		{Key: key(5000), Next: sessionOf(5000, 1)},
+		{Key: key(5), Old: 1, Next: sessionOf(5, 2)},
 	}
 	done := make(chan struct{})
 	go func() { s.CompareAndSwap(context.Background(), changes); close(done) }()
@@ -85,7 +85,7 @@ func TestBoundOfAFileThatIsOpened(t *testing.T) {
 	s.Bound(1600)
 	// Nothing goes before something comes.
 	holds(t, s, filled(0, 3000, 1))
-	if err := swap(s, key(2999), 1, session(2999, 2)); err != nil {
+	if err := swap(s, key(2999), 1, sessionOf(2999, 2)); err != nil {
 		t.Fatal(err)
 	}
 	await(t, "room is made", func() bool { return len(all(t, s)) <= 1600 })

@@ -10,8 +10,8 @@ import (
 	"slices"
 	"testing"
 
-	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // sample is a file that has lived: sessions were changed and forgotten, its
@@ -19,9 +19,9 @@ import (
 type sample struct {
 	bytes []byte
 	// sessions has each state that a key was ever in, by version.
-	sessions map[string]map[uint64]*Session
+	sessions map[string]map[session.Version]*session.Session
 	// now has those that are in it.
-	now map[string]*Session
+	now map[string]*session.Session
 }
 
 func newSample(t testing.TB, n int) *sample {
@@ -37,13 +37,13 @@ func newSample(t testing.TB, n int) *sample {
 	}
 	fill(t, s, n/2, n, 2, 3)
 	fill(t, s, n, n+n/4, 0, 1)
-	f := &sample{now: all(t, s), sessions: map[string]map[uint64]*Session{}}
+	f := &sample{now: all(t, s), sessions: map[string]map[session.Version]*session.Session{}}
 	closeOnce(t, s)
 	f.bytes = read(t, path)
 	for i := range n + n/4 {
-		f.sessions[key(i)] = map[uint64]*Session{}
-		for version := range uint64(3) {
-			f.sessions[key(i)][version+1] = session(i, version+1)
+		f.sessions[key(i)] = map[session.Version]*session.Session{}
+		for version := range session.Version(3) {
+			f.sessions[key(i)][version+1] = sessionOf(i, version+1)
 		}
 	}
 	return f
@@ -116,7 +116,7 @@ func (f *sample) reopen(t testing.TB, damaged []byte) (out found) {
 		t.Errorf("%d sessions lost, later %d", out.lost, again.lost)
 	}
 	for i := more; i < more+100; i++ {
-		if got, err := s.Get(context.Background(), key(i)); err != nil || !reflect.DeepEqual(got, session(i, 1)) {
+		if got, err := s.Get(context.Background(), key(i)); err != nil || !reflect.DeepEqual(got, sessionOf(i, 1)) {
 			t.Errorf("written later: %+v, %v", got, err)
 			break
 		}
@@ -128,8 +128,8 @@ func (f *sample) reopen(t testing.TB, damaged []byte) (out found) {
 func (f *sample) served(t testing.TB, s *filestore.Store, out *found) {
 	t.Helper()
 	out.lost = 0
-	listed := map[string]*Session{}
-	if err := s.Scan(context.Background(), func(key string, v *Session) error {
+	listed := map[string]*session.Session{}
+	if err := s.Scan(context.Background(), func(key string, v *session.Session) error {
 		if _, twice := listed[key]; twice {
 			t.Errorf("%q is there twice", key)
 		}

@@ -11,21 +11,22 @@ import (
 
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 const day = 24 * 3600_000
 
 // seenAt is a session of that moment.
-func seenAt(n int, seen int64) *Session {
-	s := session(n, 1)
+func seenAt(n int, seen int64) *session.Session {
+	s := sessionOf(n, 1)
 	s.Seen = seen
 	return s
 }
 
 // swept writes sessions that were seen at different times, and returns them.
-func swept(t *testing.T, s *filestore.Store, n int, seen func(int) int64) map[string]*Session {
+func swept(t *testing.T, s *filestore.Store, n int, seen func(int) int64) map[string]*session.Session {
 	t.Helper()
-	sessions := map[string]*Session{}
+	sessions := map[string]*session.Session{}
 	for from := 0; from < n; from += 1000 {
 		var changes []Swap
 		for i := from; i < min(n, from+1000); i++ {
@@ -47,7 +48,7 @@ func swept(t *testing.T, s *filestore.Store, n int, seen func(int) int64) map[st
 func TestSweepForgetsWhatIsExpired(t *testing.T) {
 	for name, retention := range map[string]int64{"a second": 1000, "an hour": 3600_000, "a month": 30 * day, "a year": 400 * day} {
 		t.Run(name, func(t *testing.T) {
-			policy := &Policy{Retention: retention}
+			policy := &session.Policy{Retention: retention}
 			grain := min(day, retention/16)
 			s := mustOpen(t, newPath(t))
 			// Around the moment to the millisecond, and long before and after.
@@ -65,7 +66,7 @@ func TestSweepForgetsWhatIsExpired(t *testing.T) {
 				}
 			})
 			want := maps.Clone(sessions)
-			maps.DeleteFunc(want, func(_ string, v *Session) bool { return policy.Expired(v, base) })
+			maps.DeleteFunc(want, func(_ string, v *session.Session) bool { return policy.Expired(v, base) })
 			if gone, err := s.Sweep(t.Context(), base); gone != 0 || err != nil {
 				t.Errorf("without a retention %d were forgotten, %v", gone, err)
 			}
@@ -98,7 +99,7 @@ func TestSweepSparesWhatChanged(t *testing.T) {
 	var group sync.WaitGroup
 	// These stand in the queue before what the sweep asks for.
 	group.Go(func() {
-		again := session(7, 2)
+		again := sessionOf(7, 2)
 		if err := swap(s, key(7), 1, again); err != nil {
 			t.Error(err)
 		}
@@ -123,7 +124,7 @@ func TestSweepSparesWhatChanged(t *testing.T) {
 	if gone != len(want)-2 {
 		t.Errorf("%d were forgotten", gone)
 	}
-	holds(t, s, map[string]*Session{key(7): session(7, 2)})
+	holds(t, s, map[string]*session.Session{key(7): sessionOf(7, 2)})
 }
 
 // TestSweepAmongWrites: others change sessions all the while, and none of theirs
@@ -146,14 +147,14 @@ func TestSweepAmongWrites(t *testing.T) {
 						t.Error(err)
 						return
 					}
-					version := uint64(0)
+					version := session.Version(0)
 					if current != nil {
 						version = current.Version
 					}
 					// It is lost to the sweep at times: then it is begun anew.
-					if swap(s, key(number), version, session(number, version+1)) != nil {
+					if swap(s, key(number), version, sessionOf(number, version+1)) != nil {
 						version = 0
-						if err := swap(s, key(number), 0, session(number, 1)); err != nil {
+						if err := swap(s, key(number), 0, sessionOf(number, 1)); err != nil {
 							t.Error(err)
 							return
 						}
@@ -169,9 +170,9 @@ func TestSweepAmongWrites(t *testing.T) {
 	if err != nil || gone == 0 {
 		t.Errorf("%d were forgotten, %v", gone, err)
 	}
-	want := map[string]*Session{}
+	want := map[string]*session.Session{}
 	changed.Range(func(number, version any) bool {
-		want[key(number.(int))] = session(number.(int), version.(uint64))
+		want[key(number.(int))] = sessionOf(number.(int), version.(session.Version))
 		return true
 	})
 	// What the sweep passed before it came back is there; all else is gone.
@@ -223,7 +224,7 @@ func TestRetainWakesTheSweeper(t *testing.T) {
 	})
 	s.Retain(10 * 1000)
 	s.Retain(20 * 1000)
-	maps.DeleteFunc(sessions, func(_ string, v *Session) bool { return v.Seen < now })
+	maps.DeleteFunc(sessions, func(_ string, v *session.Session) bool { return v.Seen < now })
 	await(t, "old sessions are forgotten", func() bool { return len(all(t, s)) == len(sessions) })
 	holds(t, s, sessions)
 }

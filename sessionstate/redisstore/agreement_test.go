@@ -9,6 +9,7 @@ import (
 	"github.com/rudder-session/rudder-session/internal/redistest"
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // What is read while another one writes does not stay as it was: a reader may
@@ -23,9 +24,9 @@ func TestReadersAmongWriters(t *testing.T) {
 			key := fmt.Sprint("key ", round, i%keys)
 			switch i / keys {
 			case 0:
-				ids[i%keys] = send(t, tables[round%3], key, Start).SessionID
+				ids[i%keys] = send(t, tables[round%3], key, session.Start).SessionID
 			default:
-				send(t, tables[(round+i/keys)%3], key, Other)
+				send(t, tables[(round+i/keys)%3], key, session.Other)
 			}
 		})
 		for i, id := range ids {
@@ -49,12 +50,12 @@ func TestTablesAgreeInTheEnd(t *testing.T) {
 		for i, table := range tables {
 			readers.Go(func() {
 				for n := 0; !stop.Load(); n++ {
-					send(t, table, fmt.Sprint("key ", n%keys), Other)
+					send(t, table, fmt.Sprint("key ", n%keys), session.Other)
 				}
 			})
 			writers.Go(func() {
 				for n := range calls {
-					kind := []Kind{Start, Reset, End, Start}[(n+i)%4]
+					kind := []session.Kind{session.Start, session.Reset, session.End, session.Start}[(n+i)%4]
 					send(t, table, fmt.Sprint("key ", n%keys), kind)
 				}
 			})
@@ -64,10 +65,10 @@ func TestTablesAgreeInTheEnd(t *testing.T) {
 		readers.Wait()
 		for k := range keys {
 			key := fmt.Sprint("key ", k)
-			want := send(t, truth, key, Other)
+			want := send(t, truth, key, session.Other)
 			for i, table := range tables {
 				redistest.Await(t, fmt.Sprintf("table %d agrees", i), func() bool {
-					d := send(t, table, key, Other)
+					d := send(t, table, key, session.Other)
 					return d.SessionID == want.SessionID && d.Action == want.Action
 				})
 			}
@@ -84,20 +85,20 @@ func TestStrictIsRightAtOnce(t *testing.T) {
 		key := fmt.Sprint("key ", worker)
 		for i := range 500 {
 			at, other := tables[i%2], tables[(i+1)%2]
-			id := send(t, at, key, Start).SessionID
-			if d := send(t, other, key, Other); d.SessionID != id || !d.Start {
+			id := send(t, at, key, session.Start).SessionID
+			if d := send(t, other, key, session.Other); d.SessionID != id || !d.Start {
 				t.Errorf("an event behind startSession: %+v, not of %d", d, id)
 				return
 			}
-			if d := send(t, at, key, Other); d.SessionID != id || d.Start {
+			if d := send(t, at, key, session.Other); d.SessionID != id || d.Start {
 				t.Errorf("an event behind one: %+v, not of %d", d, id)
 				return
 			}
-			if d := send(t, at, key, End); d.SessionID != 0 {
+			if d := send(t, at, key, session.End); d.SessionID != 0 {
 				t.Errorf("endSession: %+v", d)
 				return
 			}
-			if d := send(t, other, key, Other); d.Action != Clear {
+			if d := send(t, other, key, session.Other); d.Action != session.Clear {
 				t.Errorf("an event behind endSession: %+v", d)
 				return
 			}
@@ -111,12 +112,12 @@ func TestControlCallsSeeEachOther(t *testing.T) {
 	tables := openTables(t, 2, redisstore.Options{URLs: []string{server.URL()}})
 	for i := range 500 {
 		at, other := tables[i%2], tables[(i+1)%2]
-		started := send(t, at, "key", Start).SessionID
+		started := send(t, at, "key", session.Start).SessionID
 		if id, err := other.Current(t.Context(), "key", base+ticks.Load(), &policy); id != started || err != nil {
 			t.Fatalf("the session is %d, not %d: %v", id, started, err)
 		}
-		send(t, at, "key", End)
-		if d := send(t, other, "key", Reset); d.SessionID != 0 {
+		send(t, at, "key", session.End)
+		if d := send(t, other, "key", session.Reset); d.SessionID != 0 {
 			t.Fatalf("resetSession behind endSession: %+v", d)
 		}
 	}
@@ -129,7 +130,7 @@ func TestRepeatedCallIsAppliedOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tables := openTables(t, 2, redisstore.Options{URLs: []string{server.URL()}, Strict: strict})
 			for i := range 100 {
-				key, e := fmt.Sprint("key ", i), message(Start)
+				key, e := fmt.Sprint("key ", i), message(session.Start)
 				var ids [2]int64
 				var repeated atomic.Int32
 				together(2, func(i int) {
@@ -153,7 +154,7 @@ func TestRepeatedCallIsAppliedOnce(t *testing.T) {
 // of its key while that waits to be written.
 func TestCallsDoNotShortenSessions(t *testing.T) {
 	server := redistest.Start(t)
-	proxy := Policy{Automatic: AutomaticProxy, Timeout: 30 * 60_000, Retention: 400 * day}
+	proxy := session.Policy{Automatic: session.AutomaticProxy, Timeout: 30 * 60_000, Retention: 400 * day}
 	const minute = 60_000
 	for name, call := range map[string]func(t *testing.T, table *Table, now int64){
 		"Current": func(t *testing.T, table *Table, now int64) {
@@ -171,9 +172,9 @@ func TestCallsDoNotShortenSessions(t *testing.T) {
 			table := openTables(t, 1, redisstore.Options{URLs: []string{server.URL()}})[0]
 			event := func(at int64) int64 {
 				t.Helper()
-				var d [1]Decision
-				e := Event{Time: base + at, Message: MessageID(ticks.Add(1))}
-				if err := table.Apply(t.Context(), "key", base+at, &proxy, []Event{e}, d[:]); err != nil {
+				var d [1]session.Decision
+				e := session.Event{Times: original(base + at), Message: session.MessageID(ticks.Add(1))}
+				if err := table.Apply(t.Context(), "key", request(base+at, &proxy, []session.Event{e}), d[:]); err != nil {
 					t.Error(err)
 				}
 				return d[0].SessionID

@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"github.com/rudder-session/rudder-session/internal/redistest"
-	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 const secret = "s3cret-w0rd"
@@ -58,8 +58,8 @@ func TestLeastRights(t *testing.T) {
 			o := redisstore.Options{URLs: []string{server.URL()}, Username: "caddy", Password: secret, Prefix: prefix, Strict: strict}
 			tables := openTables(t, 2, o)
 			for range 5 {
-				awaitID(t, tables[1], "key", send(t, tables[0], "key", Start).SessionID)
-				send(t, tables[1], "key", End)
+				awaitID(t, tables[1], "key", send(t, tables[0], "key", session.Start).SessionID)
+				send(t, tables[1], "key", session.End)
 				awaitID(t, tables[0], "key", 0)
 			}
 			if denied := server.Do("ACL", "LOG"); denied != "" {
@@ -67,7 +67,7 @@ func TestLeastRights(t *testing.T) {
 			}
 			o.Prefix = "other:"
 			other := openTables(t, 1, o)[0]
-			_, err := apply(other, "key", message(Start))
+			_, err := apply(other, "key", message(session.Start))
 			wantRefusal(t, "a prefix that is not the user's", err, "NOPERM")
 			server.Do("ACL", "LOG", "RESET")
 		})
@@ -76,7 +76,7 @@ func TestLeastRights(t *testing.T) {
 	store := open(t, redisstore.Options{URLs: []string{server.URL()}, Username: "inspector", Password: secret, Prefix: prefix})
 	defer store.Close()
 	seen := 0
-	if err := store.Scan(t.Context(), func(string, *Session) error { seen++; return nil }); err != nil || seen != 1 {
+	if err := store.Scan(t.Context(), func(string, *session.Session) error { seen++; return nil }); err != nil || seen != 1 {
 		t.Errorf("%d sessions, %v", seen, err)
 	}
 	if err := store.Delete(t.Context(), "key"); err != nil {
@@ -102,7 +102,7 @@ func TestEachRightIsNeeded(t *testing.T) {
 		table := openTables(t, 1, redisstore.Options{
 			URLs: []string{server.URL()}, Username: user, Password: secret, Prefix: prefix, Log: seen.log(),
 		})[0]
-		_, err := apply(table, right, message(Start))
+		_, err := apply(table, right, message(session.Start))
 		if isDown(err) {
 			_, _, err = seen.get()
 		}
@@ -146,7 +146,7 @@ func TestWrongPassword(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), secret) {
 				t.Errorf("%v, want %s", err, c.want)
 			}
-			if _, err := apply(table, "key", message(Start)); !isDown(err) || strings.Contains(err.Error(), secret) {
+			if _, err := apply(table, "key", message(session.Start)); !isDown(err) || strings.Contains(err.Error(), secret) {
 				t.Errorf("startSession: %v", err)
 			}
 		})
@@ -159,7 +159,7 @@ func TestWrongPassword(t *testing.T) {
 	}
 	late.Do("ACL", "SETUSER", "late", "on", ">"+secret, "~*", "+@all")
 	seen.awaitUp(t)
-	awaitID(t, table, "key", send(t, table, "key", Start).SessionID)
+	awaitID(t, table, "key", send(t, table, "key", session.Start).SessionID)
 }
 
 // Passwords may be in the URL or beside it.
@@ -176,7 +176,7 @@ func TestCredentials(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tables := openTables(t, 2, o)
-			awaitID(t, tables[1], "key", send(t, tables[0], "key", Start).SessionID)
+			awaitID(t, tables[1], "key", send(t, tables[0], "key", session.Start).SessionID)
 		})
 	}
 }
@@ -187,17 +187,17 @@ func TestRightsChange(t *testing.T) {
 	const prefix = "rudder_session:"
 	addUser(t, server, "caddy", prefix, rights...)
 	table := openTables(t, 1, redisstore.Options{URLs: []string{server.URL()}, Username: "caddy", Password: secret, Prefix: prefix})[0]
-	id := send(t, table, "key", Start).SessionID
+	id := send(t, table, "key", session.Start).SessionID
 	server.Do("ACL", "SETUSER", "caddy", "-evalsha")
 	for range 10 {
-		_, err := apply(table, "key", message(Start))
+		_, err := apply(table, "key", message(session.Start))
 		wantRefusal(t, "startSession", err, "NOPERM")
 	}
 	server.Do("ACL", "SETUSER", "caddy", "+evalsha")
 	awaitID(t, table, "key", id)
 	server.Do("ACL", "DELUSER", "caddy")
 	redistest.Await(t, "the connection is lost", func() bool {
-		_, err := apply(table, "key", message(Other))
+		_, err := apply(table, "key", message(session.Other))
 		return err != nil
 	})
 	addUser(t, server, "caddy", prefix, rights...)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/rudder-session/rudder-session/internal/redistest"
 	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 func openAt(t *testing.T, s *redistest.Server, timeout time.Duration) *Store {
@@ -20,7 +21,7 @@ func openAt(t *testing.T, s *redistest.Server, timeout time.Duration) *Store {
 	return store
 }
 
-func swapNext(s *Store, version uint64) (bool, error) {
+func swapNext(s *Store, version session.Version) (bool, error) {
 	change := []sessionstate.Swap{{Key: "key", Old: version - 1, Next: &sessionstate.Session{Version: version}}}
 	s.CompareAndSwap(context.Background(), change)
 	return change[0].Done, change[0].Err
@@ -31,7 +32,7 @@ func swapNext(s *Store, version uint64) (bool, error) {
 func TestServerClockJumps(t *testing.T) {
 	server := redistest.Start(t)
 	const hour = 3600_000
-	version := uint64(0)
+	version := session.Version(0)
 	for _, timeout := range []time.Duration{10 * time.Second, time.Minute} {
 		store := openAt(t, server, timeout)
 		if store.clock.known() {

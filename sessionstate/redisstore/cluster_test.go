@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/rudder-session/rudder-session/internal/redistest"
-	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 func urls(nodes []*redistest.Server) (urls []string) {
@@ -61,7 +61,7 @@ func TestClusterNodeIsAway(t *testing.T) {
 			table := openTables(t, 1, o)[0]
 			for _, of := range keys {
 				for _, key := range of {
-					send(t, table, key, Start)
+					send(t, table, key, session.Start)
 				}
 			}
 			away.leave(nodes[1])
@@ -69,7 +69,7 @@ func TestClusterNodeIsAway(t *testing.T) {
 			for round := range 6 {
 				for i, of := range keys {
 					for _, key := range of {
-						_, err := apply(table, key, message(Start))
+						_, err := apply(table, key, message(session.Start))
 						if i != 1 && err != nil {
 							t.Errorf("round %d: a key of node %d: %v", round, i, err)
 						}
@@ -86,7 +86,7 @@ func TestClusterNodeIsAway(t *testing.T) {
 			redistest.Await(t, "all keys are to be had", func() bool {
 				for _, of := range keys {
 					for _, key := range of {
-						if _, err := apply(table, key, message(Start)); err != nil {
+						if _, err := apply(table, key, message(session.Start)); err != nil {
 							return false
 						}
 					}
@@ -107,8 +107,8 @@ func TestClusterSlotMoves(t *testing.T) {
 	const known, unknown = "known", "unknown"
 	slot := slotOf(t, nodes[0], prefix)
 	at := slot * len(nodes) / 16384
-	id := send(t, tables[0], known, Start).SessionID
-	send(t, tables[0], known, Other)
+	id := send(t, tables[0], known, session.Start).SessionID
+	send(t, tables[0], known, session.Other)
 	for _, table := range tables {
 		awaitID(t, table, known, id)
 		awaitID(t, table, unknown, 0)
@@ -117,9 +117,9 @@ func TestClusterSlotMoves(t *testing.T) {
 	for _, table := range tables {
 		awaitID(t, table, known, id)
 	}
-	id = send(t, tables[1], known, Start).SessionID
+	id = send(t, tables[1], known, session.Start).SessionID
 	awaitID(t, tables[0], known, id)
-	id = send(t, tables[1], unknown, Start).SessionID
+	id = send(t, tables[1], unknown, session.Start).SessionID
 	awaitID(t, tables[1], unknown, id)
 	awaitID(t, tables[0], unknown, id)
 }
@@ -153,14 +153,14 @@ func TestClusterSlotIsMoving(t *testing.T) {
 	nodes[0].Do("CLUSTER", "SETSLOT", number, "MIGRATING", toID)
 	// It does not exist yet, and so belongs to where the slot goes.
 	for range 5 {
-		id := send(t, tables[0], key, Start).SessionID
-		send(t, tables[0], key, Other)
+		id := send(t, tables[0], key, session.Start).SessionID
+		send(t, tables[0], key, session.Other)
 		awaitID(t, tables[1], key, id)
-		send(t, tables[1], key, End)
+		send(t, tables[1], key, session.End)
 		awaitID(t, tables[0], key, 0)
 	}
 	found := 0
-	if err := tables[0].Each(t.Context(), func(string, *Session) error { found++; return nil }); err != nil || found != 1 {
+	if err := tables[0].Each(t.Context(), func(string, *session.Session) error { found++; return nil }); err != nil || found != 1 {
 		t.Errorf("of one session are found %d, %v", found, err)
 	}
 }
@@ -176,8 +176,8 @@ func TestClusterRights(t *testing.T) {
 	tables := openTables(t, 2, redisstore.Options{URLs: urls(nodes), Prefix: prefix, Username: "caddy", Password: secret})
 	for i := range 20 {
 		key := fmt.Sprint("key ", i)
-		id := send(t, tables[0], key, Start).SessionID
-		send(t, tables[0], key, Other)
+		id := send(t, tables[0], key, session.Start).SessionID
+		send(t, tables[0], key, session.Other)
 		awaitID(t, tables[1], key, id)
 	}
 	for _, node := range nodes {

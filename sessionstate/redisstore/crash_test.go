@@ -8,6 +8,7 @@ import (
 	"github.com/rudder-session/rudder-session/internal/redistest"
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // A server that crashed and came back is used again, with what it has kept.
@@ -27,7 +28,7 @@ func TestServerCrash(t *testing.T) {
 				for round := range 3 {
 					var ids []int64
 					for i := range 20 {
-						ids = append(ids, send(t, tables[i%2], fmt.Sprint("key ", round, i), Start).SessionID)
+						ids = append(ids, send(t, tables[i%2], fmt.Sprint("key ", round, i), session.Start).SessionID)
 					}
 					server.Kill()
 					server.Restart()
@@ -37,7 +38,7 @@ func TestServerCrash(t *testing.T) {
 							id = 0
 						}
 						for _, table := range tables {
-							if d := send(t, table, fmt.Sprint("key ", round, i), Other); d.SessionID != id {
+							if d := send(t, table, fmt.Sprint("key ", round, i), session.Other); d.SessionID != id {
 								t.Fatalf("session %d after the crash, not %d", d.SessionID, id)
 							}
 						}
@@ -53,7 +54,7 @@ func awaitWell(t *testing.T, tables ...*Table) {
 	t.Helper()
 	for _, table := range tables {
 		redistest.Await(t, "control calls are answered", func() bool {
-			_, err := apply(table, "well?", message(Start))
+			_, err := apply(table, "well?", message(session.Start))
 			return err == nil
 		})
 	}
@@ -68,14 +69,14 @@ func TestServerIsAway(t *testing.T) {
 			server := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
 			var seen states
 			table := openTables(t, 1, redisstore.Options{URLs: []string{server.URL()}, Strict: strict, Log: seen.log()})[0]
-			id := send(t, table, "key", Start).SessionID
-			send(t, table, "key", Other)
+			id := send(t, table, "key", session.Start).SessionID
+			send(t, table, "key", session.Other)
 			server.Kill()
 			redistest.Await(t, "the loss is noticed", func() bool {
-				_, err := apply(table, "key", message(Other))
+				_, err := apply(table, "key", message(session.Other))
 				return err != nil
 			})
-			for _, kind := range []Kind{Other, Start, Other, End, Identify, Reset, Other, Start} {
+			for _, kind := range []session.Kind{session.Other, session.Start, session.Other, session.End, session.Identify, session.Reset, session.Other, session.Start} {
 				for _, key := range []string{"key", "unknown"} {
 					if _, err := apply(table, key, message(kind)); err == nil {
 						t.Errorf("a message of kind %d is answered while the server is away", kind)
@@ -90,10 +91,10 @@ func TestServerIsAway(t *testing.T) {
 			if down, _, _ := seen.get(); down != 1 {
 				t.Errorf("the server was said to be down %d times", down)
 			}
-			if d := send(t, table, "key", Other); d.SessionID != id || d.Start {
+			if d := send(t, table, "key", session.Other); d.SessionID != id || d.Start {
 				t.Errorf("once the server is back: %+v, not of session %d", d, id)
 			}
-			if d := send(t, table, "unknown", Other); d != (Decision{}) {
+			if d := send(t, table, "unknown", session.Other); d != (session.Decision{}) {
 				t.Errorf("a key of which no call was answered: %+v", d)
 			}
 		})
@@ -110,13 +111,13 @@ func TestServerComesLater(t *testing.T) {
 		t.Errorf("down %d times, up %d times, %v", down, up, err)
 	}
 	for range 10 {
-		if _, err := apply(table, "key", message(Start)); !isDown(err) {
+		if _, err := apply(table, "key", message(session.Start)); !isDown(err) {
 			t.Errorf("a call to a server that is not there: %v", err)
 		}
 	}
 	server.Restart()
 	seen.awaitUp(t)
-	awaitID(t, table, "key", send(t, table, "key", Start).SessionID)
+	awaitID(t, table, "key", send(t, table, "key", session.Start).SessionID)
 }
 
 // A store that never found its server, or lost it, can be closed.

@@ -7,6 +7,7 @@ import (
 	"github.com/rudder-session/rudder-session/internal/redistest"
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // cutPoints calls f with each number of bytes after which a connection may be
@@ -32,15 +33,15 @@ func TestConnectionIsCut(t *testing.T) {
 			table := openTables(t, 1, redisstore.Options{URLs: []string{proxy.URL()}, Prefix: prefix, Strict: strict})[0]
 			direct := open(t, redisstore.Options{URLs: []string{server.URL()}, Prefix: prefix})
 			defer direct.Close()
-			send(t, table, "key", Start) // so that the server knows the script
-			last := uint64(0)
+			send(t, table, "key", session.Start) // so that the server knows the script
+			last := session.Version(0)
 			cutPoints(func(d redistest.Direction, n int) {
 				before, err := direct.Get(t.Context(), "key")
 				if err != nil {
 					t.Fatal(err)
 				}
 				proxy.CutAfter(d, n)
-				answer := send(t, table, "key", Start)
+				answer := send(t, table, "key", session.Start)
 				proxy.CutAfter(d, -1)
 				after, err := direct.Get(t.Context(), "key")
 				if err != nil {
@@ -52,7 +53,7 @@ func TestConnectionIsCut(t *testing.T) {
 				if before.Version >= after.Version || last >= after.Version {
 					t.Fatalf("cut after %d bytes: version %d became %d", n, before.Version, after.Version)
 				}
-				if len(before.Segments) < MaxSegments && len(after.Segments) != len(before.Segments)+1 {
+				if len(before.Segments) < session.MaxSegments && len(after.Segments) != len(before.Segments)+1 {
 					t.Fatalf("cut after %d bytes: %d segments became %d", n, len(before.Segments), len(after.Segments))
 				}
 				if last = after.Version; n%20 == 0 {
@@ -60,7 +61,7 @@ func TestConnectionIsCut(t *testing.T) {
 						t.Fatal(err)
 					}
 					awaitID(t, table, "key", 0)
-					send(t, table, "key", Start)
+					send(t, table, "key", session.Start)
 					last = 0
 				}
 			})
@@ -77,7 +78,7 @@ func TestConnectionIsCutForLonger(t *testing.T) {
 	var seen states
 	table := openTables(t, 1, redisstore.Options{URLs: []string{proxy.URL()}, Prefix: prefix, Log: seen.log()})[0]
 	direct := openTables(t, 1, redisstore.Options{URLs: []string{server.URL()}, Prefix: prefix, Strict: true})[0]
-	send(t, table, "key", Start)
+	send(t, table, "key", session.Start)
 	i, failed := 0, 0
 	cutPoints(func(d redistest.Direction, n int) {
 		i++
@@ -86,10 +87,10 @@ func TestConnectionIsCutForLonger(t *testing.T) {
 		}
 		key := fmt.Sprint("key ", i)
 		proxy.CutAfterForGood(d, n)
-		e := message(Start)
+		e := message(session.Start)
 		answer, err := apply(table, key, e)
 		proxy.Accept()
-		there := send(t, direct, key, Other)
+		there := send(t, direct, key, session.Other)
 		switch {
 		case err == nil && there.SessionID != answer.SessionID:
 			t.Fatalf("cut after %d bytes: the answer is %d, the store has %d", n, answer.SessionID, there.SessionID)
@@ -97,7 +98,7 @@ func TestConnectionIsCutForLonger(t *testing.T) {
 			failed++
 		}
 		redistest.Await(t, "the store is well again", func() bool {
-			now, err := apply(table, key, message(Other))
+			now, err := apply(table, key, message(session.Other))
 			if err == nil && now.SessionID != there.SessionID {
 				t.Fatalf("cut after %d bytes: the table goes by %d, the store has %d", n, now.SessionID, there.SessionID)
 			}
@@ -123,7 +124,7 @@ func TestConnectionIsCutInAPipeline(t *testing.T) {
 	defer store.Close()
 	direct := open(t, redisstore.Options{URLs: []string{server.URL()}, Prefix: prefix})
 	defer direct.Close()
-	if _, err := swapOne(store, "key", 0, session(1, 1_000_000_000)); err != nil {
+	if _, err := swapOne(store, "key", 0, sessionOf(1, 1_000_000_000)); err != nil {
 		t.Fatal(err)
 	}
 	const changes = 10
@@ -132,10 +133,10 @@ func TestConnectionIsCutInAPipeline(t *testing.T) {
 		round++
 		swaps := make([]Swap, changes)
 		for i := range swaps {
-			swaps[i] = Swap{Key: fmt.Sprint("key ", round, i), Next: session(uint64(round), 1_000_000_000+int64(i))}
+			swaps[i] = Swap{Key: fmt.Sprint("key ", round, i), Next: sessionOf(session.Version(round), 1_000_000_000+int64(i))}
 		}
 		// One of them comes too late.
-		if ok, err := swapOne(direct, swaps[3].Key, 0, session(1000, 2_000_000_000)); !ok || err != nil {
+		if ok, err := swapOne(direct, swaps[3].Key, 0, sessionOf(1000, 2_000_000_000)); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
 		proxy.CutAfter(d, n)
@@ -171,22 +172,22 @@ func TestLostAnswerAmongOthers(t *testing.T) {
 	a := openTables(t, 1, redisstore.Options{URLs: []string{proxy.URL()}, Prefix: prefix})[0]
 	b := openTables(t, 1, redisstore.Options{URLs: []string{server.URL()}, Prefix: prefix})[0]
 	for range 50 {
-		send(t, a, "key", Start)
+		send(t, a, "key", session.Start)
 		proxy.Hold(redistest.Answers)
-		var answer Decision
+		var answer session.Decision
 		together(2, func(i int) {
 			if i == 0 {
-				answer = send(t, a, "key", Start)
+				answer = send(t, a, "key", session.Start)
 				return
 			}
-			id := send(t, b, "key", Start).SessionID
+			id := send(t, b, "key", session.Start).SessionID
 			proxy.Release(redistest.Answers)
 			proxy.Cut()
-			if got := send(t, b, "key", Other).SessionID; got < id {
+			if got := send(t, b, "key", session.Other).SessionID; got < id {
 				t.Errorf("session %d in the place of %d, which came later", got, id)
 			}
 		})
-		id := send(t, b, "key", Reset).SessionID
+		id := send(t, b, "key", session.Reset).SessionID
 		awaitID(t, a, "key", id)
 		if answer.SessionID == 0 {
 			t.Error("a call without an answer")

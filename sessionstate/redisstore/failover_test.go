@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"github.com/rudder-session/rudder-session/internal/redistest"
-	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // Where the master dies the Sentinels' new one is used; the old one comes back as
@@ -38,8 +38,8 @@ func TestFailover(t *testing.T) {
 		key := func(i int) string { return fmt.Sprint("key ", round, i) }
 		var ids []int64
 		for i := range 20 {
-			id := send(t, tables[0], key(i), Start).SessionID
-			send(t, tables[0], key(i), Other)
+			id := send(t, tables[0], key(i), session.Start).SessionID
+			send(t, tables[0], key(i), session.Other)
 			awaitID(t, tables[1], key(i), id)
 			ids = append(ids, id)
 		}
@@ -57,7 +57,7 @@ func TestFailover(t *testing.T) {
 		if got := sentinels.Master(); got != next.Addr {
 			t.Fatalf("control calls are answered, but the master is %s", got)
 		}
-		changed := send(t, tables[1], key(0), Start).SessionID
+		changed := send(t, tables[1], key(0), session.Start).SessionID
 		awaitID(t, tables[0], key(0), changed)
 		if round == 0 {
 			old.Restart()
@@ -73,12 +73,12 @@ func TestFailover(t *testing.T) {
 		ids[0] = changed
 		for i, id := range ids {
 			for _, table := range tables {
-				if d := send(t, table, key(i), Other); d.SessionID != id {
+				if d := send(t, table, key(i), session.Other); d.SessionID != id {
 					t.Errorf("session %d after the failover, not %d", d.SessionID, id)
 				}
 			}
 		}
-		id := send(t, tables[0], key(1), Start).SessionID
+		id := send(t, tables[0], key(1), session.Start).SessionID
 		awaitID(t, tables[1], key(1), id)
 	}
 }
@@ -92,8 +92,8 @@ func TestPlannedFailover(t *testing.T) {
 	sentinels.Trust()
 	tables := openTables(t, 2, redisstore.Options{URLs: sentinels.URLs(), Sentinel: sentinels.Name})
 	for i := range 20 {
-		id := send(t, tables[0], fmt.Sprint("key ", i), Start).SessionID
-		send(t, tables[0], fmt.Sprint("key ", i), Other)
+		id := send(t, tables[0], fmt.Sprint("key ", i), session.Start).SessionID
+		send(t, tables[0], fmt.Sprint("key ", i), session.Other)
 		awaitID(t, tables[1], fmt.Sprint("key ", i), id)
 	}
 	redistest.Await(t, "the replica is known to be fit", func() bool {
@@ -108,8 +108,8 @@ func TestPlannedFailover(t *testing.T) {
 	awaitWell(t, tables...)
 	for i := range 20 {
 		key := fmt.Sprint("key ", i)
-		id := send(t, tables[1], key, Start).SessionID
-		send(t, tables[1], key, Other)
+		id := send(t, tables[1], key, session.Start).SessionID
+		send(t, tables[1], key, session.Other)
 		awaitID(t, tables[0], key, id)
 	}
 }
@@ -121,24 +121,24 @@ func TestSentinelsAreAway(t *testing.T) {
 	sentinels := redistest.StartSentinels(t, master, 0)
 	o := redisstore.Options{URLs: sentinels.URLs(), Sentinel: sentinels.Name, Prefix: freshPrefix()}
 	before := openTables(t, 1, o)[0]
-	id := send(t, before, "key", Start).SessionID
-	send(t, before, "key", Other)
+	id := send(t, before, "key", session.Start).SessionID
+	send(t, before, "key", session.Other)
 	sentinels.Nodes[0].Kill()
 	awaitID(t, openTables(t, 1, o)[0], "key", id)
 	sentinels.Nodes[1].Kill()
 	sentinels.Nodes[2].Kill()
-	awaitID(t, before, "key", send(t, before, "key", Start).SessionID)
+	awaitID(t, before, "key", send(t, before, "key", session.Start).SessionID)
 	var seen states
 	o.Log = seen.log()
 	after := openTables(t, 1, o)[0]
-	if _, err := apply(after, "key", message(Start)); !isDown(err) {
+	if _, err := apply(after, "key", message(session.Start)); !isDown(err) {
 		t.Errorf("without Sentinels: %v", err)
 	}
 	for _, node := range sentinels.Nodes {
 		node.Restart()
 	}
 	seen.awaitUp(t)
-	awaitID(t, after, "key", send(t, before, "key", Start).SessionID)
+	awaitID(t, after, "key", send(t, before, "key", session.Start).SessionID)
 }
 
 // A name that the Sentinels do not know is said in the log.

@@ -14,6 +14,7 @@ import (
 	"github.com/rudder-session/rudder-session/internal/redistest"
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 const (
@@ -21,26 +22,26 @@ const (
 	day  = 24 * 3600_000
 )
 
-var policy = Policy{Timeout: 30 * 60_000, Retention: 400 * day}
+var policy = session.Policy{Timeout: 30 * 60_000, Retention: 400 * day}
 
 // ticks makes every message later than the one before it, and another one.
 var ticks atomic.Int64
 
-func message(kind Kind) Event {
+func message(kind session.Kind) session.Event {
 	n := ticks.Add(1)
-	return Event{Kind: kind, Time: base + n, Message: MessageID(n)}
+	return session.Event{Kind: kind, Times: original(base + n), Message: session.MessageID(n)}
 }
 
 // apply sends a message of a key.
-func apply(table *Table, key string, e Event) (Decision, error) {
-	var d [1]Decision
-	err := table.Apply(context.Background(), key, e.Time, &policy, []Event{e}, d[:])
-	d[0].Because = Because{}
+func apply(table *Table, key string, e session.Event) (session.Decision, error) {
+	var d [1]session.Decision
+	err := table.Apply(context.Background(), key, request(e.Times.Original, &policy, []session.Event{e}), d[:])
+	d[0].Because = session.Because{}
 	return d[0], err
 }
 
 // send is apply where no error is expected.
-func send(t testing.TB, table *Table, key string, kind Kind) Decision {
+func send(t testing.TB, table *Table, key string, kind session.Kind) session.Decision {
 	t.Helper()
 	d, err := apply(table, key, message(kind))
 	if err != nil {
@@ -73,7 +74,7 @@ func openTables(t testing.TB, n int, o redisstore.Options) (tables []*Table) {
 func awaitID(t testing.TB, table *Table, key string, id int64) {
 	t.Helper()
 	redistest.Await(t, fmt.Sprintf("events are of session %d", id), func() bool {
-		return send(t, table, key, Other).SessionID == id
+		return send(t, table, key, session.Other).SessionID == id
 	})
 }
 
@@ -153,15 +154,24 @@ func together(n int, f func(i int)) {
 	done.Wait()
 }
 
-// session is a small one.
-func session(version uint64, id int64) *Session {
-	return &Session{Version: version, Seen: base, Segments: []Segment{{From: base, ID: id, Mode: Manual}}}
+// sessionOf is a small one.
+func sessionOf(version session.Version, id int64) *session.Session {
+	return &session.Session{Version: version, Seen: base, Segments: []session.Segment{{From: session.At(base), ID: id, Mode: session.Manual}}}
 }
 
-func swapOne(s *redisstore.Store, key string, old uint64, next *Session) (bool, error) {
+func swapOne(s *redisstore.Store, key string, old session.Version, next *session.Session) (bool, error) {
 	change := []Swap{{Key: key, Old: old, Next: next}}
 	s.CompareAndSwap(context.Background(), change)
 	return change[0].Done, change[0].Err
 }
 
 func isDown(err error) bool { return errors.Is(err, redisstore.ErrDown) }
+
+// original is what a message says that has an originalTimestamp and no sentAt.
+func original(at int64) session.Timestamps {
+	return session.Timestamps{Original: at, HasOriginal: true}
+}
+
+func request(now int64, p *session.Policy, events []session.Event) *session.Request {
+	return &session.Request{Received: now, Policy: p, Events: events}
+}

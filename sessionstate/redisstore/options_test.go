@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"github.com/rudder-session/rudder-session/internal/redistest"
-	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 func TestOptions(t *testing.T) {
@@ -117,14 +117,14 @@ func TestApart(t *testing.T) {
 		stores = append(stores, s)
 	}
 	for i, s := range stores {
-		if ok, err := swapOne(s, "key", 0, session(uint64(i+1), 1_000_000_000)); !ok || err != nil {
+		if ok, err := swapOne(s, "key", 0, sessionOf(session.Version(i+1), 1_000_000_000)); !ok || err != nil {
 			t.Fatal(i, ok, err)
 		}
 	}
 	for i, s := range stores {
 		var keys []string
-		err := s.Scan(t.Context(), func(key string, v *Session) error {
-			if keys = append(keys, key); v.Version != uint64(i+1) {
+		err := s.Scan(t.Context(), func(key string, v *session.Session) error {
+			if keys = append(keys, key); v.Version != session.Version(i+1) {
 				t.Errorf("store %d has the session of store %d", i, v.Version-1)
 			}
 			return nil
@@ -136,9 +136,9 @@ func TestApart(t *testing.T) {
 	// Calls at one are none of another's business.
 	a := tableOver(t, open(t, redisstore.Options{URLs: []string{server.URL()}, Prefix: "a:"}))
 	b := tableOver(t, open(t, redisstore.Options{URLs: []string{server.URL()}, Prefix: "b:"}))
-	id := send(t, a, "key", Start).SessionID
+	id := send(t, a, "key", session.Start).SessionID
 	awaitID(t, b, "key", 0)
-	send(t, b, "key", End)
+	send(t, b, "key", session.End)
 	awaitID(t, a, "key", id)
 }
 
@@ -148,11 +148,11 @@ func TestUnixSocket(t *testing.T) {
 	server := redistest.Start(t, "--unixsocket", socket)
 	tables := openTables(t, 2, redisstore.Options{URLs: []string{"unix://" + socket}})
 	for range 10 {
-		id := send(t, tables[0], "key", Start).SessionID
+		id := send(t, tables[0], "key", session.Start).SessionID
 		awaitID(t, tables[1], "key", id)
 	}
 	server.Kill()
 	server.Restart()
 	awaitWell(t, tables...)
-	awaitID(t, tables[1], "other", send(t, tables[0], "other", Start).SessionID)
+	awaitID(t, tables[1], "other", send(t, tables[0], "other", session.Start).SessionID)
 }

@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"github.com/rudder-session/rudder-session/internal/redistest"
-	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // wantRefusal wants an error of Redis itself, which does not make the server
@@ -26,29 +26,29 @@ func TestServerIsFull(t *testing.T) {
 	server := redistest.Start(t, "--maxmemory-policy", "noeviction")
 	var seen states
 	table := openTables(t, 1, redisstore.Options{URLs: []string{server.URL()}, Log: seen.log()})[0]
-	id := send(t, table, "key", Start).SessionID
-	send(t, table, "key", Other)
-	send(t, table, "uncached", End)
+	id := send(t, table, "key", session.Start).SessionID
+	send(t, table, "key", session.Other)
+	send(t, table, "uncached", session.End)
 	server.Do("SET", "ballast", strings.Repeat("x", 1<<20))
 	server.Do("CONFIG", "SET", "maxmemory", "1mb")
 	for range 10 {
-		_, err := apply(table, "key", message(Start))
+		_, err := apply(table, "key", message(session.Start))
 		wantRefusal(t, "startSession", err, "OOM")
-		_, err = apply(table, "new", message(Start))
+		_, err = apply(table, "new", message(session.Start))
 		wantRefusal(t, "startSession of a new key", err, "OOM")
-		if d := send(t, table, "key", Other); d.SessionID != id {
+		if d := send(t, table, "key", session.Other); d.SessionID != id {
 			t.Errorf("an event of a known session: %+v", d)
 		}
-		if d := send(t, table, "uncached", Other); d.Action != Clear {
+		if d := send(t, table, "uncached", session.Other); d.Action != session.Clear {
 			t.Errorf("an event of an ended session: %+v", d)
 		}
-		if d := send(t, table, "new", Other); d != (Decision{}) {
+		if d := send(t, table, "new", session.Other); d != (session.Decision{}) {
 			t.Errorf("an event of an unknown key: %+v", d)
 		}
 	}
 	server.Do("DEL", "ballast")
 	server.Do("CONFIG", "SET", "maxmemory", "0")
-	awaitID(t, table, "new", send(t, table, "new", Start).SessionID)
+	awaitID(t, table, "new", send(t, table, "new", session.Start).SessionID)
 	if down, _, _ := seen.get(); down != 0 {
 		t.Errorf("the server was said to be down %d times", down)
 	}
@@ -61,8 +61,8 @@ func TestEvictionsAreTold(t *testing.T) {
 	tables := openTables(t, 2, redisstore.Options{URLs: []string{server.URL()}, Prefix: prefix})
 	const keys = 200
 	for i := range keys {
-		send(t, tables[0], fmt.Sprint("key ", i), Start)
-		send(t, tables[0], fmt.Sprint("key ", i), Other)
+		send(t, tables[0], fmt.Sprint("key ", i), session.Start)
+		send(t, tables[0], fmt.Sprint("key ", i), session.Other)
 	}
 	used, _, _ := strings.Cut(server.Do("INFO", "memory"), "\r\nused_memory_human")
 	used = used[strings.LastIndex(used, ":")+1:]
@@ -74,7 +74,7 @@ func TestEvictionsAreTold(t *testing.T) {
 	var gone []string
 	for i := 0; len(gone) < 20; i++ {
 		// Each is a little more than fits.
-		if _, err := apply(tables[0], fmt.Sprint("more ", i), message(Start)); err != nil {
+		if _, err := apply(tables[0], fmt.Sprint("more ", i), message(session.Start)); err != nil {
 			t.Fatal(err)
 		}
 		if i%500 != 499 {
@@ -90,7 +90,7 @@ func TestEvictionsAreTold(t *testing.T) {
 	}
 	server.Do("CONFIG", "SET", "maxmemory", "0")
 	for _, key := range gone {
-		awaitID(t, tables[0], key, send(t, tables[1], key, Start).SessionID)
+		awaitID(t, tables[0], key, send(t, tables[1], key, session.Start).SessionID)
 	}
 }
 
@@ -99,35 +99,35 @@ func TestReplica(t *testing.T) {
 	master := redistest.Start(t)
 	prefix := freshPrefix()
 	at := openTables(t, 1, redisstore.Options{URLs: []string{master.URL()}, Prefix: prefix})[0]
-	id := send(t, at, "key", Start).SessionID
-	send(t, at, "key", Other)
+	id := send(t, at, "key", session.Start).SessionID
+	send(t, at, "key", session.Other)
 	replica := redistest.StartReplica(t, master)
 	table := openTables(t, 1, redisstore.Options{URLs: []string{replica.URL()}, Prefix: prefix})[0]
 	for range 10 {
-		_, err := apply(table, "key", message(Start))
+		_, err := apply(table, "key", message(session.Start))
 		wantRefusal(t, "startSession", err, "READONLY")
-		if d := send(t, table, "key", Other); d.SessionID != id {
+		if d := send(t, table, "key", session.Other); d.SessionID != id {
 			t.Errorf("an event of a known session: %+v", d)
 		}
 	}
 	// What the master was told comes to a replica's reader.
-	id = send(t, at, "key", Start).SessionID
-	send(t, at, "key", Other) // carries the start mark, which is a write
+	id = send(t, at, "key", session.Start).SessionID
+	send(t, at, "key", session.Other) // carries the start mark, which is a write
 	awaitID(t, table, "key", id)
 	// A server that becomes one while it is used, and is none any more.
 	server := redistest.Start(t)
 	table = openTables(t, 1, redisstore.Options{URLs: []string{server.URL()}, Prefix: prefix})[0]
-	send(t, table, "key", Start)
+	send(t, table, "key", session.Start)
 	host, port, _ := strings.Cut(master.Addr, ":")
 	server.Do("REPLICAOF", host, port)
 	redistest.Await(t, "writes are refused", func() bool {
-		_, err := apply(table, "key", message(Start))
+		_, err := apply(table, "key", message(session.Start))
 		return err != nil && strings.Contains(err.Error(), "READONLY")
 	})
-	current := send(t, at, "key", Start).SessionID
-	send(t, at, "key", Other)
+	current := send(t, at, "key", session.Start).SessionID
+	send(t, at, "key", session.Other)
 	redistest.Await(t, "the new master's sessions hold", func() bool {
-		d, err := apply(table, "key", message(Other))
+		d, err := apply(table, "key", message(session.Other))
 		return err == nil && d.SessionID == current
 	})
 	server.Do("REPLICAOF", "NO", "ONE")
@@ -141,8 +141,8 @@ func TestServerIsLoading(t *testing.T) {
 	server := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always", "--enable-debug-command", "yes",
 		"--key-load-delay", "0", "--loading-process-events-interval-bytes", "1024")
 	table := openTables(t, 1, redisstore.Options{URLs: []string{server.URL()}})[0]
-	id := send(t, table, "key", Start).SessionID
-	send(t, table, "key", Other)
+	id := send(t, table, "key", session.Start).SessionID
+	send(t, table, "key", session.Other)
 	server.Do("EVAL", "for i = 1, 5000 do redis.call('SET', 'ballast:' .. i, string.rep('x', 100)) end return 1", "0")
 	// It looks up from that each 1024 keys, of which each takes a while.
 	server.Do("CONFIG", "SET", "key-load-delay", "200")
@@ -152,7 +152,7 @@ func TestServerIsLoading(t *testing.T) {
 		loaded <- err
 	}()
 	redistest.Await(t, "a call is refused", func() bool {
-		_, err := apply(table, "other", message(Start))
+		_, err := apply(table, "other", message(session.Start))
 		return err != nil && strings.Contains(err.Error(), "LOADING")
 	})
 	if err := <-loaded; err != nil {
@@ -173,7 +173,7 @@ func TestServerIsBusy(t *testing.T) {
 		done <- err
 	}()
 	for range 20 {
-		awaitID(t, table, "key", send(t, table, "key", Start).SessionID)
+		awaitID(t, table, "key", send(t, table, "key", session.Start).SessionID)
 	}
 	if err := <-done; err != nil {
 		t.Error(err)
@@ -188,14 +188,14 @@ func TestServerIsBusy(t *testing.T) {
 func TestServerRunsAScript(t *testing.T) {
 	server := redistest.Start(t, "--busy-reply-threshold", "10")
 	table := openTables(t, 1, redisstore.Options{URLs: []string{server.URL()}})[0]
-	id := send(t, table, "key", Start).SessionID
+	id := send(t, table, "key", session.Start).SessionID
 	done := make(chan error)
 	go func() {
 		_, err := server.Try("EVAL", "while true do end", "0")
 		done <- err
 	}()
 	redistest.Await(t, "a call is refused", func() bool {
-		_, err := apply(table, "new", message(Start))
+		_, err := apply(table, "new", message(session.Start))
 		if err != nil && !strings.Contains(err.Error(), "BUSY") {
 			t.Errorf("a call while a script runs: %v", err)
 		}
@@ -206,7 +206,7 @@ func TestServerRunsAScript(t *testing.T) {
 		t.Error("the script came to an end")
 	}
 	awaitID(t, table, "key", id)
-	awaitID(t, table, "new", send(t, table, "new", Start).SessionID)
+	awaitID(t, table, "new", send(t, table, "new", session.Start).SessionID)
 }
 
 // What is under a key may be no session: written by a later version, or by
@@ -217,8 +217,8 @@ func TestForeignValues(t *testing.T) {
 	table := openTables(t, 1, redisstore.Options{URLs: []string{server.URL()}, Prefix: prefix})[0]
 	for name, value := range map[string]string{"empty": "", "text": "hello", "a later format": "\x02" + strings.Repeat("\x00", 20)} {
 		server.Do("SET", prefix+name, value)
-		for _, kind := range []Kind{Other, Start, End} {
-			if _, err := apply(table, name, message(kind)); !errors.Is(err, ErrFormat) {
+		for _, kind := range []session.Kind{session.Other, session.Start, session.End} {
+			if _, err := apply(table, name, message(kind)); !errors.Is(err, session.ErrFormat) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -227,7 +227,7 @@ func TestForeignValues(t *testing.T) {
 		}
 	}
 	server.Do("LPUSH", prefix+"list", "1")
-	for _, kind := range []Kind{Other, Start, End} {
+	for _, kind := range []session.Kind{session.Other, session.Start, session.End} {
 		_, err := apply(table, "list", message(kind))
 		wantRefusal(t, "a list", err, "WRONGTYPE")
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/rudder-session/rudder-session/internal/redistest"
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 func expiryOf(t *testing.T, s *redistest.Server, key string) int64 {
@@ -24,16 +25,16 @@ func TestRetention(t *testing.T) {
 	server := redistest.Start(t)
 	const prefix, retention = "kept:", 90 * day
 	// So short a timeout has it written soon that a user came back.
-	p := Policy{Timeout: 800, Retention: retention}
+	p := session.Policy{Timeout: 800, Retention: retention}
 	table := NewTable(open(t, redisstore.Options{URLs: []string{server.URL()}, Prefix: prefix}), Options{
 		Settings: Settings{Capacity: 100, Retention: retention},
 	})
 	defer table.Close()
-	apply := func(now int64, kind Kind) {
+	apply := func(now int64, kind session.Kind) {
 		t.Helper()
-		var d [1]Decision
-		e := Event{Kind: kind, Time: base + now, Message: MessageID(ticks.Add(1))}
-		if err := table.Apply(t.Context(), "key", base+now, &p, []Event{e}, d[:]); err != nil {
+		var d [1]session.Decision
+		e := session.Event{Kind: kind, Times: original(base + now), Message: session.MessageID(ticks.Add(1))}
+		if err := table.Apply(t.Context(), "key", request(base+now, &p, []session.Event{e}), d[:]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -45,17 +46,17 @@ func TestRetention(t *testing.T) {
 			t.Errorf("%s: it is kept for %d ms, not a bit longer than %d", what, ms, last)
 		}
 	}
-	apply(0, Start)
+	apply(0, session.Start)
 	within("startSession")
-	apply(1, Other)
+	apply(1, session.Other)
 	within("its first event")
 	server.Do("PEXPIRE", prefix+"key", strconv.Itoa(retention/2))
 	redistest.Await(t, "the key is read again", func() bool { return table.Len() == 0 })
-	apply(2, Other)
+	apply(2, session.Other)
 	if ms := expiryOf(t, server, prefix+"key"); ms > retention/2 {
 		t.Errorf("an event that changes nothing is written: %d", ms)
 	}
-	apply(retention/2, Other)
+	apply(retention/2, session.Other)
 	redistest.Await(t, "that the user came back is written", func() bool {
 		return expiryOf(t, server, prefix+"key") > retention
 	})
@@ -69,10 +70,10 @@ func TestNoRetention(t *testing.T) {
 	const prefix = "kept:"
 	store := open(t, redisstore.Options{URLs: []string{server.URL()}, Prefix: prefix})
 	defer store.Close()
-	version := uint64(0)
+	version := session.Version(0)
 	write := func() {
 		t.Helper()
-		if ok, err := swapOne(store, "key", version, session(version+1, 1_000_000_000)); !ok || err != nil {
+		if ok, err := swapOne(store, "key", version, sessionOf(version+1, 1_000_000_000)); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
 		version++

@@ -10,6 +10,7 @@ import (
 	"github.com/rudder-session/rudder-session/internal/redistest"
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // patient is longer than any call may take; machines that run tests are slow.
@@ -101,7 +102,7 @@ func TestHangingServerChangesNothingLater(t *testing.T) {
 				key := func(i int) string { return fmt.Sprint("key ", round, i) }
 				for i := range old {
 					redistest.Await(t, "sessions are begun", func() bool {
-						d, err := apply(table, key(i), message(Start))
+						d, err := apply(table, key(i), message(session.Start))
 						ids[i] = d.SessionID
 						return err == nil
 					})
@@ -110,9 +111,9 @@ func TestHangingServerChangesNothingLater(t *testing.T) {
 				server.Pause()
 				together(keys, func(i int) {
 					// Known sessions end, unknown ones begin.
-					kind := Start
+					kind := session.Start
 					if i < old {
-						kind = End
+						kind = session.End
 					}
 					_, err := apply(table, key(i), message(kind))
 					answered[i].Store(err == nil)
@@ -126,8 +127,8 @@ func TestHangingServerChangesNothingLater(t *testing.T) {
 					if answered[i].Load() {
 						t.Errorf("a call was answered by a server that hung")
 					}
-					d := send(t, direct, key(i), Other)
-					if i < old && d.SessionID != ids[i] || i >= old && d != (Decision{}) {
+					d := send(t, direct, key(i), session.Other)
+					if i < old && d.SessionID != ids[i] || i >= old && d != (session.Decision{}) {
 						t.Errorf("round %d, key %d: what failed has been carried out: %+v", round, i, d)
 					}
 				}
@@ -154,7 +155,7 @@ func TestHangingServerSwapsNothingLater(t *testing.T) {
 		})
 		changes := make([]Swap, 50)
 		for i := range changes {
-			changes[i] = Swap{Key: fmt.Sprint("key ", round, i), Next: session(1, 1_000_000_000)}
+			changes[i] = Swap{Key: fmt.Sprint("key ", round, i), Next: sessionOf(1, 1_000_000_000)}
 		}
 		server.Pause()
 		store.CompareAndSwap(t.Context(), changes)

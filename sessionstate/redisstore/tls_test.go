@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"github.com/rudder-session/rudder-session/internal/redistest"
-	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // authority signs certificates, and keeps them in files.
@@ -154,10 +154,10 @@ func TestTLS(t *testing.T) {
 				URLs: []string{c.scheme + "://127.0.0.1:" + c.port}, TLS: c.config, Log: seen.log(),
 			})
 			if c.want == "" {
-				awaitID(t, tables[1], "key", send(t, tables[0], "key", Start).SessionID)
+				awaitID(t, tables[1], "key", send(t, tables[0], "key", session.Start).SessionID)
 				return
 			}
-			if _, err := apply(tables[0], "key", message(Start)); !isDown(err) {
+			if _, err := apply(tables[0], "key", message(session.Start)); !isDown(err) {
 				t.Errorf("a call that cannot be: %v", err)
 			}
 			if _, _, err := seen.get(); err == nil || c.want != refused && !strings.Contains(err.Error(), c.want) {

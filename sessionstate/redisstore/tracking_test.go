@@ -10,6 +10,7 @@ import (
 	"github.com/rudder-session/rudder-session/internal/redistest"
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // What one table is told holds in all others as soon as Redis told them.
@@ -26,14 +27,14 @@ func TestOthersAreTold(t *testing.T) {
 			}
 			for round := range 10 * n {
 				at, next := tables[round%n], tables[(round+1)%n]
-				started := send(t, at, "key", Start).SessionID
+				started := send(t, at, "key", session.Start).SessionID
 				everywhere(started)
-				if reset := send(t, next, "key", Reset).SessionID; reset == started {
+				if reset := send(t, next, "key", session.Reset).SessionID; reset == started {
 					t.Errorf("resetSession answers the old session %d", reset)
 				} else {
 					everywhere(reset)
 				}
-				send(t, at, "key", End)
+				send(t, at, "key", session.End)
 				everywhere(0)
 			}
 		})
@@ -47,21 +48,21 @@ func TestOwnChangesStay(t *testing.T) {
 	a, b := tables[0], tables[1]
 	events := func() {
 		for range 10 {
-			send(t, a, "key", Other)
+			send(t, a, "key", session.Other)
 		}
 	}
-	send(t, a, "key", Start)
-	send(t, a, "key", Other) // carries the start mark
+	send(t, a, "key", session.Start)
+	send(t, a, "key", session.Other) // carries the start mark
 	free(t, server, "events of a session that was begun here", events)
 
-	send(t, b, "other", Start)
+	send(t, b, "other", session.Start)
 	free(t, server, "events while others change other sessions", events)
 
-	send(t, b, "key", End)
-	redistest.Await(t, "the end is seen", func() bool { return send(t, a, "key", Other).Action == Clear })
+	send(t, b, "key", session.End)
+	redistest.Await(t, "the end is seen", func() bool { return send(t, a, "key", session.Other).Action == session.Clear })
 	free(t, server, "events of a session that was ended elsewhere", events)
 
-	send(t, a, "key", End)
+	send(t, a, "key", session.End)
 	free(t, server, "events after an end", events)
 }
 
@@ -75,7 +76,7 @@ func TestScanIsNotRemembered(t *testing.T) {
 	defer reader.Close()
 	const n = 2000 // several pages
 	for i := range n {
-		if ok, err := swapOne(writer, fmt.Sprint("key ", i), 0, session(1, 1_000_000_000)); !ok || err != nil {
+		if ok, err := swapOne(writer, fmt.Sprint("key ", i), 0, sessionOf(1, 1_000_000_000)); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
 	}
@@ -84,7 +85,7 @@ func TestScanIsNotRemembered(t *testing.T) {
 	}
 	before := remembered()
 	seen := map[string]bool{}
-	if err := reader.Scan(t.Context(), func(key string, _ *Session) error { seen[key] = true; return nil }); err != nil || len(seen) != n {
+	if err := reader.Scan(t.Context(), func(key string, _ *session.Session) error { seen[key] = true; return nil }); err != nil || len(seen) != n {
 		t.Errorf("%d sessions, %v", len(seen), err)
 	}
 	if after := remembered(); before == "" || after != before {
@@ -98,13 +99,13 @@ func TestAbsenceIsKept(t *testing.T) {
 	tables := openTables(t, 2, redisstore.Options{URLs: []string{server.URL()}})
 	for i := range 20 {
 		key := fmt.Sprint("key ", i)
-		send(t, tables[1], key, Other)
+		send(t, tables[1], key, session.Other)
 		free(t, server, "events of an unknown key", func() {
 			for range 10 {
-				send(t, tables[1], key, Other)
+				send(t, tables[1], key, session.Other)
 			}
 		})
-		awaitID(t, tables[1], key, send(t, tables[0], key, Start).SessionID)
+		awaitID(t, tables[1], key, send(t, tables[0], key, session.Start).SessionID)
 	}
 }
 
@@ -129,11 +130,11 @@ func TestRemovalsAreTold(t *testing.T) {
 		"RENAME":             func() { in3("RENAME", prefix+"key", "away") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			awaitID(t, table, "key", send(t, table, "key", Start).SessionID)
+			awaitID(t, table, "key", send(t, table, "key", session.Start).SessionID)
 			remove()
 			awaitID(t, table, "key", 0)
 			// And again, after it was found to be gone.
-			awaitID(t, table, "key", send(t, table, "key", Start).SessionID)
+			awaitID(t, table, "key", send(t, table, "key", session.Start).SessionID)
 			remove()
 			awaitID(t, table, "key", 0)
 		})
@@ -149,15 +150,15 @@ func TestLostConnectionEmptiesTheCache(t *testing.T) {
 	proxy := redistest.StartProxy(t, server)
 	a := openTables(t, 1, redisstore.Options{URLs: []string{proxy.URL()}, Prefix: prefix})[0]
 	for range 20 {
-		send(t, b, "key", Start)
-		send(t, a, "key", Other)
+		send(t, b, "key", session.Start)
+		send(t, a, "key", session.Other)
 		proxy.Refuse()
 		redistest.Await(t, "the cache is empty", func() bool { return a.Len() == 0 })
-		id := send(t, b, "key", Start).SessionID
+		id := send(t, b, "key", session.Start).SessionID
 		proxy.Accept()
 		// A table that cannot ask answers with an error, not with what was.
 		redistest.Await(t, "the store is asked again", func() bool {
-			d, err := apply(a, "key", message(Other))
+			d, err := apply(a, "key", message(session.Other))
 			if err == nil && d.SessionID != id {
 				t.Fatalf("session %d after the connection was lost, not %d", d.SessionID, id)
 			}
@@ -172,8 +173,8 @@ func TestKilledConnectionEmptiesTheCache(t *testing.T) {
 	tables := openTables(t, 2, redisstore.Options{URLs: []string{server.URL()}})
 	a, b := tables[0], tables[1]
 	for range 20 {
-		send(t, b, "key", Start)
-		send(t, a, "key", Other)
+		send(t, b, "key", session.Start)
+		send(t, a, "key", session.Other)
 		for _, line := range strings.Split(server.Do("CLIENT", "LIST"), "\n") {
 			if strings.Contains(line, "name=rudder_session ") {
 				id, _, _ := strings.Cut(strings.TrimPrefix(line, "id="), " ")
@@ -181,8 +182,8 @@ func TestKilledConnectionEmptiesTheCache(t *testing.T) {
 			}
 		}
 		redistest.Await(t, "the caches are empty", func() bool { return a.Len() == 0 && b.Len() == 0 })
-		id := send(t, b, "key", Start).SessionID
-		if got := send(t, a, "key", Other).SessionID; got != id {
+		id := send(t, b, "key", session.Start).SessionID
+		if got := send(t, a, "key", session.Other).SessionID; got != id {
 			t.Fatalf("session %d after the connection was lost, not %d", got, id)
 		}
 	}
@@ -195,11 +196,11 @@ func TestForgottenReadersAreTold(t *testing.T) {
 	tables := openTables(t, 2, redisstore.Options{URLs: []string{server.URL()}})
 	const keys = 200
 	for i := range keys {
-		send(t, tables[0], fmt.Sprint("key ", i), Other)
+		send(t, tables[0], fmt.Sprint("key ", i), session.Other)
 	}
 	for i := range keys {
 		key := fmt.Sprint("key ", i)
-		awaitID(t, tables[0], key, send(t, tables[1], key, Start).SessionID)
+		awaitID(t, tables[0], key, send(t, tables[1], key, session.Start).SessionID)
 	}
 }
 
@@ -215,36 +216,36 @@ func TestFailedChangesHideNothing(t *testing.T) {
 	for name, spoil := range map[string]func(key string){
 		"refused by rights": func(key string) {
 			server.Do("ACL", "SETUSER", "caddy", "-evalsha")
-			if _, err := apply(a, key, message(Start)); err == nil {
+			if _, err := apply(a, key, message(session.Start)); err == nil {
 				t.Error("a change without the right to it is done")
 			}
 			server.Do("ACL", "SETUSER", "caddy", "+evalsha")
 		},
 		"refused in the script": func(key string) {
 			server.Do("ACL", "SETUSER", "caddy", "-set")
-			if _, err := apply(a, key, message(Start)); err == nil {
+			if _, err := apply(a, key, message(session.Start)); err == nil {
 				t.Error("a change without the right to it is done")
 			}
 			server.Do("ACL", "SETUSER", "caddy", "+set")
 		},
 		"an unknown script": func(key string) {
 			server.Do("SCRIPT", "FLUSH")
-			send(t, a, key, Start)
+			send(t, a, key, session.Start)
 		},
 		"contended": func(key string) {
-			together(4, func(i int) { send(t, []*Table{a, b}[i%2], key, Start) })
+			together(4, func(i int) { send(t, []*Table{a, b}[i%2], key, session.Start) })
 		},
 		"an answer that is cut off": func(key string) {
 			proxy.CutAfter(redistest.Answers, 10)
-			send(t, a, key, Start)
+			send(t, a, key, session.Start)
 			proxy.CutAfter(redistest.Answers, -1)
 		},
 		"a caller that goes away": func(key string) {
 			proxy.Hold(redistest.Answers)
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
-			e, d := message(Start), [1]Decision{}
-			if err := a.Apply(ctx, key, e.Time, &policy, []Event{e}, d[:]); err == nil {
+			e, d := message(session.Start), [1]session.Decision{}
+			if err := a.Apply(ctx, key, request(e.Times.Original, &policy, []session.Event{e}), d[:]); err == nil {
 				t.Error("an answer that is held back has come")
 			}
 			proxy.Release(redistest.Answers)
@@ -255,13 +256,13 @@ func TestFailedChangesHideNothing(t *testing.T) {
 				key := fmt.Sprint(name, i)
 				spoil(key)
 				// What is read now is kept, so that it must be told of.
-				send(t, a, key, Other)
+				send(t, a, key, session.Other)
 				for range 3 {
-					id := send(t, b, key, Start).SessionID
-					send(t, b, key, Other)
+					id := send(t, b, key, session.Start).SessionID
+					send(t, b, key, session.Other)
 					awaitID(t, a, key, id)
 				}
-				send(t, b, key, End)
+				send(t, b, key, session.End)
 				awaitID(t, a, key, 0)
 			}
 		})

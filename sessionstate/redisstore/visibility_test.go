@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/rudder-session/rudder-session/internal/redistest"
-	"github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // BenchmarkVisibility measures how long after one table has answered
@@ -24,11 +24,11 @@ func BenchmarkVisibility(b *testing.B) {
 			var took []time.Duration
 			for b.Loop() {
 				// Both know the session before, as those of a user in action do.
-				send(b, tables[1], "key", sessionstate.Other)
-				id := send(b, tables[0], "key", sessionstate.Start).SessionID
+				send(b, tables[1], "key", session.Other)
+				id := send(b, tables[0], "key", session.Start).SessionID
 				answered := time.Now()
 				for asked := answered; ; asked = time.Now() {
-					if send(b, tables[1], "key", sessionstate.Other).SessionID == id {
+					if send(b, tables[1], "key", session.Other).SessionID == id {
 						// It held when the event was sent, not when it was answered.
 						took = append(took, asked.Sub(answered))
 						break

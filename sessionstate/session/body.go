@@ -7,10 +7,13 @@ package session
 type bodyOrder struct {
 	// index is where the message stands that is worked on.
 	index int
-	// repeats are the messages of the request that segments name.
-	repeats []bodyPosition
-	buffer  [4]bodyPosition
-	// later, if not nil, answers in the place of repeats.
+	// few and more are the messages of the request that segments name: the first
+	// known ones are in few, so that a request in order needs no memory. A slice of
+	// few would move the whole transition to the heap.
+	few   [4]bodyPosition
+	known int
+	more  []bodyPosition
+	// later, if not nil, answers in their place.
 	later func(MessageID) bool
 }
 
@@ -24,7 +27,6 @@ func (b *bodyOrder) find(segments []Segment, request []Event) {
 	if len(request) < 2 {
 		return
 	}
-	b.repeats = b.buffer[:0]
 	for i := range segments {
 		b.note(segments[i].Cause, request)
 		b.note(segments[i].LastEndBy, request)
@@ -37,10 +39,19 @@ func (b *bodyOrder) note(m MessageID, request []Event) {
 	}
 	for i := range request {
 		if request[i].Message == m {
-			b.repeats = append(b.repeats, bodyPosition{m, i})
+			b.add(bodyPosition{m, i})
 			return
 		}
 	}
+}
+
+func (b *bodyOrder) add(p bodyPosition) {
+	if b.known < len(b.few) {
+		b.few[b.known] = p
+		b.known++
+		return
+	}
+	b.more = append(b.more, p)
 }
 
 // isLater reports whether a message stands later in the request than the one
@@ -49,9 +60,17 @@ func (b *bodyOrder) isLater(m MessageID) bool {
 	if b.later != nil {
 		return b.later(m)
 	}
-	for i := range b.repeats {
-		if b.repeats[i].message == m && m != 0 {
-			return b.repeats[i].first > b.index
+	if m == 0 {
+		return false
+	}
+	for i := range b.few[:b.known] {
+		if b.few[i].message == m {
+			return b.few[i].first > b.index
+		}
+	}
+	for i := range b.more {
+		if b.more[i].message == m {
+			return b.more[i].first > b.index
 		}
 	}
 	return false
