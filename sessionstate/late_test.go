@@ -6,14 +6,16 @@ import (
 	"time"
 
 	. "github.com/rudder-session/rudder-session/sessionstate"
+
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // lateWorld is two processes over a store, with a policy of automatic sessions.
 type lateWorld struct {
 	*pair
 	t      *testing.T
-	policy Policy
-	next   MessageID
+	policy session.Policy
+	next   session.MessageID
 }
 
 // track sends an event that happened at a moment and arrives now, and returns
@@ -21,9 +23,9 @@ type lateWorld struct {
 func (w *lateWorld) track(table *Table, at, now int64) (began bool) {
 	w.t.Helper()
 	w.next++
-	var d [1]Decision
-	e := []Event{trackAt(base+at, w.next)}
-	if err := table.Apply(w.t.Context(), "key", base+now, &w.policy, e, d[:]); err != nil {
+	var d [1]session.Decision
+	e := []session.Event{trackAt(base+at, w.next)}
+	if err := table.Apply(w.t.Context(), "key", request(base+now, &w.policy, e), d[:]); err != nil {
 		w.t.Error(err)
 	}
 	return d[0].Because.Began
@@ -32,7 +34,7 @@ func (w *lateWorld) track(table *Table, at, now int64) (began bool) {
 func newLateWorld(t *testing.T) *lateWorld {
 	return &lateWorld{
 		pair: newPair(t, flushing(100*time.Millisecond)), t: t,
-		policy: Policy{Automatic: AutomaticProxy, Timeout: 30 * minutes},
+		policy: session.Policy{Automatic: session.AutomaticProxy, Timeout: 30 * minutes},
 	}
 }
 

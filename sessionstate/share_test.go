@@ -9,6 +9,8 @@ import (
 	"time"
 
 	. "github.com/rudder-session/rudder-session/sessionstate"
+
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // as asks on behalf of a source.
@@ -17,9 +19,9 @@ func as(source string) context.Context {
 }
 
 // giveAs does what give does, for a source.
-func giveAs(source string, table *Table, key string, e Event) (Decision, error) {
-	var d [1]Decision
-	err := table.Apply(as(source), key, base+1000, &proxied, []Event{e}, d[:])
+func giveAs(source string, table *Table, key string, e session.Event) (session.Decision, error) {
+	var d [1]session.Decision
+	err := table.Apply(as(source), key, request(base+1000, &proxied, []session.Event{e}), d[:])
 	return d[0], err
 }
 
@@ -101,14 +103,14 @@ func TestNoRoomToLastLonger(t *testing.T) {
 	}
 	for round := range int64(3) {
 		for i := range known {
-			if d, err := giveAs("source 1", table, fmt.Sprint("known ", i), trackAt(base+100*(round+1), MessageID(2+round))); err != nil || d.SessionID != base {
+			if d, err := giveAs("source 1", table, fmt.Sprint("known ", i), trackAt(base+100*(round+1), session.MessageID(2+round))); err != nil || d.SessionID != base {
 				t.Errorf("%+v, %v", d, err)
 			}
 		}
 	}
 	// It goes on as if it had not been: with what the store has.
 	store.set(hooks{})
-	if d, err := giveAs("source 1", table, "known 0", endAt(base+500, 9)); err != nil || d.Because.Reason != Applied {
+	if d, err := giveAs("source 1", table, "known 0", endAt(base+500, 9)); err != nil || d.Because.Reason != session.Applied {
 		t.Errorf("%+v, %v", d, err)
 	}
 	if err := table.Close(); err != nil {
@@ -134,9 +136,9 @@ func TestWriteFirst(t *testing.T) {
 			t.Errorf("asked %+v", got)
 		}
 		// An identify of another user, and one before it.
-		for i, user := range []UserID{7, 8} {
-			e := trackAt(base+10+int64(i), MessageID(3+i))
-			e.Kind, e.User = Identify, user
+		for i, user := range []session.UserID{7, 8} {
+			e := trackAt(base+10+int64(i), session.MessageID(3+i))
+			e.Kind, e.User = session.Identify, user
 			send(t, table, "key", e)
 			if segments := store.held("key").Segments; segments[len(segments)-1].User != user || len(segments) != 1+i {
 				t.Errorf("the store has %+v", segments)
@@ -145,8 +147,8 @@ func TestWriteFirst(t *testing.T) {
 		before := store.counts()
 		caller := &Caller{Source: "source"}
 		for i := range 100 {
-			var d [1]Decision
-			if err := table.Apply(caller.In(t.Context()), fmt.Sprint("key ", i), base+1000, &proxied, []Event{trackAt(base, 1)}, d[:]); err != nil {
+			var d [1]session.Decision
+			if err := table.Apply(caller.In(t.Context()), fmt.Sprint("key ", i), request(base+1000, &proxied, []session.Event{trackAt(base, 1)}), d[:]); err != nil {
 				t.Error(err)
 			}
 		}
@@ -227,9 +229,9 @@ func TestSourcesTakeTurns(t *testing.T) {
 			send(t, table, "first", trackAt(base, 1))
 		}()
 		synctest.Wait()
-		var d [1]Decision
+		var d [1]session.Decision
 		for i := range many {
-			if err := table.Apply(floods.In(t.Context()), fmt.Sprint("key ", i), base+1000, &proxied, []Event{trackAt(base, 1)}, d[:]); err != nil {
+			if err := table.Apply(floods.In(t.Context()), fmt.Sprint("key ", i), request(base+1000, &proxied, []session.Event{trackAt(base, 1)}), d[:]); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -237,8 +239,8 @@ func TestSourcesTakeTurns(t *testing.T) {
 		go func() {
 			defer close(done)
 			other := &Caller{Source: "other"}
-			var d [1]Decision
-			if err := table.Apply(other.In(t.Context()), "other", base+1000, &proxied, []Event{trackAt(base, 1)}, d[:]); err != nil {
+			var d [1]session.Decision
+			if err := table.Apply(other.In(t.Context()), "other", request(base+1000, &proxied, []session.Event{trackAt(base, 1)}), d[:]); err != nil {
 				t.Error(err)
 			}
 			other.Wait(t.Context())
@@ -266,9 +268,9 @@ func TestNewerIsTold(t *testing.T) {
 	store := newFated(t)
 	told := 0
 	table := open(t, store, Options{OnNewer: func() { told++ }})
-	store.set(hooks{onGet: func(context.Context, string) error { return ErrNewer }})
-	for i, e := range []Event{trackAt(base, 1), startAt(base, 2), endAt(base, 3)} {
-		if _, err := give(table, fmt.Sprint("key ", i), &proxied, e); !errors.Is(err, ErrNewer) {
+	store.set(hooks{onGet: func(context.Context, string) error { return session.ErrNewer }})
+	for i, e := range []session.Event{trackAt(base, 1), startAt(base, 2), endAt(base, 3)} {
+		if _, err := give(table, fmt.Sprint("key ", i), &proxied, e); !errors.Is(err, session.ErrNewer) {
 			t.Errorf("%v", err)
 		}
 	}

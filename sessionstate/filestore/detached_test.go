@@ -56,7 +56,7 @@ func TestFileTakenAway(t *testing.T) {
 				t.Error("it is not seen that it is gone")
 			}
 			for i := range 3 {
-				if err := swap(s, key(i), 1, session(i, 2)); !errors.Is(err, filestore.ErrDetached) {
+				if err := swap(s, key(i), 1, sessionOf(i, 2)); !errors.Is(err, filestore.ErrDetached) {
 					t.Errorf("error: %v", err)
 				}
 				if err := s.Delete(t.Context(), key(i)); !errors.Is(err, filestore.ErrDetached) {

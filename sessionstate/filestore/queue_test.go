@@ -47,7 +47,7 @@ func TestWithdrawnLeaveNothing(t *testing.T) {
 		var group sync.WaitGroup
 		for i := range 100 {
 			group.Go(func() {
-				if err := swapWith(ctx, s, key(i), 0, session(i, 1)); !errors.Is(err, context.Canceled) {
+				if err := swapWith(ctx, s, key(i), 0, sessionOf(i, 1)); !errors.Is(err, context.Canceled) {
 					t.Errorf("round %d: %v", round, err)
 				}
 			})
@@ -61,7 +61,7 @@ func TestWithdrawnLeaveNothing(t *testing.T) {
 	}
 	release()
 	holds(t, s, nil)
-	if err := swap(s, key(0), 0, session(0, 1)); err != nil {
+	if err := swap(s, key(0), 0, sessionOf(0, 1)); err != nil {
 		t.Error(err)
 	}
 }

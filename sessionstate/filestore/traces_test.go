@@ -14,6 +14,8 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
+
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // clean waits until nothing of a file names these ids.
@@ -36,7 +38,7 @@ func TestForgottenLeavesNothing(t *testing.T) {
 	fill(t, s, 0, 3000, 0, 1)
 	for version := range uint64(5) {
 		for i := 0; i < 3000; i += 100 {
-			if err := swap(s, key(i+int(version)), 1, session(i+int(version), 2)); err != nil {
+			if err := swap(s, key(i+int(version)), 1, sessionOf(i+int(version), 2)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -114,9 +116,9 @@ func TestOverwritingSparesReaders(t *testing.T) {
 	go func() {
 		defer close(done)
 		together(4, func(w int) {
-			for version := uint64(1); !stop.Load(); version++ {
+			for version := session.Version(1); !stop.Load(); version++ {
 				for i := w; i < 40; i += 4 {
-					if err := swap(s, key(i), version, session(i, version+1)); err != nil {
+					if err := swap(s, key(i), version, sessionOf(i, version+1)); err != nil {
 						t.Error(err)
 						return
 					}

@@ -12,6 +12,8 @@ import (
 	"github.com/rudder-session/rudder-session/internal/redistest"
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
+
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // clusterLoad is users who begin and end sessions, one call after the other, each
@@ -44,7 +46,7 @@ func (l *clusterLoad) end() {
 }
 
 // call repeats a control call until it is answered, as SDKs do.
-func (l *clusterLoad) call(table *Table, key string, e Event) (Decision, bool) {
+func (l *clusterLoad) call(table *Table, key string, e session.Event) (session.Decision, bool) {
 	begun := time.Now()
 	for {
 		d, err := apply(table, key, e)
@@ -73,18 +75,18 @@ func (l *clusterLoad) user(t *testing.T, i int) {
 		default:
 		}
 		table := l.tables[n%len(l.tables)]
-		started, ok := l.call(table, key, message(Start))
+		started, ok := l.call(table, key, message(session.Start))
 		if !ok {
 			return
 		}
-		if d, err := apply(table, key, message(Other)); err == nil && d.SessionID != started.SessionID {
+		if d, err := apply(table, key, message(session.Other)); err == nil && d.SessionID != started.SessionID {
 			l.wrong.Add(1)
 			t.Errorf("%s: an event of session %d, not %d", key, d.SessionID, started.SessionID)
 		}
-		if _, ok := l.call(table, key, message(End)); !ok {
+		if _, ok := l.call(table, key, message(session.End)); !ok {
 			return
 		}
-		if d, err := apply(table, key, message(Other)); err == nil && d.Action != Clear {
+		if d, err := apply(table, key, message(session.Other)); err == nil && d.Action != session.Clear {
 			l.wrong.Add(1)
 			t.Errorf("%s: an event after the end: %+v", key, d)
 		}
@@ -123,7 +125,7 @@ func TestClusterIsReshardedUnderLoad(t *testing.T) {
 		moved, took.Round(time.Millisecond), l.calls.Load()-before, l.failed.Load(), l.wrong.Load(), l.longest.Load())
 	for i := range 12 {
 		key := fmt.Sprint("user ", i)
-		id := send(t, tables[0], key, Start).SessionID
+		id := send(t, tables[0], key, session.Start).SessionID
 		awaitID(t, tables[1], key, id)
 	}
 }
@@ -165,8 +167,8 @@ func TestClusterFailover(t *testing.T) {
 			ids := map[string]int64{}
 			for _, of := range keys {
 				for _, key := range of {
-					ids[key] = send(t, tables[0], key, Start).SessionID
-					send(t, tables[0], key, Other)
+					ids[key] = send(t, tables[0], key, session.Start).SessionID
+					send(t, tables[0], key, session.Other)
 					awaitID(t, tables[1], key, ids[key])
 				}
 			}
@@ -179,13 +181,13 @@ func TestClusterFailover(t *testing.T) {
 			begun, failed, answered := time.Now(), 0, 0
 			redistest.Await(t, "the dead node's keys are to be had", func() bool {
 				for _, at := range []int{0, 2} {
-					if _, err := apply(tables[0], keys[at][0], message(Other)); err != nil {
+					if _, err := apply(tables[0], keys[at][0], message(session.Other)); err != nil {
 						t.Errorf("a key of node %d: %v", at, err)
 					}
 				}
 				all := true
 				for _, key := range keys[1][5:] {
-					if _, err := apply(tables[0], key, message(Start)); err != nil {
+					if _, err := apply(tables[0], key, message(session.Start)); err != nil {
 						failed++
 						all = false
 					} else {
@@ -200,7 +202,7 @@ func TestClusterFailover(t *testing.T) {
 				for _, key := range of[:5] {
 					for n, table := range tables {
 						redistest.Await(t, "a session is read", func() bool {
-							d, err := apply(table, key, message(Other))
+							d, err := apply(table, key, message(session.Other))
 							if err == nil && d.SessionID != ids[key] {
 								t.Errorf("table %d, node %d: session %d, not %d", n, i, d.SessionID, ids[key])
 							}
@@ -211,9 +213,9 @@ func TestClusterFailover(t *testing.T) {
 			}
 			// And what one is told from now on the other hears.
 			key := keys[1][0]
-			id := send(t, tables[0], key, Start).SessionID
+			id := send(t, tables[0], key, session.Start).SessionID
 			redistest.Await(t, "the other has it", func() bool {
-				d, err := apply(tables[1], key, message(Other))
+				d, err := apply(tables[1], key, message(session.Other))
 				return err == nil && d.SessionID == id
 			})
 			if name == "stopped" {
@@ -227,7 +229,7 @@ func TestClusterFailover(t *testing.T) {
 			})
 			for _, table := range tables {
 				redistest.Await(t, "the new master's state holds", func() bool {
-					d, err := apply(table, key, message(Other))
+					d, err := apply(table, key, message(session.Other))
 					return err == nil && d.SessionID == id
 				})
 			}

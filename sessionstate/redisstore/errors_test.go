@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"github.com/rudder-session/rudder-session/internal/redistest"
-	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // secretKey is in no error.
@@ -34,10 +34,10 @@ func errorsOf(t *testing.T, o redisstore.Options) (all []error) {
 	_, err := store.Get(t.Context(), secretKey)
 	note(err)
 	for range 2 {
-		_, err = swapOne(store, secretKey, 0, session(1, 1_000_000_000))
+		_, err = swapOne(store, secretKey, 0, sessionOf(1, 1_000_000_000))
 		note(err)
 		note(store.Delete(t.Context(), secretKey))
-		note(store.Scan(t.Context(), func(string, *Session) error { return nil }))
+		note(store.Scan(t.Context(), func(string, *session.Session) error { return nil }))
 	}
 	mu.Lock()
 	defer mu.Unlock()

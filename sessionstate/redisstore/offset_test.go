@@ -8,6 +8,8 @@ import (
 	"github.com/rudder-session/rudder-session/internal/redistest"
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
+
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // aheadBy is a machine's clock that is ahead.
@@ -33,28 +35,28 @@ func TestClocksOfTwo(t *testing.T) {
 				t.Errorf("ahead by %v, to within %v, not %v", ahead, within, offset)
 			}
 			// What one is told, the other holds to, and what it is told itself later.
-			at := func(table *Table, clock func() time.Time, kind Kind) Decision {
+			at := func(table *Table, clock func() time.Time, kind session.Kind) session.Decision {
 				now, _ := table.Arrival(clock())
-				var d [1]Decision
-				e := []Event{{Kind: kind, Time: now, Message: MessageID(ticks.Add(1))}}
-				if err := table.Apply(t.Context(), name, now, &policy, e, d[:]); err != nil {
+				var d [1]session.Decision
+				e := []session.Event{{Kind: kind, Times: original(now), Message: session.MessageID(ticks.Add(1))}}
+				if err := table.Apply(t.Context(), name, request(now, &policy, e), d[:]); err != nil {
 					t.Fatal(err)
 				}
 				return d[0]
 			}
 			// Moments that differ by less than the measurement leaves open are in no order.
 			pause := func() { time.Sleep(2*within + 5*time.Millisecond) }
-			id := at(tables[0], wrong.Now, Start).SessionID
+			id := at(tables[0], wrong.Now, session.Start).SessionID
 			pause()
-			redistest.Await(t, "the other has it", func() bool { return at(tables[1], time.Now, Other).SessionID == id })
+			redistest.Await(t, "the other has it", func() bool { return at(tables[1], time.Now, session.Other).SessionID == id })
 			if now := time.Now().UnixMilli(); id > now {
 				t.Errorf("the session is from %d ms later", id-now)
 			}
 			pause()
-			at(tables[1], time.Now, End)
+			at(tables[1], time.Now, session.End)
 			pause()
 			redistest.Await(t, "it has ended for both", func() bool {
-				return at(tables[0], wrong.Now, Other).Action == Clear && at(tables[1], time.Now, Other).Action == Clear
+				return at(tables[0], wrong.Now, session.Other).Action == session.Clear && at(tables[1], time.Now, session.Other).Action == session.Clear
 			})
 		})
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/rudder-session/rudder-session/internal/redistest"
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
+
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // fill makes sessions, each newer than the one before it.
@@ -18,7 +20,7 @@ func fill(t *testing.T, s *redisstore.Store, from, to int) {
 	for ; from < to; from += 100 {
 		var changes []Swap
 		for i := from; i < from+100; i++ {
-			changes = append(changes, Swap{Key: fmt.Sprint("key ", i), Next: session(uint64(i+1), 1_000_000_000)})
+			changes = append(changes, Swap{Key: fmt.Sprint("key ", i), Next: sessionOf(session.Version(i+1), 1_000_000_000)})
 		}
 		s.CompareAndSwap(context.Background(), changes)
 		for _, c := range changes {
@@ -32,7 +34,7 @@ func fill(t *testing.T, s *redisstore.Store, from, to int) {
 // kept returns which of the sessions that fill made there are.
 func kept(t *testing.T, s *redisstore.Store) (numbers []int) {
 	t.Helper()
-	if err := s.Scan(t.Context(), func(key string, _ *Session) error {
+	if err := s.Scan(t.Context(), func(key string, _ *session.Session) error {
 		n, err := strconv.Atoi(strings.TrimPrefix(key, "key "))
 		numbers = append(numbers, n)
 		return err
@@ -118,24 +120,24 @@ func TestBoundEndsAnOutage(t *testing.T) {
 	store := open(t, redisstore.Options{URLs: []string{server.URL()}, Prefix: "bound:"})
 	fill(t, store, 0, 20_000)
 	table := tableOver(t, store)
-	if d := send(t, table, "key 1", Other); d.SessionID != 1_000_000_000 {
+	if d := send(t, table, "key 1", session.Other); d.SessionID != 1_000_000_000 {
 		t.Errorf("before: %+v", d)
 	}
 	used, _, _ := strings.Cut(server.Do("INFO", "memory"), "\r\nused_memory_human")
 	server.Do("CONFIG", "SET", "maxmemory", used[strings.LastIndex(used, ":")+1:])
 	redistest.Await(t, "the server is full", func() bool {
-		_, err := apply(table, fmt.Sprint("new ", ticks.Add(1)), message(Start))
+		_, err := apply(table, fmt.Sprint("new ", ticks.Add(1)), message(session.Start))
 		return err != nil && strings.Contains(err.Error(), "OOM")
 	})
 	table.Configure(Settings{Capacity: 100_000, MaxStored: 5000})
 	redistest.Await(t, "sessions are started again", func() bool {
-		_, err := apply(table, fmt.Sprint("new ", ticks.Add(1)), message(Start))
+		_, err := apply(table, fmt.Sprint("new ", ticks.Add(1)), message(session.Start))
 		return err == nil
 	})
 	redistest.Await(t, "what is gone is not in memory", func() bool {
 		for i := range 20 {
 			key := fmt.Sprint("key ", i)
-			if server.Do("EXISTS", "bound:"+key) == "0" && send(t, table, key, Other).SessionID == 0 {
+			if server.Do("EXISTS", "bound:"+key) == "0" && send(t, table, key, session.Other).SessionID == 0 {
 				return true
 			}
 		}
