@@ -6,6 +6,7 @@ import (
 	"time"
 
 	. "github.com/rudder-session/rudder-session/sessionstate"
+
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 

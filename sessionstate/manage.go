@@ -64,26 +64,26 @@ func (t *Table) Stats() Stats {
 }
 
 // Session returns what is known of a key, or nil.
-func (t *Table) Session(ctx context.Context, key string) (found *Session, err error) {
-	err = t.update(ctx, key, ask{fresh: true}, func(s *Session) (*Session, Change) {
+func (t *Table) Session(ctx context.Context, key string) (found *session.Session, err error) {
+	err = t.update(ctx, key, ask{fresh: true}, func(s *session.Session) (*session.Session, session.Change) {
 		found = s.Clone()
-		return s, Unchanged
+		return s, session.Unchanged
 	})
 	return found, err
 }
 
 // Preview does what [Table.Apply] does, but changes nothing: it returns what the
 // session would become.
-func (t *Table) Preview(ctx context.Context, key string, r *session.Request, decisions []Decision) (next *Session, err error) {
+func (t *Table) Preview(ctx context.Context, key string, r *session.Request, decisions []session.Decision) (next *session.Session, err error) {
 	var lags session.Lags
 	preview := *r
 	if t.lags.observe(key, r, &lags, true) {
 		preview.Lags = &lags
 	}
-	err = t.update(ctx, key, ask{fresh: true}, func(s *Session) (*Session, Change) {
+	err = t.update(ctx, key, ask{fresh: true}, func(s *session.Session) (*session.Session, session.Change) {
 		next, _ = session.Transition(s, &preview, decisions)
 		next = next.Clone()
-		return s, Unchanged
+		return s, session.Unchanged
 	})
 	return next, err
 }
@@ -144,23 +144,23 @@ func (t *Table) RemoveSetAside() ([]string, error) {
 // Unlink removes a link from the session of a key. It is durable when Unlink
 // returns.
 func (t *Table) Unlink(ctx context.Context, key, link string) error {
-	return t.update(ctx, key, ask{fresh: true}, func(s *Session) (*Session, Change) {
+	return t.update(ctx, key, ask{fresh: true}, func(s *session.Session) (*session.Session, session.Change) {
 		if s == nil || !s.HasLink(link) {
-			return s, Unchanged
+			return s, session.Unchanged
 		}
-		return s.Unlink(link), Controlled
+		return s.Unlink(link), session.WriteThrough
 	})
 }
 
 // Put writes a session that comes from elsewhere, if it is newer than what is
 // known of its key, and reports whether it did. It is durable when Put returns.
-func (t *Table) Put(ctx context.Context, key string, s *Session) (written bool, err error) {
-	err = t.update(ctx, key, ask{fresh: true}, func(known *Session) (*Session, Change) {
+func (t *Table) Put(ctx context.Context, key string, s *session.Session) (written bool, err error) {
+	err = t.update(ctx, key, ask{fresh: true}, func(known *session.Session) (*session.Session, session.Change) {
 		written = versionOf(known) < s.Version
 		if !written {
-			return known, Unchanged
+			return known, session.Unchanged
 		}
-		return s, Controlled
+		return s, session.WriteThrough
 	})
 	return written, err
 }
@@ -168,12 +168,12 @@ func (t *Table) Put(ctx context.Context, key string, s *Session) (written bool, 
 // Each calls fn for every session, in no order, until fn returns an error, which
 // it returns. Sessions changed meanwhile may be seen in either state, or twice;
 // what others who share the store have not written yet is not seen.
-func (t *Table) Each(ctx context.Context, fn func(key string, s *Session) error) error {
-	waiting := map[string]*Session{}
+func (t *Table) Each(ctx context.Context, fn func(key string, s *session.Session) error) error {
+	waiting := map[string]*session.Session{}
 	if t.behind != nil {
 		waiting = t.behind.waiting()
 	}
-	err := t.store.Scan(ctx, func(key string, s *Session) error {
+	err := t.store.Scan(ctx, func(key string, s *session.Session) error {
 		if later := waiting[key]; later != nil {
 			delete(waiting, key)
 			if later.Version > s.Version {
@@ -194,10 +194,10 @@ func (t *Table) Each(ctx context.Context, fn func(key string, s *Session) error)
 }
 
 // waiting returns what is yet to be written, by key.
-func (b *writeBehind) waiting() map[string]*Session {
+func (b *writeBehind) waiting() map[string]*session.Session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	all := make(map[string]*Session, len(b.entries))
+	all := make(map[string]*session.Session, len(b.entries))
 	for key, e := range b.entries {
 		all[key] = e.next
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	. "github.com/rudder-session/rudder-session/sessionstate"
+
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
@@ -267,9 +268,9 @@ func TestNewerIsTold(t *testing.T) {
 	store := newFated(t)
 	told := 0
 	table := open(t, store, Options{OnNewer: func() { told++ }})
-	store.set(hooks{onGet: func(context.Context, string) error { return ErrNewer }})
+	store.set(hooks{onGet: func(context.Context, string) error { return session.ErrNewer }})
 	for i, e := range []session.Event{trackAt(base, 1), startAt(base, 2), endAt(base, 3)} {
-		if _, err := give(table, fmt.Sprint("key ", i), &proxied, e); !errors.Is(err, ErrNewer) {
+		if _, err := give(table, fmt.Sprint("key ", i), &proxied, e); !errors.Is(err, session.ErrNewer) {
 			t.Errorf("%v", err)
 		}
 	}

@@ -29,7 +29,7 @@ func askFor(r *session.Request) ask {
 
 // scratches are sessions to read the cache into. What is read is gone when the
 // update has ended: a change keeps nothing of it.
-var scratches = sync.Pool{New: func() any { return &Session{Segments: make([]Segment, 0, MaxSegments)} }}
+var scratches = sync.Pool{New: func() any { return &session.Session{Segments: make([]session.Segment, 0, session.MaxSegments)} }}
 
 // maxPatience bounds how much a crash can make a session seem shorter than it
 // was.
@@ -38,7 +38,7 @@ const maxPatience = 10 * time.Second
 // now does an update if nothing is to be written for what is cached, or it may
 // be later: it waits for nobody. Where somebody has the key locked, what is
 // cached may be about to change: that is worth to be waited for.
-func (t *Table) now(key string, a ask, scratch *Session, change func(*Session) (*Session, Change)) bool {
+func (t *Table) now(key string, a ask, scratch *session.Session, change func(*session.Session) (*session.Session, session.Change)) bool {
 	if t.cache == nil || a.fresh && t.shared || t.locks.locked(key) {
 		return false
 	}
@@ -48,9 +48,9 @@ func (t *Table) now(key string, a ask, scratch *Session, change func(*Session) (
 	}
 	next, changed := change(orNil(cached))
 	switch {
-	case changed == Unchanged:
+	case changed == session.Unchanged:
 		return true
-	case changed == Noted:
+	case changed == session.CacheOnly:
 		t.note(key, versionOf(cached), next)
 		return true
 	case cached == absent && t.limited != nil && t.limited.Full():
@@ -61,17 +61,17 @@ func (t *Table) now(key string, a ask, scratch *Session, change func(*Session) (
 
 // urgent reports whether a change that [Table.delays] lets be written later is to
 // be written before it is told to anybody, if the store takes it.
-func (t *Table) urgent(changed Change) bool { return t.writeFirst && changed == Changed }
+func (t *Table) urgent(changed session.Change) bool { return t.writeFirst && changed == session.Write }
 
 // update asks change what becomes of a key's session until that could be
 // written, or nothing is to be.
-func (t *Table) update(ctx context.Context, key string, a ask, change func(*Session) (*Session, Change)) error {
-	scratch := scratches.Get().(*Session)
+func (t *Table) update(ctx context.Context, key string, a ask, change func(*session.Session) (*session.Session, session.Change)) error {
+	scratch := scratches.Get().(*session.Session)
 	defer scratches.Put(scratch)
 	return t.updateIn(scratch, ctx, key, a, change)
 }
 
-func (t *Table) updateIn(scratch *Session, ctx context.Context, key string, a ask, change func(*Session) (*Session, Change)) error {
+func (t *Table) updateIn(scratch *session.Session, ctx context.Context, key string, a ask, change func(*session.Session) (*session.Session, session.Change)) error {
 	if t.now(key, a, scratch, change) {
 		return nil
 	}
@@ -88,7 +88,7 @@ func (t *Table) updateIn(scratch *Session, ctx context.Context, key string, a as
 }
 
 // updateAlone does an update while the key is locked.
-func (t *Table) updateAlone(scratch *Session, ctx context.Context, key string, a ask, change func(*Session) (*Session, Change)) (written <-chan struct{}, err error) {
+func (t *Table) updateAlone(scratch *session.Session, ctx context.Context, key string, a ask, change func(*session.Session) (*session.Session, session.Change)) (written <-chan struct{}, err error) {
 	lock, err := t.locks.lock(ctx, key)
 	if err != nil {
 		return nil, t.meanwhile(key, a, scratch, change, err)
@@ -99,7 +99,7 @@ func (t *Table) updateAlone(scratch *Session, ctx context.Context, key string, a
 
 // updateLocked returns what is closed when the change is in the store, if that is
 // to be waited for.
-func (t *Table) updateLocked(scratch *Session, ctx context.Context, key string, lock *keyLock, a ask, change func(*Session) (*Session, Change)) (written <-chan struct{}, err error) {
+func (t *Table) updateLocked(scratch *session.Session, ctx context.Context, key string, lock *keyLock, a ask, change func(*session.Session) (*session.Session, session.Change)) (written <-chan struct{}, err error) {
 	for range attempts {
 		s, err := t.get(ctx, key, lock, a.fresh && t.shared, scratch)
 		if err != nil {
@@ -107,11 +107,11 @@ func (t *Table) updateLocked(scratch *Session, ctx context.Context, key string, 
 		}
 		next, changed := change(s)
 		switch {
-		case changed == Unchanged:
+		case changed == session.Unchanged:
 			return nil, nil
-		case changed == Noted && t.resident != nil:
+		case changed == session.CacheOnly && t.resident != nil:
 			next.Version++
-		case changed == Noted:
+		case changed == session.CacheOnly:
 			if t.cache != nil {
 				t.keep(key, lock, next)
 			}
@@ -146,7 +146,7 @@ func (t *Table) updateLocked(scratch *Session, ctx context.Context, key string, 
 
 // unread notes sessions that a later version has written.
 func (t *Table) unread(err error) error {
-	if errors.Is(err, ErrNewer) && t.newer.Add(1) == 1 && t.onNewer != nil {
+	if errors.Is(err, session.ErrNewer) && t.newer.Add(1) == 1 && t.onNewer != nil {
 		t.onNewer()
 	}
 	return err
@@ -154,12 +154,12 @@ func (t *Table) unread(err error) error {
 
 // meanwhile does an update that changes nothing by what is cached, where a call
 // before it was waited for in vain: it has changed nothing yet.
-func (t *Table) meanwhile(key string, a ask, scratch *Session, change func(*Session) (*Session, Change), err error) error {
+func (t *Table) meanwhile(key string, a ask, scratch *session.Session, change func(*session.Session) (*session.Session, session.Change), err error) error {
 	if t.cache == nil || a.fresh && t.shared {
 		return err
 	}
 	if cached := t.cache.Load(key, scratch); cached != nil {
-		if _, changed := change(orNil(cached)); changed <= Noted {
+		if _, changed := change(orNil(cached)); changed <= session.CacheOnly {
 			return nil
 		}
 	}
@@ -168,7 +168,7 @@ func (t *Table) meanwhile(key string, a ask, scratch *Session, change func(*Sess
 
 // note caches what a session is now if nobody has the key locked, and what is
 // cached of it is what next was made from. Else it is lost.
-func (t *Table) note(key string, cached session.Version, next *Session) {
+func (t *Table) note(key string, cached session.Version, next *session.Session) {
 	t.locks.idle(key, func() bool {
 		version, known := t.cache.Version(key)
 		if known && version == cached {
@@ -179,7 +179,7 @@ func (t *Table) note(key string, cached session.Version, next *Session) {
 }
 
 // orNil returns the session, or nil if it stands for none.
-func orNil(s *Session) *Session {
+func orNil(s *session.Session) *session.Session {
 	if s == absent {
 		return nil
 	}
@@ -189,11 +189,11 @@ func orNil(s *Session) *Session {
 // delays reports whether a change may be written later. In a store of the
 // table's own all may but control calls, which must survive a crash; in a
 // shared one others must know of all but how long a session lasts.
-func (t *Table) delays(changed Change) bool {
-	return t.behind != nil && (changed == Touched || changed < Controlled && !t.shared)
+func (t *Table) delays(changed session.Change) bool {
+	return t.behind != nil && (changed == session.Deferred || changed < session.WriteThrough && !t.shared)
 }
 
-func (t *Table) get(ctx context.Context, key string, lock *keyLock, fresh bool, scratch *Session) (*Session, error) {
+func (t *Table) get(ctx context.Context, key string, lock *keyLock, fresh bool, scratch *session.Session) (*session.Session, error) {
 	if t.resident != nil {
 		return t.resident.Load(key, scratch), nil
 	}
@@ -226,7 +226,7 @@ func (t *Table) get(ctx context.Context, key string, lock *keyLock, fresh bool, 
 }
 
 // keep caches what is known of a locked key, unless others changed it since.
-func (t *Table) keep(key string, lock *keyLock, s *Session) {
+func (t *Table) keep(key string, lock *keyLock, s *session.Session) {
 	t.cache.Put(key, s)
 	if lock.stale.Load() {
 		t.cache.Remove(key)
@@ -234,7 +234,7 @@ func (t *Table) keep(key string, lock *keyLock, s *Session) {
 }
 
 // delay has a locked key's new session written later. It returns what put does.
-func (t *Table) delay(ctx context.Context, key string, lock *keyLock, a ask, s, next *Session, changed Change) (written <-chan struct{}, err error) {
+func (t *Table) delay(ctx context.Context, key string, lock *keyLock, a ask, s, next *session.Session, changed session.Change) (written <-chan struct{}, err error) {
 	of := origin{source: SourceOf(ctx), class: classOf(versionOf(s)), urgent: t.urgent(changed)}
 	if written, err = t.behind.put(key, versionOf(s), next, t.due(a), of); err != nil {
 		return nil, err
@@ -249,7 +249,7 @@ func (t *Table) delay(ctx context.Context, key string, lock *keyLock, a ask, s, 
 // delayIdle does so if nobody has the key locked, and what is cached of it is
 // what next was made from. Others can tell of a change meanwhile: that is seen
 // when next is written.
-func (t *Table) delayIdle(key string, a ask, cached session.Version, next *Session) bool {
+func (t *Table) delayIdle(key string, a ask, cached session.Version, next *session.Session) bool {
 	return t.locks.idle(key, func() bool {
 		version, known := t.cache.Version(key)
 		if !known || version != cached {
@@ -272,7 +272,7 @@ func (t *Table) due(a ask) time.Duration {
 	return 0
 }
 
-func (t *Table) swap(ctx context.Context, key string, lock *keyLock, s, next *Session) (bool, error) {
+func (t *Table) swap(ctx context.Context, key string, lock *keyLock, s, next *session.Session) (bool, error) {
 	change := [1]Swap{{Key: key, Old: versionOf(s), Next: next}}
 	if t.cache == nil {
 		t.store.CompareAndSwap(ctx, change[:])
@@ -308,8 +308,8 @@ func (t *Table) swap(ctx context.Context, key string, lock *keyLock, s, next *Se
 // undo has a session of the table's own store written again after a change that
 // failed: it may have been written all the same, or be so yet, and whoever
 // asked for it is told that nothing has changed.
-func (t *Table) undo(ctx context.Context, key string, s, next *Session) {
-	again := &Session{Seen: next.Seen}
+func (t *Table) undo(ctx context.Context, key string, s, next *session.Session) {
+	again := &session.Session{Seen: next.Seen}
 	if s != nil {
 		again = s.Clone()
 	}
@@ -322,7 +322,7 @@ func (t *Table) undo(ctx context.Context, key string, s, next *Session) {
 	t.cache.Put(key, again)
 }
 
-func versionOf(s *Session) session.Version {
+func versionOf(s *session.Session) session.Version {
 	if s == nil {
 		return 0
 	}

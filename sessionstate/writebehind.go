@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // writeBehind holds changes that are written to the store a little later, many
@@ -40,8 +42,8 @@ type writeBehind struct {
 // delayed is the state of one key that is not yet in the store.
 type delayed struct {
 	// old is the version that the store has.
-	old  Version
-	next *Session
+	old  session.Version
+	next *session.Session
 	// flight is closed when the write that is under way has ended; nil if none is.
 	flight chan struct{}
 	// held: somebody else is about to write the key.
@@ -97,7 +99,7 @@ func (b *writeBehind) prepare() {
 func (b *writeBehind) start() { go b.run() }
 
 // get returns the state of a key that is yet to be written, or nil.
-func (b *writeBehind) get(key string) *Session {
+func (b *writeBehind) get(key string) *session.Session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if e := b.entries[key]; e != nil {
@@ -110,7 +112,7 @@ func (b *writeBehind) get(key string) *Session {
 // time after it is due, that is after so long, or what waits already. Of an
 // urgent change it returns what is closed when it is written; nil while the store
 // fails, for nobody is to wait for that.
-func (b *writeBehind) put(key string, old Version, next *Session, after time.Duration, of origin) (written <-chan struct{}, err error) {
+func (b *writeBehind) put(key string, old session.Version, next *session.Session, after time.Duration, of origin) (written <-chan struct{}, err error) {
 	due := time.Now().Add(after)
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -173,7 +175,7 @@ func (e *delayed) release() {
 // hold waits until the key is not being written, and keeps it from being until
 // settle is called. It returns the version that the store has of it: known, if
 // nothing is to be written of it.
-func (b *writeBehind) hold(ctx context.Context, key string, known Version) (old Version, err error) {
+func (b *writeBehind) hold(ctx context.Context, key string, known session.Version) (old session.Version, err error) {
 	for {
 		b.mu.Lock()
 		e := b.entries[key]
@@ -219,7 +221,7 @@ func (b *writeBehind) drop(key string) {
 
 // over ends hold: it returns what waits to be written over s, what the store
 // has, or s itself if nothing does, or others came first.
-func (b *writeBehind) over(key string, s *Session, err error) *Session {
+func (b *writeBehind) over(key string, s *session.Session, err error) *session.Session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e := b.entries[key]
@@ -324,7 +326,7 @@ func (b *writeBehind) rebase(ctx context.Context, key string) error {
 }
 
 // stored returns which version of a session the store has.
-func (b *writeBehind) stored(ctx context.Context, key string) (Version, error) {
+func (b *writeBehind) stored(ctx context.Context, key string) (session.Version, error) {
 	s, err := b.store.Get(ctx, key)
 	return versionOf(s), err
 }

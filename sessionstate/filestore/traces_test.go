@@ -14,6 +14,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
+
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 

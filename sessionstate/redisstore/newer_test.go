@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/rudder-session/rudder-session/internal/redistest"
-	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
@@ -21,16 +20,16 @@ func TestNewerValues(t *testing.T) {
 	server.Do("SET", prefix+"key", value)
 	redistest.Await(t, "it is seen", func() bool {
 		_, err := apply(table, "key", message(session.Other))
-		return errors.Is(err, ErrNewer)
+		return errors.Is(err, session.ErrNewer)
 	})
 	for range 10 { // more often than it takes to be taken for down
 		for _, kind := range []session.Kind{session.Other, session.Start, session.End, session.Reset} {
-			if _, err := apply(table, "key", message(kind)); !errors.Is(err, ErrNewer) {
+			if _, err := apply(table, "key", message(kind)); !errors.Is(err, session.ErrNewer) {
 				t.Errorf("%v", err)
 			}
 		}
 	}
-	if err := table.Release(t.Context(), "key", 1, 1); !errors.Is(err, ErrNewer) {
+	if err := table.Release(t.Context(), "key", 1, 1); !errors.Is(err, session.ErrNewer) {
 		t.Errorf("%v", err)
 	}
 	if got := server.Do("GET", prefix+"key"); got != value {
