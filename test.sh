@@ -56,38 +56,50 @@ if [ $# -gt 0 ]; then
 	exec go test -race "$@"
 fi
 
-scripts/lint.sh
-./xcaddy.sh list-modules | grep -F -e rudder_session
-scripts/smoke.sh
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+: >"$work/failures"
+passed=0 failed=0 skipped=0
 
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-status=0
-go test -race -count=1 -timeout 15m -v ./... >"$log" 2>&1 || status=$?
-grep -E '^(ok|FAIL|panic:|\?)' "$log" || true
-count() { grep -cE "^ *--- $1:" "$log" || true; }
-passed=$(count PASS) failed=$(count FAIL) skipped=$(count SKIP)
-if [ "$status" -ne 0 ]; then
-	grep -nE -B 30 -A 30 '^ *--- FAIL|^panic:|DATA RACE' "$log" | grep -vE -- '--- PASS|=== (RUN|PAUSE|CONT)' | tail -n 400 ||
-		tail -n 100 "$log" # A package that does not build has no such line.
-	[ "$failed" -gt 0 ] || failed=1
-fi
+# Runs a stage: says what it is, and how long it took. What it prints is printed
+# if it fails, and else its lines that begin with the words $3. Its last line may
+# say how many tests passed, failed and were skipped; else it is no test, and
+# counts if it fails. What hangs is ended after the time $2: many times what a
+# stage takes on a machine that does nothing else.
+stage() {
+	local name=$1 limit=$2 words=$3 started=$SECONDS ended=0 told
+	shift 3
+	printf '== %s\n' "$name"
+	timeout --kill-after=30s "$limit" "$@" >"$work/log" 2>&1 || ended=$?
+	told=$(tail -n 1 "$work/log")
+	if [[ $told =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)?$ ]]; then
+		passed=$((passed + BASH_REMATCH[1])) skipped=$((skipped + ${BASH_REMATCH[4]:-0}))
+		local failures=${BASH_REMATCH[2]}
+		[ "$ended" -eq 0 ] || [ "$failures" -gt 0 ] || failures=1
+		failed=$((failed + failures))
+	elif [ "$ended" -ne 0 ] || [ "$words" != none ]; then
+		ended=$((ended ? ended : 1)) failed=$((failed + 1))
+	fi
+	if [ "$ended" -eq 0 ]; then
+		grep -E "^($words) " "$work/log" || true
+		printf '   %s took %d s\n' "$name" $((SECONDS - started))
+		return
+	fi
+	cat "$work/log"
+	{ grep -E '^FAIL(ED)? ' "$work/log" || true; } | tail -n 20 | awk '!seen[$0]++' >>"$work/failures"
+	[ "$ended" -ne 124 ] || printf 'FAIL  %s: it was ended after %s\n' "$name" "$limit" >>"$work/failures"
+	printf 'FAIL  %s, after %d s\n' "$name" $((SECONDS - started)) | tee -a "$work/failures"
+}
 
-e2e=0
-SECONDS=0
-e2e/run.sh >"$log" 2>&1 || e2e=$?
-if [[ $(tail -n 1 "$log") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
-	passed=$((passed + BASH_REMATCH[1])) failed=$((failed + BASH_REMATCH[2]))
-elif [ "$e2e" -eq 0 ]; then
-	e2e=1 # It must have said how many.
-fi
-if [ "$e2e" -eq 0 ]; then
-	printf 'ok  \te2e\t%ss\n' "$SECONDS"
-else
-	status=$e2e
-	cat "$log"
-	printf 'FAIL\te2e\t%ss\n' "$SECONDS"
-	[ "$failed" -gt 0 ] || failed=1
+stage 'build ./caddy' 60m none ./xcaddy.sh
+stage 'lint' 60m none scripts/lint.sh
+stage 'run ./caddy' 10m none scripts/smoke.sh
+stage 'Go tests' 120m 'ok|slow' scripts/gotest.sh
+stage 'SDKs end to end' 120m 'slow' env E2E_TABLES=failed e2e/run.sh
+
+printf '\nall of it took %d s\n' "$SECONDS"
+if [ "$failed" -gt 0 ]; then
+	tail -n 25 "$work/failures"
 fi
 echo "$passed passed, $failed failed, $skipped skipped"
-exit "$status"
+[ "$failed" -eq 0 ]

@@ -10,9 +10,14 @@
 # STORES has the stores to build in besides the default one:
 #
 #   STORES=redis ./xcaddy.sh
+#
+# OUTPUT has the file to build instead of ./caddy.
 set -euo pipefail
 module=github.com/rudder-session/rudder-session
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+caddy=${OUTPUT:-$here/caddy}
+[[ $caddy = /* ]] || caddy=$PWD/$caddy
+mkdir -p "$(dirname "$caddy")"
 
 if ! command -v go >/dev/null && [ -x /usr/local/go/bin/go ]; then
 	PATH=$PATH:/usr/local/go/bin
@@ -25,19 +30,19 @@ for store in "${stores[@]}"; do
 done
 if command -v xcaddy >/dev/null; then
 	version=$(cd "$here" && go list -m -f '{{.Version}}' github.com/caddyserver/caddy/v2)
-	xcaddy build "$version" --output "$here/caddy" "${with[@]}"
+	xcaddy build "$version" --output "$caddy" "${with[@]}"
 else
-	(cd "$here" && CGO_ENABLED=0 go build -trimpath -tags "${stores[*]}" -ldflags '-s -w' -o caddy ./cmd/caddy)
+	(cd "$here" && CGO_ENABLED=0 go build -trimpath -tags "${stores[*]}" -ldflags '-s -w' -o "$caddy" ./cmd/caddy)
 fi
 
 case "${1-}" in
-"") "$here/caddy" version ;;
+"") "$caddy" version ;;
 run)
 	shift
 	if [ $# -eq 0 ]; then
 		set -- --config "$here/Caddyfile.example" --adapter caddyfile
 	fi
-	exec "$here/caddy" run "$@"
+	exec "$caddy" run "$@"
 	;;
-*) exec "$here/caddy" "$@" ;;
+*) exec "$caddy" "$@" ;;
 esac

@@ -32,6 +32,7 @@ const (
 	plainCaddy = "Caddy, plain"
 	stockCaddy = "Caddy, stock build"
 	memory     = "rudder_session, memory"
+	keeping    = "rudder_session, keep_encoding"
 	file       = "rudder_session, file"
 	redis      = "rudder_session, redis"
 	example    = "Caddyfile.example"
@@ -40,6 +41,9 @@ const (
 )
 
 var everyone = []string{plainCaddy, stockCaddy, memory, file, redis, example, plainNginx, luaNginx}
+
+// handlers are the contestants that have the handler in them.
+var handlers = []string{memory, file, redis, example}
 
 // field is where contestants are started.
 type field struct {
@@ -83,6 +87,8 @@ func (f *field) contestant(name string) (*contestant, error) {
 		return c, f.caddy(c, "", "")
 	case memory:
 		return c, f.caddy(c, store("memory"), "rudder_session")
+	case keeping:
+		return c, f.caddy(c, store("memory"), "rudder_session {\n\t\tkeep_encoding\n\t}")
 	case file:
 		return c, f.caddy(c, store("file"), "rudder_session")
 	case redis:

@@ -46,7 +46,7 @@ func (b *bench) processorTime(zip, h2 bool) error {
 		{traffic: b.recorded.singles(zip), h2: h2},
 		{traffic: b.recorded.batches(100, zip), h2: h2},
 	}
-	contestants, err := b.contestants(append(b.only, b.also...)...)
+	contestants, err := b.contestants(slices.Concat(b.only, b.also, b.earlier())...)
 	if err != nil {
 		return err
 	}
@@ -154,6 +154,10 @@ func (b *bench) cpuRows(s *scenario) {
 			b.table.capacity(s.title(), name, float64(s.events)*1e6/median(values))
 		}
 	}
+	for _, earlier := range b.earlier() {
+		name, _ := variant(earlier)
+		compare(name, earlier, s.growth())
+	}
 	for _, name := range b.also {
 		base, _ := variant(name)
 		compare(name, plainCaddy, bound{})
@@ -174,6 +178,24 @@ func (s *scenario) goals() (toPlain, toLua, exampleToLua bound) {
 		return atMost(1.03), bound{}, atMost(2)
 	}
 	return atMost(1.30), atMost(0.20), bound{}
+}
+
+// growth is how much more than an earlier build the handler may take.
+func (s *scenario) growth() bound {
+	if s.events == 1 {
+		return atMost(1.02)
+	}
+	return atMost(1.15)
+}
+
+// earlier are the contestants that are measured in an earlier build too.
+func (b *bench) earlier() (names []string) {
+	for _, name := range handlers {
+		if slices.Contains(b.only, name) && b.before != "" {
+			names = append(names, name+"; BENCH_CADDY="+b.before)
+		}
+	}
+	return names
 }
 
 // decompression tells how much of a request's time decompression alone takes,

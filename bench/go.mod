@@ -2,4 +2,4 @@ module github.com/rudder-session/rudder-session/bench
 
 go 1.26
 
-require github.com/klauspost/compress v1.20.1
+require github.com/klauspost/compress v1.20.4

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -21,6 +22,9 @@ type options struct {
 	rows   []string
 	// only are the contestants of the processor time, also their variants.
 	only, also []string
+	// before is an earlier build of Caddy, which the handler's contestants are
+	// compared with; empty for none.
+	before string
 	// profiles is a directory for CPU profiles of Caddys, if any.
 	profiles string
 
@@ -37,6 +41,7 @@ var sections = []struct {
 	{"cpu", (*bench).cpu},
 	{"gzip", (*bench).gzip},
 	{"http2", (*bench).http2},
+	{"encoding", (*bench).encoding},
 	{"latency", (*bench).latency},
 	{"enrich", (*bench).enrich},
 	{"lookup", (*bench).lookup},
@@ -71,13 +76,21 @@ func main() {
 		also = append(also, name)
 		return nil
 	})
+	before := flag.String("before", "", "compare the processor time of the handler with that of another build of Caddy, in the same rounds: its absolute path")
 	flag.Parse()
 	if *upstream != "" {
 		fatal(runUpstream(*upstream))
 	}
+	if *before != "" {
+		var err error
+		*before, err = exec.LookPath(*before)
+		fatal(err)
+		*before, err = filepath.Abs(*before)
+		fatal(err)
+	}
 	b := &bench{options: options{
 		rounds: *rounds, slice: *slice, rows: strings.Split(*rows, ","), profiles: *profiles,
-		only: strings.Split(*only, ";"), also: also,
+		only: strings.Split(*only, ";"), also: also, before: *before,
 		sessions: 1_000_000, held: 32, benchTime: "300ms",
 	}, started: map[string]*contestant{}}
 	if *quick {

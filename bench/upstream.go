@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 )
 
 // wantsEcho makes the upstream answer with the body that it got, wantsHold keep
@@ -32,6 +33,8 @@ func (f *field) startUpstream() (err error) {
 
 type upstream struct {
 	buffers sync.Pool
+	// received is how many bytes of bodies have come.
+	received atomic.Int64
 
 	mu      sync.Mutex
 	held    int
@@ -48,6 +51,9 @@ func newUpstream() *upstream {
 
 func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
+	case "/received":
+		fmt.Fprint(w, u.received.Load())
+		return
 	case "/held":
 		u.mu.Lock()
 		defer u.mu.Unlock()
@@ -74,7 +80,9 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	buffer := u.buffers.Get().(*[64 << 10]byte)
 	for {
-		if _, err := r.Body.Read(buffer[:]); err != nil {
+		n, err := r.Body.Read(buffer[:])
+		u.received.Add(int64(n))
+		if err != nil {
 			break
 		}
 	}

@@ -5,8 +5,11 @@ import (
 	"encoding/binary"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 
@@ -26,6 +29,14 @@ type body struct {
 	buffer *bytes.Buffer
 	// reader is the request's body, as far as it is in this memory.
 	reader *recallable
+	// changed is the body that goes on in place of raw; nil for raw itself.
+	changed enrich.Body
+	// length is the request's Content-Length as it was handed on.
+	length int64
+	// again is the body that is left after an error; nil before.
+	again *again
+	// detached is the request's context from when the body has been read whole.
+	detached *detached
 }
 
 // noBody reports whether the request comes without a body. Caddy wraps bodies,
@@ -33,24 +44,21 @@ type body struct {
 func noBody(r *http.Request) bool { return r.Body == nil || r.ContentLength == 0 }
 
 // readBody reads the request's body and puts it back, as it came. max bounds
-// what is read and what it may decode to. An error is the client's: the body
-// never came whole, and nothing may be done with the request.
-func readBody(r *http.Request, max int) (*body, error) {
+// what is read and what it may decode to. An error means that the body never
+// came whole, and nothing may be done with the request.
+//
+// Once the body is there, the request goes on without its client, for finish.
+// The caller must call leave.
+func readBody(r *http.Request, max int, finish time.Duration) (*body, error) {
 	b := &body{unread: tooLarge}
-	encoding := r.Header["Content-Encoding"]
-	plain := len(encoding) == 0 || len(encoding) == 1 && (encoding[0] == "" || encoding[0] == "identity")
-	zipped := len(encoding) == 1 && encoding[0] == "gzip"
-	if !plain && !zipped {
-		b.unread = unknownEncoding
-		return b, nil
-	}
 	if r.ContentLength > int64(max) {
 		return b, nil
 	}
 	b.raw = raws.Get().(*[]byte)
 	whole, err := readAll(b.raw, r.Body, r.ContentLength, max)
 	if err != nil {
-		b.release()
+		// Caddy may be about to handle the error, and not without a body.
+		r.Body = readCloser{io.MultiReader(bytes.NewReader(*b.raw), r.Body), r.Body}
 		return nil, err
 	}
 	// The server has sent its 100 Continue for the read; the data plane must not
@@ -62,32 +70,41 @@ func readBody(r *http.Request, max int) (*body, error) {
 	}
 	b.reader = &recallable{r: bytes.NewReader(*b.raw), Closer: r.Body}
 	r.Body = b.reader
-	if plain {
+	b.length = r.ContentLength
+	b.detached = detach(r, finish)
+	encoding := r.Header["Content-Encoding"]
+	switch {
+	case len(encoding) == 0 || len(encoding) == 1 && (encoding[0] == "" || encoding[0] == "identity"):
 		b.decoded = *b.raw
-	} else {
+	case len(encoding) == 1 && encoding[0] == "gzip":
 		b.gunzip(max)
+	default:
+		b.unread = unknownEncoding
 	}
 	return b, nil
 }
 
-// readAll reads up to max bytes into raw, and tells whether that was all. length
-// is what the client announced, or -1.
-func readAll(raw *[]byte, from io.Reader, length int64, max int) (whole bool, err error) {
-	size := 16 << 10
-	if length >= 0 {
-		size = int(length)
-	}
-	b := (*raw)[:0]
+// firstRead is how much memory, in bytes, a body is given before any of it has
+// come. Most bodies are no larger.
+const firstRead = 32 << 10
+
+// readAll reads up to limit bytes into raw, and tells whether that was all.
+// length is what the client announced, or -1. Memory follows what has come, not
+// what was announced.
+func readAll(raw *[]byte, from io.Reader, length int64, limit int) (whole bool, err error) {
 	// One byte more than fits tells a body that is too large.
-	if size = min(size, max) + 1; cap(b) < size {
-		b = make([]byte, 0, size)
-	}
+	largest := int64(limit) + 1
+	b := (*raw)[:0]
 	defer func() { *raw = b }()
-	for len(b) <= max {
+	for len(b) <= limit {
 		if len(b) == cap(b) {
-			b = append(b, 0)[:len(b)]
+			size := min(max(2*int64(len(b)), firstRead), largest)
+			if announced := length + 1; announced > int64(len(b)) {
+				size = min(size, announced)
+			}
+			b = slices.Grow(b, int(size)-len(b))
 		}
-		n, err := from.Read(b[len(b):min(cap(b), max+1)])
+		n, err := from.Read(b[len(b):min(cap(b), limit+1)])
 		b = b[:len(b)+n]
 		if err == io.EOF {
 			return true, nil
@@ -118,8 +135,8 @@ func (b *body) gunzip(max int) {
 	// The last four bytes say how long it is; whoever says too much gets no more
 	// memory for it than text usually takes.
 	raw := *b.raw
-	said := int(binary.LittleEndian.Uint32(raw[len(raw)-4:]))
-	b.buffer.Grow(min(said, max, 32*len(raw)) + bytes.MinRead)
+	said := int64(binary.LittleEndian.Uint32(raw[len(raw)-4:]))
+	b.buffer.Grow(int(min(said, int64(max), 32*int64(len(raw)))) + bytes.MinRead)
 	n, err := io.Copy(b.buffer, io.LimitReader(unzipper, int64(max)+1))
 	switch {
 	case n > int64(max):
@@ -133,9 +150,11 @@ func (b *body) gunzip(max int) {
 // decoded bytes. The request is changed in place: others, such as the replacer,
 // hold on to it.
 func (b *body) replace(r *http.Request, changed enrich.Body) {
+	b.changed = changed
 	b.reader.r = changed.Reader()
 	length := changed.Len()
 	r.ContentLength = int64(length)
+	b.length = r.ContentLength
 	r.TransferEncoding = nil
 	r.Header.Set("Content-Length", strconv.Itoa(length))
 	for _, name := range []string{"Content-Encoding", "Content-Md5", "Digest", "Content-Digest", "Repr-Digest"} {
@@ -147,7 +166,43 @@ func (b *body) replace(r *http.Request, changed enrich.Body) {
 // requests.
 const largestKept = 1 << 20
 
-// release gives the memory back, when the request has been answered.
+// leave is called when the request has been answered, and gives the memory back.
+// After an error it leaves the body as it was handed on, readable from its
+// beginning, for whatever Caddy does about the error.
+func (b *body) leave(r *http.Request, err error) {
+	switch {
+	case b.reader == nil:
+		// What is in memory has been handed on with the rest, or there is none.
+	case err != nil:
+		b.rewind(r)
+	default:
+		b.detached.finish()
+		b.release()
+	}
+}
+
+// rewind gives the request a body of its own, with memory that is not used
+// again, once.
+func (b *body) rewind(r *http.Request) {
+	if b.again != nil {
+		return
+	}
+	if r.ContentLength != b.length {
+		return // a handler behind this one has given it another body
+	}
+	b.again = &again{Reader: b.content()}
+	r.Body = b.again
+}
+
+// content reads the body that goes on, from its beginning.
+func (b *body) content() io.Reader {
+	if b.changed != nil {
+		return b.changed.Reader()
+	}
+	return bytes.NewReader(*b.raw)
+}
+
+// release gives the memory back.
 func (b *body) release() {
 	if b.reader != nil {
 		b.reader.recall()
@@ -160,6 +215,21 @@ func (b *body) release() {
 	}
 	*b = body{}
 }
+
+// again is a body that is read after an error. It notes whether it was: then
+// somebody has got its events.
+type again struct {
+	io.Reader
+	read atomic.Bool
+}
+
+func (a *again) Read(p []byte) (int, error) {
+	a.read.Store(true)
+	return a.Reader.Read(p)
+}
+
+// Close does nothing: the server closes the body that came.
+func (*again) Close() error { return nil }
 
 // recallable reads from memory that is taken back when the request has been
 // answered: a transport may go on to read the body even then, and gets the same

@@ -107,6 +107,7 @@ func (a *App) unmarshalStore(d *caddyfile.Dispenser) error {
 //	    max_body       <size>
 //	    on_store_error pass|reject
 //	    max_session_starts <sessions>|off
+//	    finish_timeout <duration>
 //	    prefix         <path>
 //	    source <write_key> {
 //	        automatic sdk|adopt|proxy|off [<timeout>]
@@ -116,6 +117,7 @@ func (a *App) unmarshalStore(d *caddyfile.Dispenser) error {
 //	    }
 //	    share_sessions
 //	    follow_user
+//	    keep_encoding
 //	    shadow
 //	}
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -153,6 +155,8 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, name string) (known bo
 		return true, Option(d, name, &h.OnStoreError, parseOnStoreError)
 	case "max_session_starts":
 		return true, Option(d, name, &h.MaxSessionStarts, parseMaxStarts)
+	case "finish_timeout":
+		return true, Option(d, name, &h.FinishTimeout, ParseDuration)
 	case "prefix":
 		return true, Option(d, name, &h.Prefix, parsePrefix)
 	case "control_events":
@@ -171,6 +175,8 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, name string) (known bo
 		return true, flag(d, name, &h.ShareSessions)
 	case "follow_user":
 		return true, flag(d, name, &h.FollowUser)
+	case "keep_encoding":
+		return true, flag(d, name, &h.KeepEncoding)
 	}
 	return false, nil
 }

@@ -19,6 +19,7 @@ const (
 	textInvalidWriteKey = "invalid write key\n"
 	textAccepted        = "ok"
 	textUnavailable     = "session state is unavailable"
+	textAborted         = "the body did not come whole\n"
 )
 
 // serveControl answers a request to a control endpoint. It is never handed on:
@@ -26,23 +27,23 @@ const (
 func (h *Handler) serveControl(w http.ResponseWriter, r *http.Request, a *account, writeKey string, found bool) error {
 	if !found {
 		a.close(unauthorized)
-		return plain(w, r, http.StatusUnauthorized, textNoWriteKey)
+		plain(w, r, http.StatusUnauthorized, textNoWriteKey)
+		return nil
 	}
 	if !h.listed(writeKey) {
 		a.close(unauthorized)
-		return plain(w, r, http.StatusUnauthorized, textInvalidWriteKey)
+		plain(w, r, http.StatusUnauthorized, textInvalidWriteKey)
+		return nil
 	}
 	request := h.request(r, a.target, writeKey)
 	if a.target.current {
 		return h.serveCurrent(w, r, a, request)
 	}
-	body, err := readBody(r, h.maxBody)
+	body, err := readBody(r, h.maxBody, h.finish)
 	if err != nil {
-		a.close(aborted)
-		cors(w, r)
-		return err
+		return h.cutShort(w, r, a, err)
 	}
-	defer body.release()
+	defer body.leave(r, nil)
 	if body.decoded == nil {
 		a.refuse(invalidCall)
 		return problem(w, r, http.StatusBadRequest, "the body is too large, or in an unknown or broken encoding")
@@ -52,7 +53,8 @@ func (h *Handler) serveControl(w http.ResponseWriter, r *http.Request, a *accoun
 		a.refuse(unavailableState)
 		return unavailable(w, r)
 	}
-	defer h.app.lease.leave()
+	defer h.app.leave()
+	table.arrive(request, received(r))
 	table.observe(request, h.source(writeKey).name)
 	span, began := startSpan(r), time.Now()
 	id, outcome, err := enrich.Control(r.Context(), table.sessions(), request, body.decoded)
@@ -84,7 +86,8 @@ func (h *Handler) serveCurrent(w http.ResponseWriter, r *http.Request, a *accoun
 		a.close(unavailableState)
 		return unavailable(w, r)
 	}
-	defer h.app.lease.leave()
+	defer h.app.leave()
+	table.arrive(request, received(r))
 	w.Header().Set("Cache-Control", "no-store")
 	id, err := enrich.Current(r.Context(), table.sessions(), request, anonymousID, userID)
 	return h.answer(w, r, a, id, err)
@@ -127,11 +130,10 @@ func (a *account) refuse(d disposition) {
 }
 
 // accepted answers as the data plane does to an event that it took.
-func accepted(w http.ResponseWriter, r *http.Request) error {
+func accepted(w http.ResponseWriter, r *http.Request) {
 	cors(w, r)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, err := w.Write([]byte(textAccepted))
-	return err
+	write(w, []byte(textAccepted))
 }
 
 // unavailable asks the client to try again: the session state cannot be had.
@@ -154,18 +156,21 @@ func writeJSON(w http.ResponseWriter, r *http.Request, status int, v any) error 
 	cors(w, r)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, err = w.Write(append(text, '\n'))
-	return err
+	write(w, append(text, '\n'))
+	return nil
 }
 
-func plain(w http.ResponseWriter, r *http.Request, status int, text string) error {
+func plain(w http.ResponseWriter, r *http.Request, status int, text string) {
 	cors(w, r)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, err := w.Write([]byte(text))
-	return err
+	write(w, []byte(text))
 }
+
+// write ends an answer. That it does not arrive is the client's doing: Caddy
+// would log it as an error of the server's, with the write key of the URI.
+func write(w http.ResponseWriter, text []byte) { _, _ = w.Write(text) }
 
 // cors sets the headers that the data plane sets: without them a browser takes
 // any answer for a network error.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/rudder-session/rudder-session/enrich"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // Decided is what was decided about one message, as the admin API, the command
@@ -14,9 +15,11 @@ type Decided struct {
 	// Received is when its request arrived, At when it happened.
 	Received time.Time `json:"received"`
 	At       time.Time `json:"at,omitzero"`
-	Endpoint string    `json:"endpoint"`
-	WriteKey string    `json:"write_key"`
-	Source   string    `json:"source,omitempty"`
+	// Timing is how At was found.
+	Timing   *Timing `json:"timing,omitempty"`
+	Endpoint string  `json:"endpoint"`
+	WriteKey string  `json:"write_key"`
+	Source   string  `json:"source,omitempty"`
 
 	// Type is the message's type, or its control call; Event the name of a track.
 	Type        string `json:"type,omitempty"`
@@ -46,6 +49,43 @@ type Decided struct {
 	received int64
 }
 
+// Timing is how the time of a message was found: docs/sessions.md, "When an event
+// happened".
+type Timing struct {
+	// Original and SentAt are what the message's clock said; neither is there if it
+	// does not tell its clock.
+	Original time.Time `json:"original,omitzero"`
+	SentAt   time.Time `json:"sent_at,omitzero"`
+	// Clock is device or server, Lag how much later than SentAt the message arrived,
+	// and Way the smallest lag that was known, in milliseconds.
+	Clock string `json:"clock,omitempty"`
+	Lag   int64  `json:"lag,omitempty"`
+	Way   int64  `json:"way,omitempty"`
+	// Compared is how it was compared with the beginning of what it was found in:
+	// clock or event_time.
+	Compared string `json:"compared,omitempty"`
+}
+
+func timing(v *enrich.Verdict) *Timing {
+	at := &v.Decision.At
+	t := &Timing{Compared: v.Decision.Compared.String()}
+	if at.Clock != session.NoClock {
+		t.Original, t.SentAt = time.UnixMilli(at.Original).UTC(), time.UnixMilli(v.Times.Sent).UTC()
+		t.Clock, t.Lag, t.Way = clockName(at.Clock), at.Lag, v.Decision.Way
+	}
+	if *t == (Timing{}) {
+		return nil
+	}
+	return t
+}
+
+func clockName(c session.Clock) string {
+	if c == session.ServerClock {
+		return "server"
+	}
+	return "device"
+}
+
 // decided puts what people are to see of a verdict together.
 func decided(r *enrich.Request, source string, v *enrich.Verdict) Decided {
 	d := Decided{
@@ -62,6 +102,7 @@ func decided(r *enrich.Request, source string, v *enrich.Verdict) Decided {
 		return d
 	}
 	d.At = time.UnixMilli(v.Decision.At.Time).UTC()
+	d.Timing = timing(v)
 	d.SessionID, d.Start = v.Decision.SessionID, v.Decision.Start
 	why := v.Decision.Because
 	d.Again = why.MarkedAgain || v.Decision.Repeated
@@ -83,6 +124,13 @@ func clip(text string) string {
 	return text
 }
 
+// Concerns reports whether the decision is about a message with this write key,
+// anonymousId and userId; "" is any.
+func (d *Decided) Concerns(writeKey, anonymousID, userID string) bool {
+	is := func(wanted, has string) bool { return wanted == "" || clip(wanted) == has }
+	return is(writeKey, d.WriteKey) && is(anonymousID, d.AnonymousID) && is(userID, d.UserID)
+}
+
 // rawJSON keeps a value of a message as it came, unless it is long.
 func rawJSON(text string) json.RawMessage {
 	if text == "" {
@@ -96,7 +144,7 @@ func rawJSON(text string) json.RawMessage {
 }
 
 // observe has the decisions of a request shown to those who look, if any do.
-func (t *table) observe(request *enrich.Request, source string) {
+func (t *sharedTable) observe(request *enrich.Request, source string) {
 	if !t.activity.wanted(request.Received) {
 		return
 	}

@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"context"
 	"net/http"
 	"time"
 
@@ -13,13 +12,12 @@ import (
 )
 
 // serveEvents enriches the events of a request and hands it on.
-func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, a *account, request *enrich.Request) error {
-	body, err := readBody(r, h.maxBody)
+func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, a *account, request *enrich.Request) (err error) {
+	body, err := readBody(r, h.maxBody, h.finish)
 	if err != nil {
-		a.close(aborted)
-		return err
+		return h.cutShort(w, r, a, err)
 	}
-	defer body.release()
+	defer func() { body.leave(r, err) }()
 	if body.decoded == nil {
 		a.close(body.unread)
 		return next.ServeHTTP(w, r)
@@ -33,9 +31,10 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, next caddy
 		a.close(noStore)
 		return next.ServeHTTP(w, r)
 	}
-	defer h.app.lease.leave()
+	defer h.app.leave()
 
 	source := h.source(request.WriteKey)
+	table.arrive(request, received(r))
 	table.observe(request, source.name)
 	span, began := startSpan(r), time.Now()
 	result := enrich.Enrich(r.Context(), table.sessions(), request, body.decoded)
@@ -52,19 +51,19 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, next caddy
 	case failed:
 		return unavailable(w, r)
 	case result.Empty:
-		return accepted(w, r)
+		accepted(w, r)
+		return nil
 	}
 	if result.Body != nil {
-		body.replace(r, result.Body)
+		h.handOn(r, body, result.Body)
 	}
 	if len(result.Marks) == 0 {
 		return next.ServeHTTP(w, r)
 	}
-	recorder := caddyhttp.NewResponseRecorder(w, nil, nil)
-	if err = next.ServeHTTP(recorder, r); err == nil && refused(recorder.Status()) && r.Context().Err() == nil {
-		h.release(r, table, result.Marks)
-	}
-	return err
+	answer := caddyhttp.NewResponseRecorder(w, nil, nil)
+	// Also when the answer cannot be written, which ends in a panic.
+	defer func() { h.settle(r, body, table, result.Marks, answer.Status(), err) }()
+	return next.ServeHTTP(answer, r)
 }
 
 func dispositionOf(result *enrich.Result, failed bool) disposition {
@@ -83,9 +82,9 @@ func dispositionOf(result *enrich.Result, failed bool) disposition {
 	return unchanged
 }
 
-// enter returns the table. The caller must call h.app.lease.leave when it is done
+// enter returns the table. The caller must call h.app.leave when it is done
 // with it, if there was no error.
-func (h *Handler) enter() (*table, error) {
+func (h *Handler) enter() (*sharedTable, error) {
 	table, err := h.app.enter()
 	if err != nil {
 		h.logger.Error("opening the session store", zap.Error(err))
@@ -96,40 +95,6 @@ func (h *Handler) enter() (*table, error) {
 // rejects reports whether an event whose session cannot be had is not to be
 // forwarded.
 func (h *Handler) rejects() bool { return h.reject && !h.Shadow }
-
-// statusClientGone is what Caddy itself answers where a client did not wait.
-const statusClientGone = 499
-
-// refused reports whether a data plane that answers so has refused the events
-// for good, and no SDK sends them again.
-func refused(status int) bool {
-	switch status {
-	case http.StatusRequestTimeout, http.StatusTooManyRequests, statusClientGone:
-		return false
-	}
-	return status >= 400 && status < 500
-}
-
-// longestRelease bounds how long all marks of a request take to be released.
-const longestRelease = 5 * time.Second
-
-// release frees the start marks of events that were refused for good.
-func (h *Handler) release(r *http.Request, table *table, marks []enrich.Mark) {
-	// The client may be gone: what it left must be set right all the same.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), longestRelease)
-	defer cancel()
-	for i := range marks {
-		if ctx.Err() != nil {
-			return // each of the rest stays with an event that was refused
-		}
-		if err := marks[i].Release(ctx, table.sessions()); err != nil {
-			metrics.storeErrors.Inc()
-			h.logger.Error("releasing a start mark", zap.Error(err))
-			continue
-		}
-		metrics.released.Inc()
-	}
-}
 
 // log tells of what went wrong and, at debug level, of what was decided.
 func (h *Handler) log(o *enrich.Outcome, failed bool) {

@@ -25,6 +25,7 @@ type collectors struct {
 	controls                *prometheus.CounterVec
 	began, ended            cached[prometheus.Counter] // by cause
 	given, again, released  prometheus.Counter
+	removed                 prometheus.Counter
 	invalidIDs, storeErrors prometheus.Counter
 	bodies, decisions       cached[prometheus.Observer] // by endpoint
 	stores                  *prometheus.HistogramVec
@@ -71,12 +72,12 @@ func newCollectors() *collectors {
 		return ended.WithLabelValues(enrich.Cause(i).String())
 	})
 	marks := counters("start_marks_total",
-		"Start marks: given to an event, carried again by an event that was sent again, and released because the data plane refused the event.",
+		"Start marks: given to an event, carried again by an event that was sent again, released because the data plane refused the event, and removed from an event whose SDK had put one there.",
 		"state")
 	m.given, m.again = marks.WithLabelValues("given"), marks.WithLabelValues("repeated")
-	m.released = marks.WithLabelValues("released")
+	m.released, m.removed = marks.WithLabelValues("released"), marks.WithLabelValues("removed")
 	m.invalidIDs = counter("invalid_session_ids_total",
-		"startSession calls in events whose sessionId was invalid and replaced by a generated one.")
+		"Invalid session ids: of startSession calls in events, replaced by a generated one, and of events whose SDK's session was to be adopted, removed.")
 	m.storeErrors = counter("store_errors_total", "Sessions that could not be read or written.")
 
 	bodies := histograms("body_size_bytes", "Decoded size of bodies that were read.",
@@ -227,7 +228,12 @@ func countSessions(o *enrich.Outcome) {
 				countControl(enrich.Cause(cause).String(), session.Reason(reason).String(), int(n))
 			}
 		}
+	}
+	if o.InvalidIDs > 0 {
 		metrics.invalidIDs.Add(float64(o.InvalidIDs))
+	}
+	if o.MarksRemoved > 0 {
+		metrics.removed.Add(float64(o.MarksRemoved))
 	}
 	if o.Marked > 0 {
 		metrics.given.Add(float64(o.Marked - o.MarkedAgain))

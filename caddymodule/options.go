@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"regexp"
 	"strconv"
@@ -19,10 +20,15 @@ import (
 
 // Value is the value of an option: a string, in which global placeholders such
 // as `{env.TIMEOUT}` are replaced when the configuration is loaded. Where the
-// value is a number, JSON may write it as one.
+// value is a number below 2^53, JSON may write it as one.
 type Value string
 
-// UnmarshalJSON takes a JSON string or number.
+// maxNumber bounds the numbers that stay what they are as JSON numbers: Caddy
+// reads every configuration into float64 on its way to a module.
+const maxNumber = 1 << 53
+
+// UnmarshalJSON takes a JSON string or number. A number that may have been another
+// when it was written is an error, which does not repeat it: it may be a password.
 func (v *Value) UnmarshalJSON(b []byte) error {
 	var number json.Number
 	if len(b) > 0 && b[0] == '"' {
@@ -34,13 +40,18 @@ func (v *Value) UnmarshalJSON(b []byte) error {
 		// The decoder that called adds the option's name.
 		typeErr.Type = reflect.TypeFor[string]()
 	}
+	if n, _ := number.Float64(); math.Abs(n) >= maxNumber {
+		return &json.UnmarshalTypeError{
+			Value: "number from 2^53 on, which is not kept exactly (write it in quotes),", Type: reflect.TypeFor[string](),
+		}
+	}
 	*v = Value(number)
 	return err
 }
 
-// MarshalJSON writes whole numbers as numbers.
+// MarshalJSON writes whole numbers as numbers, if they stay what they are.
 func (v Value) MarshalJSON() ([]byte, error) {
-	if n, err := strconv.ParseUint(string(v), 10, 63); err == nil && strconv.FormatUint(n, 10) == string(v) {
+	if n, err := strconv.ParseUint(string(v), 10, 63); err == nil && n < maxNumber && strconv.FormatUint(n, 10) == string(v) {
 		return []byte(v), nil
 	}
 	return json.Marshal(string(v))

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rudder-session/rudder-session/enrich"
 )
@@ -17,7 +18,7 @@ import (
 func TestBodiesAreRecalled(t *testing.T) {
 	for _, changed := range []bool{false, true} {
 		r := httptest.NewRequest(http.MethodPost, "/v1/track", strings.NewReader(strings.Repeat("first ", 1000)))
-		b, err := readBody(r, 1<<20)
+		b, err := readBody(r, 1<<20, time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}

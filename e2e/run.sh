@@ -4,6 +4,9 @@
 #
 #   ./run.sh               everything
 #   ./run.sh 'JS v3, xhr'  the scenarios whose names match a pattern
+#
+# As many files of scenarios run at once as there are processors, or as
+# E2E_CONCURRENCY says. E2E_TABLES=failed leaves out the tables of scenarios that pass.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -11,13 +14,26 @@ missing=()
 command -v curl >/dev/null || missing+=(curl)
 # Debian's redis-tools has the server under another name, and starts no service.
 { command -v redis-server || [ -x /usr/bin/redis-check-rdb ]; } >/dev/null || missing+=(redis-tools)
-command -v chromium >/dev/null || missing+=(chromium fonts-dejavu-core)
 { command -v node && command -v npm; } >/dev/null || missing+=(nodejs npm)
+# The shell is Chromium without windows, and takes half of the time. A Chromium does as well.
+browser=
+if ! command -v chromium-headless-shell >/dev/null; then
+	browser=chromium-headless-shell
+	command -v chromium >/dev/null || missing+=(fonts-dejavu-core)
+fi
+sudo=$([ "$(id -u)" -eq 0 ] || echo sudo)
+get() { $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; }
 if [ ${#missing[@]} -gt 0 ]; then
 	command -v apt-get >/dev/null || { echo "e2e: ${missing[*]}: not installed, and there is no apt-get to install them with" >&2; exit 1; }
-	sudo=$([ "$(id -u)" -eq 0 ] || echo sudo)
 	$sudo apt-get update -qq
-	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+	get "${missing[@]}"
+fi
+if [ -n "$browser" ]; then
+	if apt-cache show "$browser" >/dev/null 2>&1 && get "$browser"; then
+		:
+	elif ! command -v chromium >/dev/null; then
+		get chromium || { echo "e2e: chromium is not installed, and cannot be" >&2; exit 1; }
+	fi
 fi
 
 # npm writes this file when it is done: it is as new as what is installed.
@@ -32,12 +48,10 @@ if [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then
 	node --version >/dev/null || { echo "e2e: Node.js 20 or newer is needed: https://nodejs.org/" >&2; exit 1; }
 fi
 install .
-STORES=redis ../xcaddy.sh list-modules | grep -F -e rudder_session.stores.redis
-mkdir -p out
-mv ../caddy out/caddy-redis
+STORES=redis OUTPUT=out/caddy-redis ../xcaddy.sh list-modules | grep -F -e rudder_session.stores.redis
 ../xcaddy.sh list-modules | grep -F -e rudder_session
 
-args=(--test --test-concurrency=4 --test-reporter=./lib/reporter.js --test-reporter-destination=stdout)
+args=(--test --test-concurrency="${E2E_CONCURRENCY:-$(nproc)}" --test-reporter=./lib/reporter.js --test-reporter-destination=stdout)
 [ $# -eq 0 ] || args+=(--test-name-pattern="$1")
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

@@ -21,8 +21,6 @@ type asked struct {
 	events    []session.Event
 	decisions []session.Decision
 	runs      []run
-	// ahead are the keys of the runs.
-	ahead []string
 
 	groups map[string]int32
 	chains []chain
@@ -98,8 +96,8 @@ func (a *asked) group(w *work) {
 }
 
 // split makes the runs.
-func (a *asked) split(w *work) {
-	a.runs, a.ahead = a.runs[:0], a.ahead[:0]
+func (a *asked) split() {
+	a.runs = a.runs[:0]
 	for from := 0; from < len(a.entries); {
 		key := a.entry(from).key
 		to := from + 1
@@ -107,13 +105,9 @@ func (a *asked) split(w *work) {
 			to++
 		}
 		a.runs = append(a.runs, run{from: from, to: to, key: key})
-		a.ahead = append(a.ahead, w.text(key))
 		from = to
 	}
 }
-
-// fewRuns is from how many keys on it pays to have their sessions fetched ahead.
-const fewRuns = 4
 
 // atOnce is for how many keys of a request a store is waited for at the same
 // time.
@@ -128,11 +122,12 @@ const longestWait = 5 * time.Second
 type patience struct {
 	parent, ctx context.Context
 	cancel      context.CancelFunc
+	caller      sessionstate.Caller
 }
 
 func (p *patience) begin() context.Context {
 	if p.ctx == nil {
-		p.ctx, p.cancel = context.WithTimeout(p.parent, longestWait)
+		p.ctx, p.cancel = context.WithTimeout(p.caller.In(p.parent), longestWait)
 	}
 	return p.ctx
 }
@@ -172,6 +167,7 @@ func (w *work) wait(wait *patience, table *sessionstate.Table, r *Request, waiti
 		w.previews = map[string]*session.Session{}
 	}
 	var previews sync.Mutex
+	wait.caller.Source = r.WriteKey
 	wait.each(len(a.runs), waiting, func(ctx context.Context, i int) {
 		run := &a.runs[i]
 		if run.done {
@@ -198,6 +194,8 @@ func (w *work) wait(wait *patience, table *sessionstate.Table, r *Request, waiti
 		w.previews[key] = s
 		previews.Unlock()
 	})
+	// What is decided is to outlive a crash before anybody hears of it.
+	wait.caller.Wait(wait.begin())
 }
 
 func grow[T any](s []T, n int) []T {

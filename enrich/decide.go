@@ -47,10 +47,7 @@ func (w *work) ask(wait *patience, table *sessionstate.Table, r *Request, o *Out
 	}
 	a.events, a.decisions = grow(a.events, n), grow(a.decisions, n)
 	a.group(w)
-	a.split(w)
-	if len(a.runs) >= fewRuns {
-		table.Prefetch(a.ahead)
-	}
+	a.split()
 	waiting := 0
 	for i := range a.runs {
 		run := &a.runs[i]

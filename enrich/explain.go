@@ -153,6 +153,7 @@ var reasonSentences = map[session.Reason]string{
 	session.InManualSession:    "A manual session overrides what the SDK sent.",
 	session.InAutomaticSession: "The proxy makes the automatic sessions (automatic proxy).",
 	session.InAdoptedSession:   "It belongs to the session that its SDK began, and whose id it brought (automatic adopt).",
+	session.NoSessionCleared:   "Its SDK has no session: it has none either (automatic adopt).",
 	session.InvalidOwnID:       "The session id that it brought is not valid: it has no session (automatic adopt).",
 	session.TooOldCleared:      "It is older than all that is remembered of its session, and without a manual session there are to be no session fields (automatic off).",
 	session.AfterEnd:           "After endSession events carry no session fields.",

@@ -54,16 +54,19 @@ type Outcome struct {
 	// what they came to.
 	Starts, Ends, Resets int
 	Controls             [ByReset + 1][session.Reasons]uint32
-	// InvalidIDs counts startSession calls whose sessionId broke a rule.
+	// InvalidIDs counts startSession calls, and events whose SDK's session was to
+	// be adopted, whose sessionId broke a rule.
 	InvalidIDs int
-	// Limited counts control calls that had no effect, as their key had begun as
-	// many sessions as it may in a minute.
+	// Limited counts control calls that had no effect, and events whose session was
+	// not adopted, as their key had begun as many sessions as it may in a minute.
 	Limited int
 	// Began and Ended count sessions, by what began and ended them.
 	Began, Ended [Causes]int
 	// Marks counts events that carry a start mark, MarkedAgain those of them that
 	// had carried it before.
 	Marked, MarkedAgain int
+	// MarksRemoved counts events that came with a start mark and lost it.
+	MarksRemoved int
 	// StoreErrors counts keys whose session could not be had; Err is the first
 	// of the errors.
 	StoreErrors int
@@ -81,16 +84,18 @@ const (
 	ByEnd                   // endSession
 	ByReset                 // resetSession
 	ByIdentify              // an identify with another userId
+	ByLogout                // an event of a web SDK whose user has logged out
 	ByRestart               // the cold start of a mobile app
 	ByEvent                 // an event behind the timeout or the cutoff, or the first of all
+	BySDK                   // the SDK itself: its session was adopted
 
 	// Causes is how many there are.
 	Causes
 )
 
-var causeNames = [Causes]string{"startSession", "endSession", "resetSession", "identify", "restart", "event"}
+var causeNames = [Causes]string{"startSession", "endSession", "resetSession", "identify", "logout", "restart", "event", "sdk"}
 
-// String is the control call, or identify, restart or event.
+// String is the control call, or identify, logout, restart, event or sdk.
 func (c Cause) String() string { return causeNames[c] }
 
 // causeOf tells what a message is to a session that it begins or ends.
@@ -106,8 +111,12 @@ func causeOf(k session.Kind, o session.Origin) Cause {
 	switch o {
 	case session.ByIdentify:
 		return ByIdentify
-	case session.ByRestart:
+	case session.ByLogout:
+		return ByLogout
+	case session.ByRestart, session.ByUpdate:
 		return ByRestart
+	case session.ByOpening:
+		return BySDK
 	}
 	return ByEvent
 }
@@ -133,7 +142,13 @@ func (o *Outcome) skip(s Skip) {
 func (o *Outcome) count(s *subject) {
 	d := &s.decision
 	why := &d.Because
-	if why.Began {
+	if why.Reason == session.Limited {
+		o.Limited++
+	}
+	switch {
+	case why.Began && why.Adopted:
+		o.Began[BySDK]++
+	case why.Began:
 		o.Began[causeOf(s.event.Kind, why.Origin)]++
 	}
 	if why.Ended {
@@ -151,16 +166,19 @@ func (o *Outcome) count(s *subject) {
 		o.Resets++
 	default:
 		o.event(d)
+		if s.event.HasSessionStart && !d.Start && d.Action != session.Keep {
+			o.MarksRemoved++
+		}
 		return
-	}
-	if why.Reason == session.Limited {
-		o.Limited++
 	}
 	o.Controls[causeOf(s.event.Kind, why.Origin)][why.Reason]++
 }
 
 func (o *Outcome) event(d *session.Decision) {
 	o.Events[d.Because.Reason]++
+	if d.Because.Reason == session.InvalidOwnID {
+		o.InvalidIDs++
+	}
 	switch d.Action {
 	case session.Stamp:
 		o.Stamped++
@@ -187,5 +205,5 @@ func (o *Outcome) unchange() {
 		}
 	}
 	o.Untouched += o.Stamped + o.Cleared
-	o.Stamped, o.Cleared, o.Marked, o.MarkedAgain = 0, 0, 0, 0
+	o.Stamped, o.Cleared, o.Marked, o.MarkedAgain, o.MarksRemoved = 0, 0, 0, 0, 0
 }

@@ -1,14 +1,42 @@
 package enrich
 
-// parseTime reads a timestamp: an RFC 3339 date and time as a JSON string, with
-// any fraction, with a space instead of the T, and with or without a zone
-// (without: UTC). It returns Unix milliseconds, what is finer cut off.
+import "github.com/araddon/dateparse"
+
+// parseTime reads a timestamp, a JSON string, as the data plane reads it: in each
+// form that dateparse knows, and without a zone as UTC. It returns Unix
+// milliseconds, what is finer cut off.
 func parseTime(value []byte) (ms int64, ok bool) {
+	if ms, ok = parseRFC3339(value); ok || len(value) < 2 || len(value) > longestTime || value[0] != '"' {
+		return ms, ok
+	}
+	return parseAnyTime(string(textOf(value)))
+}
+
+// longestTime bounds the JSON text of a time: no form is half as long.
+const longestTime = 256
+
+// parseAnyTime reads what SDKs do not send, or only some do: iOS devices with a
+// twelve-hour clock send "2026-11-28T1:55:00.719 AMZ".
+func parseAnyTime(text string) (ms int64, ok bool) {
+	defer func() {
+		if recover() != nil {
+			ms, ok = 0, false // dateparse reads out of bounds of some texts
+		}
+	}()
+	t, err := dateparse.ParseAny(text)
+	if err != nil {
+		return 0, false
+	}
+	return t.UnixMilli(), true
+}
+
+// parseRFC3339 reads the form that almost all SDKs send, without an allocation.
+func parseRFC3339(value []byte) (ms int64, ok bool) {
 	if len(value) < len(`"2006-01-02T15:04:05"`) || value[0] != '"' {
 		return 0, false
 	}
 	b := value[1 : len(value)-1]
-	if b[4] != '-' || b[7] != '-' || b[10] != 'T' && b[10] != 't' && b[10] != ' ' || b[13] != ':' || b[16] != ':' {
+	if b[4] != '-' || b[7] != '-' || b[10] != 'T' || b[13] != ':' || b[16] != ':' {
 		return 0, false
 	}
 	year, ok1 := digits(b[0:4])
@@ -23,7 +51,7 @@ func parseTime(value []byte) (ms int64, ok bool) {
 		return 0, false
 	}
 	b = b[19:]
-	if len(b) > 1 && (b[0] == '.' || b[0] == ',') && isDigit(b[1]) {
+	if len(b) > 1 && b[0] == '.' && isDigit(b[1]) {
 		unit := int64(100)
 		for b = b[1:]; len(b) > 0 && isDigit(b[0]); b = b[1:] {
 			ms += unit * int64(b[0]-'0')
@@ -35,33 +63,21 @@ func parseTime(value []byte) (ms int64, ok bool) {
 	return seconds*1000 + ms, ok
 }
 
-// parseZone reads Z, ±hh:mm, ±hhmm, ±hh or nothing, and returns seconds east of
-// UTC.
+// parseZone reads Z or ±hh:mm, and returns seconds east of UTC.
 func parseZone(b []byte) (offset int, ok bool) {
-	if len(b) == 0 || len(b) == 1 && b[0]|0x20 == 'z' {
+	if len(b) == 1 && b[0] == 'Z' {
 		return 0, true
 	}
-	if b[0] != '+' && b[0] != '-' || len(b) < 3 {
+	if len(b) != len("+00:00") || b[0] != '+' && b[0] != '-' || b[3] != ':' {
 		return 0, false
 	}
-	hour, ok := digits(b[1:3])
-	minute := 0
-	switch rest := b[3:]; {
-	case !ok || hour > 23:
-		return 0, false
-	case len(rest) == 0:
-	case len(rest) == 2:
-		minute, ok = digits(rest)
-	case len(rest) == 3 && rest[0] == ':':
-		minute, ok = digits(rest[1:])
-	default:
-		return 0, false
-	}
+	hour, ok1 := digits(b[1:3])
+	minute, ok2 := digits(b[4:6])
 	offset = hour*3600 + minute*60
 	if b[0] == '-' {
 		offset = -offset
 	}
-	return offset, ok && minute < 60
+	return offset, ok1 && ok2 && hour < 24 && minute < 60
 }
 
 func digits(b []byte) (n int, ok bool) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
@@ -19,6 +20,16 @@ type Stats struct {
 	Delayed int
 	// Down is the share of the store that is known not to answer: 0 to 1.
 	Down float64
+	// Newer counts sessions that were to be read and could not be, because a later
+	// version has written them.
+	Newer uint64
+	// Detached: what is written now is not found after a restart (see [Detachable]).
+	Detached bool
+	// ClockAhead is by how much this machine's clock is ahead of the store's, less
+	// than 0 if it is behind, ClockWithin by how much that may be wrong, and
+	// ClockKnown whether it is known.
+	ClockAhead, ClockWithin time.Duration
+	ClockKnown              bool
 }
 
 // counted has the counters of a cache.
@@ -42,30 +53,37 @@ func (t *Table) Stats() Stats {
 	if breaker, ok := t.plain.(interface{ Down() float64 }); ok {
 		s.Down = breaker.Down()
 	}
+	s.Newer = t.newer.Load()
+	if d, ok := t.plain.(Detachable); ok {
+		s.Detached = d.Detached()
+	}
+	if t.clock != nil {
+		s.ClockAhead, s.ClockWithin, s.ClockKnown = t.clock.Ahead()
+	}
 	return s
 }
 
 // Session returns what is known of a key, or nil.
-func (t *Table) Session(ctx context.Context, key string) (found *Session, err error) {
-	err = t.update(ctx, key, ask{fresh: true}, func(s *Session) (*Session, Change) {
+func (t *Table) Session(ctx context.Context, key string) (found *session.Session, err error) {
+	err = t.update(ctx, key, ask{fresh: true}, func(s *session.Session) (*session.Session, session.Change) {
 		found = s.Clone()
-		return s, Unchanged
+		return s, session.Unchanged
 	})
 	return found, err
 }
 
 // Preview does what [Table.Apply] does, but changes nothing: it returns what the
 // session would become.
-func (t *Table) Preview(ctx context.Context, key string, r *session.Request, decisions []Decision) (next *Session, err error) {
+func (t *Table) Preview(ctx context.Context, key string, r *session.Request, decisions []session.Decision) (next *session.Session, err error) {
 	var lags session.Lags
 	preview := *r
 	if t.lags.observe(key, r, &lags, true) {
 		preview.Lags = &lags
 	}
-	err = t.update(ctx, key, ask{fresh: true}, func(s *Session) (*Session, Change) {
+	err = t.update(ctx, key, ask{fresh: true}, func(s *session.Session) (*session.Session, session.Change) {
 		next, _ = session.Transition(s, &preview, decisions)
 		next = next.Clone()
-		return s, Unchanged
+		return s, session.Unchanged
 	})
 	return next, err
 }
@@ -95,26 +113,54 @@ func (t *Table) Forget(ctx context.Context, key string) error {
 	return err
 }
 
+// EraseTraces has what is left of forgotten sessions in a store that
+// [LeavesTraces] overwritten in the background.
+func (t *Table) EraseTraces(ctx context.Context) error {
+	s, ok := t.plain.(LeavesTraces)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := t.bounded(ctx)
+	defer cancel()
+	return s.EraseTraces(ctx)
+}
+
+// SetAside returns the names of what the store could not read and keeps apart.
+func (t *Table) SetAside() ([]string, error) {
+	if s, ok := t.plain.(LeavesTraces); ok {
+		return s.SetAside()
+	}
+	return nil, nil
+}
+
+// RemoveSetAside deletes that, and returns the names of what it deleted.
+func (t *Table) RemoveSetAside() ([]string, error) {
+	if s, ok := t.plain.(LeavesTraces); ok {
+		return s.RemoveSetAside()
+	}
+	return nil, nil
+}
+
 // Unlink removes a link from the session of a key. It is durable when Unlink
 // returns.
 func (t *Table) Unlink(ctx context.Context, key, link string) error {
-	return t.update(ctx, key, ask{fresh: true}, func(s *Session) (*Session, Change) {
+	return t.update(ctx, key, ask{fresh: true}, func(s *session.Session) (*session.Session, session.Change) {
 		if s == nil || !s.HasLink(link) {
-			return s, Unchanged
+			return s, session.Unchanged
 		}
-		return s.Unlink(link), Controlled
+		return s.Unlink(link), session.WriteThrough
 	})
 }
 
 // Put writes a session that comes from elsewhere, if it is newer than what is
 // known of its key, and reports whether it did. It is durable when Put returns.
-func (t *Table) Put(ctx context.Context, key string, s *Session) (written bool, err error) {
-	err = t.update(ctx, key, ask{fresh: true}, func(known *Session) (*Session, Change) {
+func (t *Table) Put(ctx context.Context, key string, s *session.Session) (written bool, err error) {
+	err = t.update(ctx, key, ask{fresh: true}, func(known *session.Session) (*session.Session, session.Change) {
 		written = versionOf(known) < s.Version
 		if !written {
-			return known, Unchanged
+			return known, session.Unchanged
 		}
-		return s, Controlled
+		return s, session.WriteThrough
 	})
 	return written, err
 }
@@ -122,12 +168,12 @@ func (t *Table) Put(ctx context.Context, key string, s *Session) (written bool, 
 // Each calls fn for every session, in no order, until fn returns an error, which
 // it returns. Sessions changed meanwhile may be seen in either state, or twice;
 // what others who share the store have not written yet is not seen.
-func (t *Table) Each(ctx context.Context, fn func(key string, s *Session) error) error {
-	waiting := map[string]*Session{}
+func (t *Table) Each(ctx context.Context, fn func(key string, s *session.Session) error) error {
+	waiting := map[string]*session.Session{}
 	if t.behind != nil {
 		waiting = t.behind.waiting()
 	}
-	err := t.store.Scan(ctx, func(key string, s *Session) error {
+	err := t.store.Scan(ctx, func(key string, s *session.Session) error {
 		if later := waiting[key]; later != nil {
 			delete(waiting, key)
 			if later.Version > s.Version {
@@ -148,10 +194,10 @@ func (t *Table) Each(ctx context.Context, fn func(key string, s *Session) error)
 }
 
 // waiting returns what is yet to be written, by key.
-func (b *writeBehind) waiting() map[string]*Session {
+func (b *writeBehind) waiting() map[string]*session.Session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	all := make(map[string]*Session, len(b.entries))
+	all := make(map[string]*session.Session, len(b.entries))
 	for key, e := range b.entries {
 		all[key] = e.next
 	}

@@ -11,7 +11,7 @@ import (
 
 // maxBytes is how much memory a session of the usual kind may take beyond its
 // key: begun by startSession, with its mark given and its user known.
-const maxBytes = 130
+const maxBytes = 200
 
 func TestMemory(t *testing.T) {
 	const n = 1_000_000

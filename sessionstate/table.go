@@ -22,12 +22,19 @@ type Table struct {
 	behind   *writeBehind
 	resident Resident
 	limited  Bounded // nil if the store is not
+	clock    Clocked // likewise
+	steady   Steady
 	shared   bool
 	locks    keyLocks
 	starts   starts
 	lags     lagTable
 	deadline time.Duration
 	capacity atomic.Int64
+
+	// writeFirst, onNewer: as Options say. newer counts the latter.
+	writeFirst bool
+	onNewer    func()
+	newer      atomic.Uint64
 }
 
 // Settings are what may change while a table is used.
@@ -51,6 +58,14 @@ type Options struct {
 	Deadline time.Duration
 	// Report, if not nil, is told what each delayed write came to.
 	Report func(error)
+	// WriteFirst: in a store of the table's own all changes but how long a session
+	// lasts are in the store when [Table.Apply] returns, unless it does not take
+	// them: then they are written when it does. Without it they are written within
+	// FlushInterval, as how long a session lasts is.
+	WriteFirst bool
+	// OnNewer, if not nil, is called the first time that a session cannot be read
+	// because a later version has written it.
+	OnNewer func()
 	// Observe, if not nil, is told of each call of a store that is not resident.
 	Observe Observer
 }
@@ -61,17 +76,18 @@ type Options struct {
 const attempts = 100
 
 // absent is what is cached of a key that the store has nothing of.
-var absent = new(Session)
+var absent = new(session.Session)
 
 // NewTable makes a table over a store.
 func NewTable(store Store, o Options) *Table {
-	t := &Table{store: store, plain: store, deadline: o.Deadline}
+	t := &Table{store: store, plain: store, deadline: o.Deadline, writeFirst: o.WriteFirst, onNewer: o.OnNewer}
 	t.locks.init()
 	t.resident, _ = store.(Resident)
 	if o.Observe != nil && t.resident == nil {
 		t.store = &observed{store, o.Observe}
 	}
 	t.limited, _ = store.(Bounded)
+	t.clock, _ = store.(Clocked)
 	shared, isShared := store.(Shared)
 	t.shared = isShared
 	if t.resident == nil {
@@ -129,31 +145,33 @@ func (t *Table) Len() int {
 // changed; decisions must be as long as r.Events, and r.Lags is the table's to
 // set. If it returns an error nothing was changed and decisions mean nothing. The
 // key may be a part of a longer string: what is kept of it is copied.
-func (t *Table) Apply(ctx context.Context, key string, r *session.Request, decisions []Decision) error {
+func (t *Table) Apply(ctx context.Context, key string, r *session.Request, decisions []session.Decision) error {
 	var lags session.Lags
 	applied := *r
 	if t.lags.observe(key, r, &lags, false) {
 		applied.Lags = &lags
 	}
-	return t.update(ctx, key, askFor(r), func(s *Session) (*Session, Change) {
+	return t.update(ctx, key, askFor(r), func(s *session.Session) (*session.Session, session.Change) {
 		return session.Transition(s, &applied, decisions)
 	})
 }
 
 // Scratch is memory that one call of [Table.ApplyNow] after the other can use.
 type Scratch struct {
-	session Session
+	session session.Session
 	lags    session.Lags
 }
 
 // ApplyNow does what [Table.Apply] does, if it need not wait for a store, and
 // reports whether it did. It keeps nothing of its arguments.
-func (t *Table) ApplyNow(scratch *Scratch, key string, r *session.Request, decisions []Decision) bool {
+func (t *Table) ApplyNow(scratch *Scratch, key string, r *session.Request, decisions []session.Decision) bool {
 	r.Lags = nil
 	if t.lags.observe(key, r, &scratch.lags, false) {
 		r.Lags = &scratch.lags
 	}
-	change := func(s *Session) (*Session, Change) { return session.Transition(s, r, decisions) }
+	change := func(s *session.Session) (*session.Session, session.Change) {
+		return session.Transition(s, r, decisions)
+	}
 	if t.resident != nil {
 		return t.updateIn(&scratch.session, context.Background(), key, ask{}, change) == nil
 	}
@@ -162,19 +180,19 @@ func (t *Table) ApplyNow(scratch *Scratch, key string, r *session.Request, decis
 
 // View calls look with what is known of a key, nil for nothing. It keeps nothing
 // of it, and may do so more than once.
-func (t *Table) View(ctx context.Context, key string, look func(*Session)) error {
-	return t.update(ctx, key, ask{}, func(s *Session) (*Session, Change) {
+func (t *Table) View(ctx context.Context, key string, look func(*session.Session)) error {
+	return t.update(ctx, key, ask{}, func(s *session.Session) (*session.Session, session.Change) {
 		look(s)
-		return s, Unchanged
+		return s, session.Unchanged
 	})
 }
 
 // ViewNow does what [Table.View] does, if it need not wait for a store, and
 // reports whether it did.
-func (t *Table) ViewNow(scratch *Scratch, key string, look func(*Session)) bool {
-	change := func(s *Session) (*Session, Change) {
+func (t *Table) ViewNow(scratch *Scratch, key string, look func(*session.Session)) bool {
+	change := func(s *session.Session) (*session.Session, session.Change) {
 		look(s)
-		return s, Unchanged
+		return s, session.Unchanged
 	}
 	if t.resident != nil {
 		return t.updateIn(&scratch.session, context.Background(), key, ask{}, change) == nil
@@ -183,20 +201,20 @@ func (t *Table) ViewNow(scratch *Scratch, key string, look func(*Session)) bool 
 }
 
 // Release frees the start mark of session id of a key if message m carries it.
-func (t *Table) Release(ctx context.Context, key string, m MessageID, id int64) error {
-	return t.update(ctx, key, ask{fresh: true}, func(s *Session) (*Session, Change) {
+func (t *Table) Release(ctx context.Context, key string, m session.MessageID, id int64) error {
+	return t.update(ctx, key, ask{fresh: true}, func(s *session.Session) (*session.Session, session.Change) {
 		if next := session.Release(s, m, id); next != s {
-			return next, Changed
+			return next, session.Write
 		}
-		return s, Unchanged
+		return s, session.Unchanged
 	})
 }
 
 // Current returns the id of a key's session at time now, or 0 if there is none.
-func (t *Table) Current(ctx context.Context, key string, now int64, p *Policy) (id int64, err error) {
-	err = t.update(ctx, key, ask{fresh: true}, func(s *Session) (*Session, Change) {
+func (t *Table) Current(ctx context.Context, key string, now int64, p *session.Policy) (id int64, err error) {
+	err = t.update(ctx, key, ask{fresh: true}, func(s *session.Session) (*session.Session, session.Change) {
 		id = session.Current(s, now, p)
-		return s, Unchanged
+		return s, session.Unchanged
 	})
 	return id, err
 }

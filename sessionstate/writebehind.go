@@ -3,10 +3,11 @@ package sessionstate
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // writeBehind holds changes that are written to the store a little later, many
@@ -20,10 +21,19 @@ type writeBehind struct {
 	// report is told what each write came to.
 	report func(error)
 
-	mu       sync.Mutex
-	entries  map[string]*delayed
+	mu      sync.Mutex
+	entries map[string]*delayed
+	// used is how many entries there are of each source.
+	used    map[string]int
+	urgent  urgentKeys
+	failing bool // the last write did
+	// chunk is how many changes are written at once: fewer where the store is slow,
+	// for a control call may have to wait for them. Only the writing goroutine and,
+	// after it has ended, close use it.
+	chunk    int
 	interval time.Duration
 	wake     chan struct{}
+	hurry    chan struct{} // urgent is not empty
 	changed  chan struct{} // the interval is another
 	stop     chan struct{}
 	stopped  chan struct{}
@@ -32,14 +42,28 @@ type writeBehind struct {
 // delayed is the state of one key that is not yet in the store.
 type delayed struct {
 	// old is the version that the store has.
-	old  Version
-	next *Session
+	old  session.Version
+	next *session.Session
 	// flight is closed when the write that is under way has ended; nil if none is.
 	flight chan struct{}
 	// held: somebody else is about to write the key.
 	held bool
 	// due is when it is to be written.
 	due time.Time
+
+	source string
+	urgent bool // it is in writeBehind.urgent
+	// written is closed when next, and taken when what is in flight, was written
+	// or could not be; nil if nobody waits for it.
+	written, taken chan struct{}
+}
+
+// origin says of a change whose it is, and how much it matters.
+type origin struct {
+	source string
+	class  class
+	// urgent: it is to be written now, and whoever made it waits for that.
+	urgent bool
 }
 
 const (
@@ -50,6 +74,11 @@ const (
 	// that may take.
 	writeChunk    = 1000
 	writeDeadline = 5 * time.Second
+	// A write that takes longer than slowWrite makes the next one smaller, down to
+	// leastChunk; one that takes less than quickWrite makes it larger.
+	slowWrite  = 100 * time.Millisecond
+	quickWrite = slowWrite / 4
+	leastChunk = 50
 	// slowestRetry is how long to wait, at most, for a store that fails.
 	slowestRetry = time.Second
 )
@@ -61,7 +90,8 @@ var errTooManyDelayed = errors.New("the store does not take writes: too many wai
 
 // prepare makes what put and its like need; start begins to write.
 func (b *writeBehind) prepare() {
-	b.entries = map[string]*delayed{}
+	b.entries, b.used = map[string]*delayed{}, map[string]int{}
+	b.hurry, b.chunk = make(chan struct{}, 1), writeChunk
 	b.wake, b.changed = make(chan struct{}, 1), make(chan struct{}, 1)
 	b.stop, b.stopped = make(chan struct{}), make(chan struct{})
 }
@@ -69,7 +99,7 @@ func (b *writeBehind) prepare() {
 func (b *writeBehind) start() { go b.run() }
 
 // get returns the state of a key that is yet to be written, or nil.
-func (b *writeBehind) get(key string) *Session {
+func (b *writeBehind) get(key string) *session.Session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if e := b.entries[key]; e != nil {
@@ -79,35 +109,73 @@ func (b *writeBehind) get(key string) *Session {
 }
 
 // put has next written later, in the place of the session of version old: some
-// time after it is due, that is after so long, or what waits already.
-func (b *writeBehind) put(key string, old Version, next *Session, after time.Duration) error {
+// time after it is due, that is after so long, or what waits already. Of an
+// urgent change it returns what is closed when it is written; nil while the store
+// fails, for nobody is to wait for that.
+func (b *writeBehind) put(key string, old session.Version, next *session.Session, after time.Duration, of origin) (written <-chan struct{}, err error) {
 	due := time.Now().Add(after)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if e := b.entries[key]; e != nil {
+	e := b.entries[key]
+	switch {
+	case e != nil:
 		e.next = next
 		if due.Before(e.due) {
 			e.due = due
 		}
-		return nil
-	}
-	if len(b.entries) >= maxDelayed {
-		return errTooManyDelayed
-	}
-	b.entries[strings.Clone(key)] = &delayed{old: old, next: next, due: due}
-	if len(b.entries) == 1 {
-		select {
-		case b.wake <- struct{}{}:
-		default:
+	case !hasRoom(of.class, b.used[of.source], len(b.entries)):
+		return nil, errTooManyDelayed
+	default:
+		key = strings.Clone(key)
+		e = &delayed{old: old, next: next, due: due, source: strings.Clone(of.source)}
+		b.entries[key] = e
+		b.used[e.source]++
+		if len(b.entries) == 1 {
+			signal(b.wake)
 		}
 	}
-	return nil
+	if !of.urgent || b.failing {
+		return nil, nil
+	}
+	if e.written == nil {
+		e.written = make(chan struct{})
+	}
+	if !e.urgent {
+		e.urgent = true
+		b.urgent.add(e.source, key)
+		signal(b.hurry)
+	}
+	return e.written, nil
+}
+
+func signal(to chan<- struct{}) {
+	select {
+	case to <- struct{}{}:
+	default:
+	}
+}
+
+// remove forgets an entry: it is written, or is not to be.
+func (b *writeBehind) remove(key string, e *delayed) {
+	delete(b.entries, key)
+	if b.used[e.source]--; b.used[e.source] == 0 {
+		delete(b.used, e.source)
+	}
+	e.release()
+}
+
+// release tells those who wait for what was to be written.
+func (e *delayed) release() {
+	if e.written != nil {
+		close(e.written)
+		e.written = nil
+	}
 }
 
 // hold waits until the key is not being written, and keeps it from being until
 // settle is called. It returns the version that the store has of it: known, if
 // nothing is to be written of it.
-func (b *writeBehind) hold(ctx context.Context, key string, known Version) (old Version, err error) {
+func (b *writeBehind) hold(ctx context.Context, key string, known session.Version) (old session.Version, err error) {
 	for {
 		b.mu.Lock()
 		e := b.entries[key]
@@ -137,7 +205,7 @@ func (b *writeBehind) settle(key string, written bool) {
 	if e := b.entries[key]; e != nil {
 		e.held = false
 		if written {
-			delete(b.entries, key)
+			b.remove(key, e)
 		}
 	}
 }
@@ -147,13 +215,13 @@ func (b *writeBehind) drop(key string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if e := b.entries[key]; e != nil && e.flight == nil {
-		delete(b.entries, key)
+		b.remove(key, e)
 	}
 }
 
 // over ends hold: it returns what waits to be written over s, what the store
 // has, or s itself if nothing does, or others came first.
-func (b *writeBehind) over(key string, s *Session, err error) *Session {
+func (b *writeBehind) over(key string, s *session.Session, err error) *session.Session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e := b.entries[key]
@@ -165,29 +233,28 @@ func (b *writeBehind) over(key string, s *Session, err error) *Session {
 		return e.next
 	}
 	if err == nil {
-		delete(b.entries, key)
+		b.remove(key, e)
 	}
 	return s
 }
 
-// full reports whether nothing could be put for a key.
-func (b *writeBehind) full(key string) bool {
+// full reports whether nothing could be put for a key, not even to undo a
+// control call.
+func (b *writeBehind) full(key, source string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.entries[key] == nil && len(b.entries) >= maxDelayed
+	return b.entries[key] == nil && !hasRoom(ofControl, b.used[source], len(b.entries))
 }
 
 func (b *writeBehind) setInterval(d time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.interval = d
-	select {
-	case b.changed <- struct{}{}:
-	default:
-	}
+	signal(b.changed)
 }
 
-// run writes what there is to write, an interval after it came.
+// run writes what there is to write, an interval after it came or, where that is
+// urgent, at once.
 func (b *writeBehind) run() {
 	defer close(b.stopped)
 	failures := 0
@@ -198,20 +265,7 @@ func (b *writeBehind) run() {
 			return
 		}
 		for waiting := true; waiting; {
-			b.mu.Lock()
-			pause := b.interval
-			b.mu.Unlock()
-			for range failures {
-				pause = max(min(pause*2, slowestRetry), pause)
-			}
-			timer := time.NewTimer(pause)
-			select {
-			case <-timer.C:
-			case <-b.changed:
-				timer.Stop()
-				continue
-			case <-b.stop:
-				timer.Stop()
+			if !b.pause(failures) {
 				return
 			}
 			var err error
@@ -224,89 +278,32 @@ func (b *writeBehind) run() {
 	}
 }
 
-// flush writes all that is due at a moment, and reports whether more waits.
-func (b *writeBehind) flush(moment time.Time) (more bool, err error) {
-	wrote := false
-	for keys := b.due(moment); len(keys) > 0; {
-		chunk := keys[:min(len(keys), writeChunk)]
-		keys = keys[len(chunk):]
-		changes, flight := b.take(chunk)
-		ctx, cancel := context.WithTimeout(context.Background(), writeDeadline)
-		b.store.CompareAndSwap(ctx, changes)
-		for i := range changes {
-			if e := b.land(ctx, &changes[i]); e != nil {
-				err = e
+// pause waits for as long as changes may wait, longer after failures, and writes
+// what is urgent meanwhile. It reports false if it is to be stopped.
+func (b *writeBehind) pause(failures int) bool {
+	for {
+		b.mu.Lock()
+		pause := b.interval
+		b.mu.Unlock()
+		for range failures {
+			pause = max(min(pause*2, slowestRetry), pause)
+		}
+		timer := time.NewTimer(pause)
+		for again := false; !again; {
+			select {
+			case <-timer.C:
+				return true
+			case <-b.hurry:
+				b.flushUrgent()
+			case <-b.changed:
+				again = true
+			case <-b.stop:
+				timer.Stop()
+				return false
 			}
 		}
-		cancel()
-		close(flight)
-		wrote = true
+		timer.Stop()
 	}
-	if wrote && b.report != nil {
-		b.report(err)
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.entries) > 0, err
-}
-
-// due returns the keys that are to be written, in the order in which a tree
-// likes them best.
-func (b *writeBehind) due(moment time.Time) (keys []string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for key, e := range b.entries {
-		if !e.due.After(moment) {
-			keys = append(keys, key)
-		}
-	}
-	slices.Sort(keys)
-	return keys
-}
-
-// take lets changes take off that nobody holds.
-func (b *writeBehind) take(keys []string) (changes []Swap, flight chan struct{}) {
-	flight = make(chan struct{})
-	changes = make([]Swap, 0, len(keys))
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, key := range keys {
-		if e := b.entries[key]; e != nil && !e.held {
-			e.flight = flight
-			e.due = never // put says when what comes after it is due
-			changes = append(changes, Swap{Key: key, Old: e.old, Next: e.next})
-		}
-	}
-	return changes, flight
-}
-
-// land notes what came of a change.
-func (b *writeBehind) land(ctx context.Context, c *Swap) error {
-	old, err := c.Next.Version, c.Err
-	conflict := !c.Done && err == nil
-	if conflict && !b.shared {
-		old, err = b.stored(ctx, c.Key)
-		if err == nil && old == c.Next.Version {
-			c.Done = true
-		}
-	}
-	b.mu.Lock()
-	e := b.entries[c.Key]
-	e.flight = nil
-	if err == nil {
-		e.old = old
-	}
-	if !c.Done {
-		e.due = time.Now()
-	}
-	if c.Done && e.next == c.Next || conflict && b.shared {
-		delete(b.entries, c.Key)
-	}
-	b.mu.Unlock()
-	if conflict && b.shared {
-		b.lost(c.Key)
-	}
-	return err
 }
 
 // rebase ends hold after another change came first: in a store of the table's
@@ -320,7 +317,7 @@ func (b *writeBehind) rebase(ctx context.Context, key string) error {
 		switch {
 		case err != nil:
 		case old == e.next.Version:
-			delete(b.entries, key)
+			b.remove(key, e)
 		default:
 			e.old = old
 		}
@@ -329,7 +326,7 @@ func (b *writeBehind) rebase(ctx context.Context, key string) error {
 }
 
 // stored returns which version of a session the store has.
-func (b *writeBehind) stored(ctx context.Context, key string) (Version, error) {
+func (b *writeBehind) stored(ctx context.Context, key string) (session.Version, error) {
 	s, err := b.store.Get(ctx, key)
 	return versionOf(s), err
 }

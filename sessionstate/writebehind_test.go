@@ -271,41 +271,6 @@ func TestEventsDoNotWaitForWrites(t *testing.T) {
 	})
 }
 
-// A store that takes no writes gets memory for so many keys; events of others
-// are refused as long as it does. All is well when it is over.
-func TestDelayedChangesAreBounded(t *testing.T) {
-	store := newFated(t)
-	table := delaying(store, Options{Settings: Settings{Capacity: 2 * MaxDelayed}})
-	send(t, table, "settled", startAt(base, 1))
-	store.set(hooks{fate: always(failed)})
-	for i := range MaxDelayed {
-		send(t, table, fmt.Sprint("key ", i), trackAt(base, 1))
-	}
-	for _, key := range []string{"one more", "settled"} {
-		if _, err := give(table, key, &proxied, trackAt(base, 2)); err == nil {
-			t.Errorf("%q was taken", key)
-		}
-	}
-	// Those that wait go on changing.
-	if d := send(t, table, "key 7", trackAt(base+5, 2)); d.SessionID != base || d.Start {
-		t.Errorf("%+v", d)
-	}
-	store.set(hooks{})
-	if err := table.Close(); err != nil {
-		t.Error(err)
-	}
-	if n := len(store.all()); n != MaxDelayed+1 || last(store.held("key 7")) != 5 {
-		t.Errorf("%d are written, the state of %d among them", n, last(store.held("key 7")))
-	}
-	table = open(t, store.reopened(t), Options{})
-	if d := send(t, table, "one more", trackAt(base, 2)); !d.Start {
-		t.Errorf("%+v", d)
-	}
-	if d := send(t, table, "settled", trackAt(base, 2)); !d.Start || d.SessionID != base {
-		t.Errorf("%+v", d)
-	}
-}
-
 // What leaves the cache while it waits is not lost, and not asked for.
 func TestEvictedWhileDelayed(t *testing.T) {
 	const n = 50

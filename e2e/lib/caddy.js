@@ -8,6 +8,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
+import { WAIT } from './limits.js';
+
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 /** Replaces what must be there: an example that changed is to be noticed. */
@@ -26,7 +28,7 @@ async function caddyfile({ port, upstream, options, retries, site, store }) {
   text = replace(text, '{$RUDDER_SESSION_BIND:127.0.0.1}', '127.0.0.1');
   text = replace(text, '{$RUDDERSTACK_DATA_PLANE_URL:http://127.0.0.1:8090}', upstream);
   if (store) text = replace(text, 'store file', `store ${store}`);
-  if (!retries) text = replace(text, 'lb_retries 3', 'lb_retries 0');
+  if (!retries) text = replace(replace(text, 'lb_retries 15', 'lb_retries 0'), 'lb_try_duration 25s', 'lb_try_duration 0s');
   return text;
 }
 
@@ -106,7 +108,7 @@ export class Caddy {
   async stop() {
     if (this.process.exitCode !== null || this.process.signalCode !== null) return;
     this.process.kill('SIGTERM');
-    const timer = setTimeout(() => this.process.kill('SIGKILL'), 15_000);
+    const timer = setTimeout(() => this.process.kill('SIGKILL'), WAIT);
     await this.ended;
     clearTimeout(timer);
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 
-import { checkInvariants, rowsOf } from './rows.js';
+import { checkInvariants, messageRows, rowsOf } from './rows.js';
 
 /** What an expectation says instead of an id. */
 export const NONE = 'no session';
@@ -16,10 +16,11 @@ export const START = 'start';
  */
 export async function check(world, expected, { refused } = {}) {
   await world.settled();
-  const rows = rowsOf(world).filter(({ call }) => !call);
+  const rows = messageRows(world);
   world.expected = expected;
   assert.deepEqual(rows.map(summary), expected.map(expectation), 'what was sent, and what the data plane got');
   rows.forEach((row, i) => verify(row, expected[i]));
+  rowsOf(world).filter(({ repeats }) => repeats).forEach(verifyRepeat);
   checkInvariants(world, refused);
 }
 
@@ -44,6 +45,20 @@ export function fault(row, [, id, ...rest]) {
   } else if (id !== NONE && !Number.isSafeInteger(id)) return `the expectation ${id} is none`;
   if (got.id !== wanted.id) return `is to have ${wanted.id ?? 'no session'}`;
   if (got.start !== wanted.start) return wanted.start ? 'is to have the start mark' : 'is to have no start mark';
+}
+
+/** Says what is wrong with a message that an SDK sent again after it had been taken, or nothing. */
+export function faultOfRepeat({ got, control, repeats }) {
+  if (control) return got ? 'is to be consumed' : undefined;
+  // It may meet a proxy that is not there: then it comes again.
+  if (!got) return undefined;
+  if (got.id !== repeats.got.id) return `is to have ${repeats.got.id ?? 'no session'} as before`;
+  if (got.start !== repeats.got.start) return 'is to have the start mark, or none, as before';
+}
+
+function verifyRepeat(row) {
+  const what = faultOfRepeat(row);
+  if (what) assert.fail(`${row.label}, sent again: ${what}; got ${JSON.stringify(row.got)}`);
 }
 
 function verify(row, expectation) {

@@ -26,9 +26,14 @@ export class DataPlane {
     this.#faults.push({ label, how });
   }
 
-  /** The messages that were taken, in the order of their arrival. */
+  /** The messages that were taken, in the order of their arrival; each once, also if it came again. */
   get accepted() {
-    return this.requests.filter(({ status }) => status === 200).flatMap(messagesOf);
+    const ids = new Set();
+    return this.requests.filter(({ status }) => status === 200).flatMap(messagesOf).filter(({ messageId }) => {
+      const again = messageId !== undefined && ids.has(messageId);
+      ids.add(messageId);
+      return !again;
+    });
   }
 
   count(label) {

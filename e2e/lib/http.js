@@ -1,5 +1,7 @@
 import { createServer } from 'node:http';
 
+import { WAIT } from './limits.js';
+
 /** Reads a message's body whole. */
 export async function readAll(stream) {
   const chunks = [];
@@ -35,7 +37,7 @@ export class Waiters {
   }
 
   /** Resolves to the first truthy value of `condition`; fails with what is said by `describe`. */
-  until(condition, what, describe = () => '', seconds = 20) {
+  until(condition, what, describe = () => '') {
     return new Promise((resolve, reject) => {
       const look = () => {
         let value;
@@ -51,8 +53,8 @@ export class Waiters {
       };
       const timer = setTimeout(() => {
         this.#waiting.delete(look);
-        reject(new Error(`waited ${seconds} s for ${what}\n${describe()}`));
-      }, seconds * 1000);
+        reject(new Error(`waited ${WAIT / 1000} s for ${what}\n${describe()}`));
+      }, WAIT);
       this.#waiting.add(look);
       look();
     });

@@ -1,20 +1,33 @@
-/** Prints tables and failures as they come, and counts tests in the last line. */
+const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`;
+/** How many of a long list are named. */
+const NAMED = 20;
+
+/**
+ * Prints tables, results and failures as they come; at the end the slowest
+ * scenarios, the names of those that failed, and, in the last line, how many there were.
+ */
 export default async function* reporter(source) {
-  let [passed, failed] = [0, 0];
+  const [passed, failed] = [[], []];
   for await (const { type, data } of source) {
     if (type === 'test:stdout' || type === 'test:stderr') yield data.message;
     if (type !== 'test:pass' && type !== 'test:fail') continue;
     // Tests that the name pattern leaves out are "skipped".
     if (data.skip !== undefined) continue;
+    const { name, details: { duration_ms: ms, error } } = data;
     if (type === 'test:pass') {
       // A file that has tests in it is no test itself.
-      if (data.name.endsWith('.test.js')) continue;
-      passed++;
-      yield `ok      ${data.name} (${(data.details.duration_ms / 1000).toFixed(1)} s)\n`;
+      if (name.endsWith('.test.js')) continue;
+      passed.push({ name, ms });
+      yield `ok      ${name} (${seconds(ms)})\n`;
     } else {
-      failed++;
-      yield `FAILED  ${data.name}\n${data.details.error?.cause?.stack ?? data.details.error?.stack ?? ''}\n`;
+      failed.push({ name, ms });
+      yield `FAILED  ${name} (${seconds(ms)})\n${error?.cause?.stack ?? error?.stack ?? ''}\n`;
     }
   }
-  yield `\n${passed} passed, ${failed} failed\n`;
+  yield '\n';
+  const slowest = [...passed, ...failed].sort((a, b) => b.ms - a.ms).slice(0, 10);
+  for (const { name, ms } of slowest) yield `slow    ${name} (${seconds(ms)})\n`;
+  for (const { name } of failed.slice(0, NAMED)) yield `FAILED  ${name}\n`;
+  if (failed.length > NAMED) yield `FAILED  ${failed.length - NAMED} more\n`;
+  yield `\n${passed.length} passed, ${failed.length} failed\n`;
 }

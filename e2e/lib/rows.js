@@ -2,16 +2,40 @@ import assert from 'node:assert/strict';
 
 import { bearsEvents, isControl, labelOf, messagesOf, pathOf, sessionOf, textOf, withoutSession } from './messages.js';
 
+/** What tells one attempt to send a message from the next. */
+const attemptOf = ({ messageId, sentAt }) => `${messageId} ${sentAt}`;
+
 /** The requests at the data plane that one request of an SDK became: several where Caddy tried again. */
 function forwarded(plane, sent) {
-  const ids = new Set(messagesOf(sent).map(({ messageId }) => messageId));
+  const attempts = new Set(messagesOf(sent).map(attemptOf));
   return plane.requests.filter(
-    (got) => got.at >= sent.at && got.at <= sent.answeredAt && messagesOf(got).some(({ messageId }) => ids.has(messageId)),
+    (got) => got.at >= sent.at && got.at <= sent.answeredAt && messagesOf(got).some((message) => attempts.has(attemptOf(message))),
   );
 }
 
-/** A row for each message that an SDK sent, each time that it was sent, and for each call of an endpoint. */
-export function rowsOf({ requests, plane }) {
+/**
+ * A row for each message that an SDK sent, each time that it was sent, and for each call of an endpoint.
+ * Where the SDK sent a message again that had been taken, the row has the first one as `repeats`.
+ */
+export function rowsOf(world) {
+  const taken = new Map();
+  return everyRow(world).map((row) => {
+    if (row.call) return row;
+    const { messageId } = row.message;
+    const first = taken.get(messageId);
+    if (first) return { ...row, repeats: first };
+    if ((row.got ? row.upstream : row.control && row.status) === 200) taken.set(messageId, row);
+    return row;
+  });
+}
+
+/**
+ * The rows of messages that a scenario speaks of. An SDK that a reload, a restart or a slow machine
+ * keeps from hearing that a message was taken sends it again, sooner or later: that is no row of its own.
+ */
+export const messageRows = (world) => rowsOf(world).filter(({ call, repeats }) => !call && !repeats);
+
+function everyRow({ requests, plane }) {
   return requests.flatMap((request) => {
     if (pathOf(request).endsWith('ession') && request.method !== 'OPTIONS') {
       return [{ call: `${request.method} ${pathOf(request)}`, asked: request.body.toString(), answer: String(request.answer).trim() }];

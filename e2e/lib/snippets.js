@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { listen } from './http.js';
 import { CONSUMED, NONE, START } from './check.js';
 import { isControl, labelOf } from './messages.js';
-import { rowsOf } from './rows.js';
+import { messageRows } from './rows.js';
 import { WRITE_KEY } from './world.js';
 
 const PAGE = new URL('../../docs/sdks.md', import.meta.url);
@@ -57,7 +57,7 @@ const eventIn = (line) => /(?:track\(|["']?event["']?\s*:\s*)["']([^"']+)["']/i.
 /** All that was sent must be promised by the page, or a control call, which goes no further. */
 export function expectations(world, promised) {
   const left = [...promised];
-  const expected = rowsOf(world).filter(({ call }) => !call).map(({ message }) => {
+  const expected = messageRows(world).map(({ message }) => {
     const label = labelOf(message);
     if (isControl(message)) return [label, CONSUMED];
     const at = left.findIndex(([name]) => name === label);

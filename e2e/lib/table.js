@@ -1,4 +1,4 @@
-import { fault } from './check.js';
+import { fault, faultOfRepeat } from './check.js';
 import { rowsOf } from './rows.js';
 
 const arrow = (from, to) => `${from ?? '-'} -> ${to ?? '-'}`;
@@ -13,7 +13,7 @@ function cells(row, expectation) {
     row.got ? arrow(row.sent.id, row.got.id) : `${row.sent.id ?? '-'} -> (${forwarded})`,
     row.got ? arrow(row.sent.start, row.got.start) : '',
     !row.got || row.status === row.upstream ? `${row.status}` : arrow(row.upstream, row.status),
-    expectation ? (fault(row, expectation) ?? 'ok') : '?',
+    row.repeats ? (faultOfRepeat(row) ?? 'sent again') : expectation ? (fault(row, expectation) ?? 'ok') : '?',
   ];
 }
 
@@ -22,7 +22,7 @@ export const HEAD = ['message', 'messageId', 'sessionId: sent -> got', 'start ma
 /** What was sent and what the data plane got, as rows of cells. */
 export function tableOf(world) {
   let next = 0;
-  return rowsOf(world).map((row) => cells(row, row.call ? undefined : world.expected?.[next++]));
+  return rowsOf(world).map((row) => cells(row, row.call || row.repeats ? undefined : world.expected?.[next++]));
 }
 
 /** The same as text. */

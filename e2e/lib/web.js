@@ -1,6 +1,6 @@
 import { Visitor } from './browser.js';
 import { AS_SENT, NONE, START } from './check.js';
-import { rowsOf } from './rows.js';
+import { messageRows } from './rows.js';
 import { scenario } from './world.js';
 
 /** The web SDKs, in each way to send that they have. */
@@ -48,7 +48,7 @@ export const oneStarts = (id, ...labels) => ({ id, labels });
 /** A list for check(), with such groups in the order in which their messages were sent. */
 export async function arranged(world, list) {
   await world.recorder.settled();
-  const rows = rowsOf(world).filter(({ call }) => !call);
+  const rows = messageRows(world);
   return list.reduce((done, it) => {
     if (Array.isArray(it)) return [...done, it];
     const size = (it.labels ?? it.expected).length;

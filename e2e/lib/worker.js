@@ -1,5 +1,6 @@
 import { Visitor } from './browser.js';
 import { Waiters } from './http.js';
+import { spaced } from './margin.js';
 import { labelOf } from './messages.js';
 import { WRITE_KEY } from './world.js';
 
@@ -20,6 +21,11 @@ export class ServiceWorker {
   /** Queues an event; the first one of a worker's life is sent at once. */
   call(method, message) {
     return this.#ask('call', method, message);
+  }
+
+  /** Queues tracks, made one after the other. */
+  async trackAll(...messages) {
+    for (const message of spaced(messages)) await this.call('track', message);
   }
 
   /** Sends what is queued in one batch: 'sent' or 'failed', after the SDK's own retries. */

@@ -2,6 +2,7 @@ import { test } from 'node:test';
 
 import { Caddy } from './caddy.js';
 import { DataPlane } from './dataplane.js';
+import { SCENARIO } from './limits.js';
 import { Recorder } from './recorder.js';
 import { Redis } from './redis.js';
 import { Site } from './site.js';
@@ -85,7 +86,7 @@ export class World {
     const response = await fetch(`${this.url}/v1/${name}`, {
       method: 'POST',
       headers: { authorization: `Basic ${Buffer.from(`${WRITE_KEY}:`).toString('base64')}` },
-      body: JSON.stringify(message),
+      body: JSON.stringify({ originalTimestamp: new Date(), sentAt: new Date(), ...message }),
     });
     return { status: response.status, body: await response.json() };
   }
@@ -97,13 +98,13 @@ export class World {
   }
 }
 
-/** A test in a world of its own, that prints its table in any case. */
+/** A test in a world of its own, that prints its table: in any case, or with E2E_TABLES=failed if it fails. */
 export function scenario(name, options, body) {
-  test(name, { timeout: 90_000 }, async () => {
+  test(name, { timeout: SCENARIO }, async () => {
     const world = await World.start(options);
     try {
       await body(world);
-      console.log(`\n${name}\n${render(world)}`);
+      if (process.env.E2E_TABLES !== 'failed') console.log(`\n${name}\n${render(world)}`);
     } catch (error) {
       console.log(`\n${name}: FAILED\n${render(world)}\n${world.caddy.log.slice(-4000)}`);
       throw error;

@@ -68,7 +68,9 @@ window.app = {
 
   /** Calls a control endpoint: with the write key in the query, without a preflight, or with headers and one. */
   async control(name, message, how) {
-    const body = JSON.stringify({ anonymousId: window.rudderanalytics.getAnonymousId(), ...message });
+    const body = JSON.stringify({
+      anonymousId: window.rudderanalytics.getAnonymousId(), originalTimestamp: new Date(), sentAt: new Date(), ...message,
+    });
     const url = `${dataPlane}/v1/${name}`;
     const response = how === 'query'
       ? await fetch(`${url}?writeKey=${writeKey}`, { method: 'POST', body })
@@ -86,7 +88,9 @@ window.app = {
   /** The same while the page is left: nobody is there for the answer. */
   controlOnLeave(name, message) {
     addEventListener('pagehide', () => {
-      const body = JSON.stringify({ anonymousId: window.rudderanalytics.getAnonymousId(), ...message });
+      const body = JSON.stringify({
+      anonymousId: window.rudderanalytics.getAnonymousId(), originalTimestamp: new Date(), sentAt: new Date(), ...message,
+    });
       const queued = navigator.sendBeacon(`${dataPlane}/v1/${name}?writeKey=${writeKey}`, body);
       log(`sendBeacon /v1/${name} ${JSON.stringify(message)}`, queued ? 'queued' : 'refused');
     });

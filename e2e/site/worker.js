@@ -24,7 +24,7 @@ const app = {
     const response = await fetch(`${dataPlane}/v1/${name}`, {
       method: 'POST',
       headers: { Authorization: `Basic ${btoa(`${writeKey}:`)}`, 'Content-Type': 'application/json' },
-      body: JSON.stringify(message),
+      body: JSON.stringify({ originalTimestamp: new Date(), sentAt: new Date(), ...message }),
     });
     return { status: response.status, body: await response.json() };
   },

@@ -7,6 +7,7 @@ import { Caddy } from '../lib/caddy.js';
 import { check, NONE } from '../lib/check.js';
 import { DataPlane } from '../lib/dataplane.js';
 import { readAll } from '../lib/http.js';
+import { SCENARIO } from '../lib/limits.js';
 import { scenario, WRITE_KEY } from '../lib/world.js';
 
 const OFF = 'disabledSource';
@@ -188,7 +189,7 @@ function verify(answer, [status, text], headers = answer.headers) {
 
 for (const [rules, cases] of Object.entries(RULES)) {
   // The proxy changes no verdict: behind it each is the same.
-  test(`data plane: ${rules}, alone and behind the proxy`, { timeout: 90_000 }, async (t) => {
+  test(`data plane: ${rules}, alone and behind the proxy`, { timeout: SCENARIO }, async (t) => {
     const plane = await DataPlane.start({ writeKeys: [WRITE_KEY], disabled: [OFF] });
     t.after(() => plane.close());
     const caddy = await Caddy.start({ upstream: plane.url, options: ['automatic off'] });
@@ -207,7 +208,7 @@ for (const [rules, cases] of Object.entries(RULES)) {
   });
 }
 
-test('data plane: methods that are allowed, preflights and CORS', { timeout: 30_000 }, async (t) => {
+test('data plane: methods that are allowed, preflights and CORS', { timeout: SCENARIO }, async (t) => {
   const plane = await DataPlane.start({ writeKeys: [WRITE_KEY] });
   t.after(() => plane.close());
   const origin = 'https://shop.example';
@@ -235,14 +236,14 @@ test('data plane: methods that are allowed, preflights and CORS', { timeout: 30_
   }
 });
 
-test('data plane: several groups of an import are refused in one text', { timeout: 30_000 }, async (t) => {
+test('data plane: several groups of an import are refused in one text', { timeout: SCENARIO }, async (t) => {
   const plane = await DataPlane.start({ writeKeys: [WRITE_KEY] });
   t.after(() => plane.close());
   const answer = await send(plane.port, { path: '/v1/import', body: JSON.stringify({ batch: [{ event: 'x' }, { userId: 'u', n: 'y' }] }).replace('"y"', '1e400') });
   verify(answer, [500, 'request neither has anonymousId nor userIdinvalid json\n']);
 });
 
-test('data plane: headers', { timeout: 30_000 }, async (t) => {
+test('data plane: headers', { timeout: SCENARIO }, async (t) => {
   const plane = await DataPlane.start({ writeKeys: [WRITE_KEY] });
   t.after(() => plane.close());
   const withCookie = (size) => send(plane.port, track(EVENT, { headers: { ...AUTH, cookie: 'x'.repeat(size) } }));
@@ -250,7 +251,7 @@ test('data plane: headers', { timeout: 30_000 }, async (t) => {
   assert.equal((await withCookie(520 * 1024)).status, 431);
 });
 
-test('data plane: failures that a scenario asks for', { timeout: 30_000 }, async (t) => {
+test('data plane: failures that a scenario asks for', { timeout: SCENARIO }, async (t) => {
   const plane = await DataPlane.start({ writeKeys: [WRITE_KEY] });
   t.after(() => plane.close());
   const texts = { 429: 'max requests limit reached', 503: 'Service Unavailable', 504: 'gateway timeout', 418: 'told to fail: 418' };

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { Visitor } from '../lib/browser.js';
 import { check } from '../lib/check.js';
 import { Waiters } from '../lib/http.js';
+import { SCENARIO } from '../lib/limits.js';
 import { BLOCKS, expectations, snippets, website } from '../lib/snippets.js';
 import { scenario } from '../lib/world.js';
 
@@ -94,7 +95,7 @@ scenario('docs/sdks.md, Service worker', {}, async (world) => {
 
 /** Runs a command to its end, and returns what it printed. */
 async function run(command, args) {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: 180_000 });
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: SCENARIO });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (output += text));
   const [status] = await once(child, 'close');

@@ -4,6 +4,7 @@ import Analytics from '@rudderstack/rudder-sdk-node';
 
 import { Visitor } from '../lib/browser.js';
 import { AS_SENT, check, NONE, START } from '../lib/check.js';
+import { apart } from '../lib/margin.js';
 import { BACKEND_KEY, scenario, WRITE_KEY } from '../lib/world.js';
 
 const KEYS = [WRITE_KEY, BACKEND_KEY];
@@ -51,6 +52,7 @@ for (const proxies of [1, 2]) {
       await laptop.send('track', 'Thanked');
       await shop.track({ ...anna, event: 'Paid' }, { userId: 'ben', event: 'Of another user' });
       const afternoon = new Date();
+      await apart(world);
 
       const phone = await (await Visitor.arrive(world, { sdk: 'v3', mode: 'xhr' })).open();
       await phone.control('startSession', { sessionId: 2222222222 });
@@ -105,9 +107,9 @@ for (const proxies of [1, 2]) {
       await kiosk.send('identify', 'anna');
       const { body: { sessionId: annas } } = await kiosk.control('startSession');
       await kiosk.send('track', 'Anna looks');
-      // Not just before ben comes: a request is under way for some milliseconds.
       const then = new Date();
       await shop.track({ ...anna, event: 'Anna buys' });
+      await apart(world);
       await kiosk.send('identify', 'ben');
       const bens = await world.session({ anonymousId: kiosk.anonymousId });
       assert.notEqual(bens, annas);

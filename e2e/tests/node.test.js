@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import Analytics from '@rudderstack/rudder-sdk-node';
 
 import { check, CONSUMED, NONE, START } from '../lib/check.js';
+import { beforeBatch, spaced } from '../lib/margin.js';
 import { bearsEvents, messagesOf } from '../lib/messages.js';
 import { scenario, WRITE_KEY } from '../lib/world.js';
 
@@ -33,9 +34,8 @@ const batches = (world) => world.recorder.requests.filter(bearsEvents);
 for (const gzip of [true, false]) {
   scenario(`node, ${gzip ? 'gzip' : 'plain'}: one batch with several users and control calls in it`, {}, async (world) => {
     const analytics = await backend(world, { gzip });
-    const at = new Date();
-    /** All of them made in the same millisecond: the order in the batch decides. */
-    const track = (event, user, properties) => analytics.track({ ...user, event, properties, originalTimestamp: at });
+    const made = [];
+    const track = (event, user, properties) => made.push({ ...user, event, properties });
     const [ann, bob, carl, dora] = [{ userId: 'ann' }, { userId: 'bob' }, { anonymousId: 'visitor' }, { userId: 'dora', anonymousId: 'made up' }];
     track('Before', ann);
     track('startSession', ann, { sessionId: 1234567890 });
@@ -54,6 +54,7 @@ for (const gzip of [true, false]) {
     track('endSession', ann);
     track('After the end', ann);
     track('W', carl);
+    for (const message of spaced(made)) analytics.track(message);
     await analytics.flush();
 
     const batch = batches(world)[1];
@@ -107,7 +108,7 @@ for (const automatic of ['sdk', 'proxy', 'off']) {
     await send(world, analytics, { ...ann, event: 'B' });
     await send(world, analytics, { ...ann, anonymousId: 'of this event alone', event: 'C' });
     await send(world, analytics, { ...ann, event: 'Of long ago', originalTimestamp: new Date(Date.now() - 86_400_000) });
-    const long = world.plane.accepted.at(-1).context;
+    const long = world.plane.accepted.find(({ event }) => event === 'Of long ago').context;
     assert.deepEqual(await world.control('endSession', ann), { status: 200, body: { sessionId: null } });
     await send(world, analytics, { ...ann, event: 'D' });
 
@@ -170,7 +171,7 @@ scenario('node: a visitor of the website, by anonymousId', {}, async (world) => 
 scenario('node: ids that break a rule', {}, async (world) => {
   const analytics = await backend(world);
   const ann = { userId: 'ann' };
-  await world.control('startSession', { ...ann, sessionId: 1234567890 });
+  await world.control('startSession', { ...ann, sessionId: 1234567890, ...beforeBatch() });
   for (const [sessionId, error] of [
     ['123456789', 'sessionId must have at least 10 digits'],
     [1234567890.5, 'sessionId must be an integer'],
@@ -184,10 +185,11 @@ scenario('node: ids that break a rule', {}, async (world) => {
 
   // In a batch they cannot be refused: each begins a session with an id of its own.
   const bad = ['123456789', 1234567890.5, -1234567890, '9007199254740992', '12a', true, {}, [1234567890]];
-  bad.forEach((sessionId, i) => {
-    analytics.track({ ...ann, event: 'startSession', properties: { sessionId } });
-    analytics.track({ ...ann, event: `Event ${i}` });
-  });
+  const made = bad.flatMap((sessionId, i) => [
+    { ...ann, event: 'startSession', properties: { sessionId } },
+    { ...ann, event: `Event ${i}` },
+  ]);
+  for (const message of spaced(made)) analytics.track(message);
   await analytics.flush();
   const ids = world.plane.accepted.filter(({ event }) => event.startsWith('Event ')).map(({ context }) => context.sessionId);
   assert.equal(new Set([1234567890, ...ids]).size, bad.length + 1, `${ids} are not all new`);
@@ -225,7 +227,8 @@ for (const how of [500, 429, 'hang up']) {
 
   scenario(`node: the data plane fails at a batch with control calls: ${how}`, { retries: false }, async (world) => {
     const analytics = await backend(world);
-    const track = (event, properties) => analytics.track({ userId: 'ann', event, properties });
+    const made = [];
+    const track = (event, properties) => made.push({ userId: 'ann', event, properties });
     world.plane.failOnce('First', how);
     track('Before');
     track('startSession', { sessionId: 1234567890 });
@@ -234,6 +237,7 @@ for (const how of [500, 429, 'hang up']) {
     track('Between');
     track('startSession');
     track('In the next');
+    for (const message of spaced(made)) analytics.track(message);
     await analytics.flush();
     const generated = await world.session({ userId: 'ann' });
     await send(world, analytics, { userId: 'ann', event: 'Later' });
@@ -267,9 +271,9 @@ scenario('node: the data plane refuses the first event for good', {}, async (wor
 });
 
 /** Runs a process of its own, until it has queued its events; `end` has it send them and end. */
-async function startProcess(world, messages) {
+async function startProcess(world, first, ...queued) {
   const script = fileURLToPath(new URL('../lib/backend.js', import.meta.url));
-  const child = spawn(process.execPath, [script, WRITE_KEY, world.url, JSON.stringify(messages)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [script, WRITE_KEY, world.url, JSON.stringify([first, ...spaced(queued)])], { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = once(child, 'exit');
   world.closers.push(() => void child.kill('SIGKILL'));
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
@@ -285,18 +289,19 @@ async function startProcess(world, messages) {
 
 scenario('node: events that are queued when the process ends', {}, async (world) => {
   const ann = { userId: 'ann' };
-  const first = await startProcess(world, [
+  const first = await startProcess(
+    world,
     { ...ann, event: 'Started' },
     { ...ann, event: 'startSession', properties: { sessionId: 1234567890 } },
     { ...ann, event: 'A' },
     { ...ann, event: 'B' },
-  ]);
+  );
   assert.deepEqual(world.plane.accepted.map(({ event }) => event), ['Started']);
   await first.end();
   assert.deepEqual(world.plane.accepted.map(({ event }) => event), ['Started', 'A', 'B']);
 
   // The session is not the process's.
-  const second = await startProcess(world, [{ ...ann, event: 'Started again' }, { ...ann, event: 'C' }, { ...ann, event: 'endSession' }, { ...ann, event: 'D' }]);
+  const second = await startProcess(world, { ...ann, event: 'Started again' }, { ...ann, event: 'C' }, { ...ann, event: 'endSession' }, { ...ann, event: 'D' });
   await second.end();
   await check(world, [
     ['Started', NONE],

@@ -62,16 +62,18 @@ scenario('service worker: two users and their control calls in one batch', {}, a
   const worker = await ServiceWorker.register(world);
   const [ann, bob] = [{ anonymousId: 'a-ann' }, { userId: 'bob' }];
   await worker.send('track', { ...ann, event: 'Alone' });
-  await worker.call('track', { ...ann, event: 'A1' });
-  await worker.call('track', { ...ann, event: 'startSession', properties: { sessionId: 1234567890 } });
-  await worker.call('track', { ...bob, event: 'B1' });
-  await worker.call('track', { ...ann, event: 'A2' });
-  await worker.call('track', { ...bob, event: 'startSession', properties: { sessionId: '9876543210' } });
-  await worker.call('track', { ...ann, event: 'A3' });
-  await worker.call('track', { ...bob, event: 'B2' });
-  await worker.call('track', { ...ann, event: 'endSession' });
-  await worker.call('track', { ...ann, event: 'A4' });
-  await worker.call('track', { ...bob, event: 'B3' });
+  await worker.trackAll(
+    { ...ann, event: 'A1' },
+    { ...ann, event: 'startSession', properties: { sessionId: 1234567890 } },
+    { ...bob, event: 'B1' },
+    { ...ann, event: 'A2' },
+    { ...bob, event: 'startSession', properties: { sessionId: '9876543210' } },
+    { ...ann, event: 'A3' },
+    { ...bob, event: 'B2' },
+    { ...ann, event: 'endSession' },
+    { ...ann, event: 'A4' },
+    { ...bob, event: 'B3' },
+  );
   assert.equal(await worker.flush(), 'sent');
   assert.deepEqual(batchesOf(world).map(({ length }) => length), [1, 10]);
   assert.deepEqual(world.plane.accepted.map(({ event }) => event), ['Alone', 'A1', 'B1', 'A2', 'A3', 'B2', 'A4', 'B3']);
@@ -94,9 +96,11 @@ scenario('service worker: a batch of control calls alone is taken', {}, async (w
   const worker = await ServiceWorker.register(world);
   const user = { anonymousId: 'extension-1' };
   await worker.send('track', { ...user, event: 'Alone' });
-  await worker.call('track', { ...user, event: 'startSession', properties: { sessionId: 1234567890 } });
-  await worker.call('track', { ...user, event: 'endSession' });
-  await worker.call('track', { ...user, event: 'startSession', properties: { sessionId: 1234567890 } });
+  await worker.trackAll(
+    { ...user, event: 'startSession', properties: { sessionId: 1234567890 } },
+    { ...user, event: 'endSession' },
+    { ...user, event: 'startSession', properties: { sessionId: 1234567890 } },
+  );
   assert.equal(await worker.flush(), 'sent');
   const last = world.recorder.requests.at(-1);
   assert.equal(`${last.status} ${last.answer} ${last.answerHeaders['content-type']}`, '200 ok text/plain; charset=utf-8');
@@ -145,10 +149,12 @@ for (const how of [500, 429, 'hang up']) {
     const user = { anonymousId: 'extension-1' };
     await worker.send('track', { ...user, event: 'Alone' });
     world.plane.failOnce('First', how);
-    await worker.call('track', { ...user, event: 'Before' });
-    await worker.call('track', { ...user, event: 'startSession', properties: { sessionId: 1234567890 } });
-    await worker.call('track', { ...user, event: 'First' });
-    await worker.call('track', { ...user, event: 'Second' });
+    await worker.trackAll(
+      { ...user, event: 'Before' },
+      { ...user, event: 'startSession', properties: { sessionId: 1234567890 } },
+      { ...user, event: 'First' },
+      { ...user, event: 'Second' },
+    );
     assert.equal(await worker.flush(), 'sent');
     await worker.send('track', { ...user, event: 'Third' });
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 
 import { check, CONSUMED, NONE, START } from '../lib/check.js';
+import { labelOf } from '../lib/messages.js';
 import { everywhere, MODES } from '../lib/web.js';
 
 // v1.1 has no such option, and does not run where the browser refuses both.
@@ -10,7 +11,7 @@ const V3 = MODES.filter(([sdk]) => sdk === 'v3');
 everywhere('storage of type none', async ({ world, tab, policy }) => {
   const anonymous = ([method, label, name]) => async () => {
     await tab.send(method, name);
-    const { anonymousId } = world.plane.accepted.at(-1);
+    const { anonymousId } = world.plane.accepted.find((message) => labelOf(message) === label);
     const id = policy.pick(NONE, await world.session({ anonymousId }), NONE);
     return id === NONE ? [label, NONE] : [label, id, START];
   };

@@ -4,6 +4,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Proxy stands between clients and a server, and breaks what goes through it.
@@ -21,6 +22,8 @@ type Proxy struct {
 	// left is how many more bytes go on in that direction before all
 	// connections are cut; -1 is no bound.
 	left [2]int
+	// shift is added to the time that the server tells.
+	shift time.Duration
 	// forGood: none is taken after those.
 	forGood bool
 }
@@ -97,7 +100,7 @@ func (p *Proxy) copy(l *proxied, d Direction, from, to net.Conn) {
 		if err != nil {
 			return
 		}
-		some, cut := p.let(l, d, buffer[:n])
+		some, cut := p.let(l, d, p.shifted(d, buffer[:n]))
 		if _, err := to.Write(some); err != nil {
 			return
 		}

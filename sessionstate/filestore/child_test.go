@@ -41,6 +41,8 @@ func TestRole(t *testing.T) {
 		fullByLimit(t, os.Getenv(place))
 	case "tmpfs":
 		fullTmpfs(t, os.Getenv(place))
+	case "mounted":
+		mountedFile(t, os.Getenv(place))
 	default:
 		t.Error("unknown role")
 	}

@@ -9,8 +9,15 @@ import (
 // Chunk is how many sessions are read at a time.
 const Chunk = scanned
 
+// The schema, and the session format that belongs to it.
+const (
+	Schema      = schema
+	WriteFormat = writeFormat
+)
+
 // What the file consists of.
 var (
+	ScrubKey       = scrubKey
 	MetaBucket     = meta
 	SchemaKey      = schemaKey
 	SessionsBucket = sessions
@@ -62,6 +69,24 @@ func HoldWriter(s *Store) (release func()) {
 	return func() { close(released) }
 }
 
-// Waiting returns how many jobs the writer has not taken, those included that
-// nobody waits for any more.
-func Waiting(s *Store) int { return len(s.jobs) }
+// Waiting returns how many jobs the writer has not taken.
+func Waiting(s *Store) int { return s.jobs.waiting() }
+
+// Turns returns which of these jobs, each of a source, the writer takes for its
+// next transaction, by their numbers.
+func Turns(sources []string) (taken []int) {
+	q := newQueue()
+	numbers := map[*job]int{}
+	for i, source := range sources {
+		j := new(job)
+		numbers[j] = i
+		q.add(source, j)
+	}
+	for _, j := range q.take(maxJobs) {
+		taken = append(taken, numbers[j])
+	}
+	return taken
+}
+
+// ToScrub reports whether free pages are yet to be overwritten.
+func ToScrub(s *Store) bool { return s.toScrub() != 0 }

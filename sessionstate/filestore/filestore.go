@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // Errors of Open and of all methods name the file.
@@ -28,11 +30,23 @@ var (
 // Store is a [sessionstate.Store] in a file.
 type Store struct {
 	db   *bbolt.DB
+	file *os.File // the one that db has open
 	path string
 	log  Log
 
-	jobs    chan *job
-	written chan struct{} // closed when the last job is done
+	jobs        *queue
+	written     chan struct{}          // closed when the last job is done
+	wasDetached bool                   // by what the writer found last
+	moved       atomic.Pointer[string] // where the file is now, if that was said
+	// reading is held by those who read pages, and kept from them while free pages
+	// are overwritten.
+	reading sync.RWMutex
+	scrubs  chan struct{}
+	// erase: free pages are to be overwritten now, not when it is time to.
+	erase atomic.Bool
+
+	keepAside atomic.Int64 // a duration, 0 for ever
+	tidied    chan struct{}
 
 	retention atomic.Int64 // milliseconds, 0 for ever
 	retained  chan struct{}
@@ -51,15 +65,25 @@ type Log struct {
 	// SetAside: what stood under the path was no readable session file. It has
 	// another name now, and an empty one is in its place.
 	SetAside func(path, as string, why error)
-	// Sweep: forgetting old sessions failed. It is tried again later.
+	// Sweep: forgetting old sessions, or removing what is left of them, failed. It
+	// is tried again later.
 	Sweep func(error)
+	// Skipped: something that the file can do without was not done when it was
+	// opened, such as making it smaller.
+	Skipped func(error)
+	// Detached: the file is not under its path any more, and nothing is written to
+	// it until it is. Attached: it is there again.
+	Detached func(error)
+	Attached func()
+	// Removed: a file that was set aside was deleted, for its age.
+	Removed func(path string)
 }
 
 // Open opens a session file, and creates it if there is none, for nobody but
 // the user of the process to read. A file that is damaged, or is none of ours,
 // is given another name. Open fails with ErrLocked after a second.
 func Open(path string, log Log) (*Store, error) {
-	db, err := open(path, log)
+	db, file, err := open(path, log)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -70,27 +94,31 @@ func Open(path string, log Log) (*Store, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Store{
-		db: db, path: path, log: log,
-		jobs: make(chan *job, maxJobs), written: make(chan struct{}),
+		db: db, file: file, path: path, log: log,
+		jobs: newQueue(), written: make(chan struct{}),
+		scrubs: make(chan struct{}, 1), tidied: make(chan struct{}, 1),
 		retained: make(chan struct{}, 1), stop: stop,
 		crowded: make(chan struct{}, 1),
 	}
 	s.count.Store(count)
+	s.erase.Store(true) // what is noted in the file was to be done before
 	go s.write()
 	s.sweeping.Go(func() { s.sweep(ctx) })
 	s.sweeping.Go(func() { s.makeRoom(ctx) })
+	s.sweeping.Go(func() { s.scrubber(ctx) })
+	s.sweeping.Go(func() { s.tidy(ctx) })
 	return s, nil
 }
 
 // Get returns the session of a key, or nil.
-func (s *Store) Get(_ context.Context, key string) (session *sessionstate.Session, err error) {
+func (s *Store) Get(_ context.Context, key string) (found *session.Session, err error) {
 	err = s.view(func(b *bbolt.Bucket) (err error) {
 		if v := b.Get([]byte(key)); v != nil {
-			session, err = decode([]byte(key), v)
+			found, err = decode([]byte(key), v)
 		}
 		return err
 	})
-	return session, err
+	return found, err
 }
 
 // CompareAndSwap returns when the changes are on the disk. If the context ends
@@ -98,12 +126,12 @@ func (s *Store) Get(_ context.Context, key string) (session *sessionstate.Sessio
 func (s *Store) CompareAndSwap(ctx context.Context, changes []sessionstate.Swap) {
 	// The caller may be gone when the job is done.
 	work := append([]sessionstate.Swap(nil), changes...)
-	err := s.do(ctx, func(b *bbolt.Bucket) (wrote bool) {
+	err := s.await(ctx, &job{bulk: len(work) >= bulk, done: make(chan struct{}), run: func(b *bbolt.Bucket) (wrote bool) {
 		for i := range work {
 			wrote = s.swap(b, &work[i]) || wrote
 		}
 		return wrote
-	})
+	}})
 	if err == nil {
 		copy(changes, work)
 		return
@@ -115,12 +143,12 @@ func (s *Store) CompareAndSwap(ctx context.Context, changes []sessionstate.Swap)
 
 func (s *Store) swap(b *bbolt.Bucket, c *sessionstate.Swap) (wrote bool) {
 	c.Done, c.Err = false, nil
-	var version sessionstate.Version
+	var version session.Version
 	known := false
 	if v := b.Get([]byte(c.Key)); v != nil {
 		known = true
 		if v, c.Err = plain([]byte(c.Key), v); c.Err == nil {
-			version, c.Err = sessionstate.SessionVersion(v)
+			version, c.Err = session.VersionOf(v)
 		}
 		if c.Err != nil {
 			return false
@@ -141,7 +169,8 @@ func (s *Store) swap(b *bbolt.Bucket, c *sessionstate.Swap) (wrote bool) {
 	return c.Done
 }
 
-// Delete returns when the key is gone from the disk.
+// Delete returns when the key is gone from the disk. What is left of it in pages
+// that are not in use is overwritten in the background.
 func (s *Store) Delete(ctx context.Context, key string) error {
 	var failed error
 	err := s.do(ctx, func(b *bbolt.Bucket) bool {
@@ -150,12 +179,14 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 		}
 		if failed = b.Delete([]byte(key)); failed == nil {
 			s.added--
+			failed = noteScrub(b.Tx())
 		}
 		return failed == nil
 	})
 	if err != nil {
 		return err
 	}
+	s.eraseNow()
 	return failed
 }
 
@@ -164,10 +195,10 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 const scanned = 1000
 
 // Scan calls fn in the order of the keys, while no lock is held.
-func (s *Store) Scan(ctx context.Context, fn func(string, *sessionstate.Session) error) error {
+func (s *Store) Scan(ctx context.Context, fn func(string, *session.Session) error) error {
 	type entry struct {
 		key     string
-		session *sessionstate.Session
+		session *session.Session
 	}
 	entries := make([]entry, 0, scanned)
 	for next := []byte(nil); ; {
@@ -176,8 +207,8 @@ func (s *Store) Scan(ctx context.Context, fn func(string, *sessionstate.Session)
 		}
 		entries = entries[:0]
 		more, err := s.chunk(next, func(k, v []byte) error {
-			session, err := decode(k, v)
-			entries = append(entries, entry{string(k), session})
+			stored, err := decode(k, v)
+			entries = append(entries, entry{string(k), stored})
 			return err
 		})
 		if err != nil {
@@ -216,6 +247,8 @@ func (s *Store) chunk(next []byte, fn func(k, v []byte) error) (more []byte, err
 
 // view calls fn with the sessions of a moment.
 func (s *Store) view(fn func(*bbolt.Bucket) error) error {
+	s.reading.RLock()
+	defer s.reading.RUnlock()
 	err := guard(func() error {
 		return s.db.View(func(tx *bbolt.Tx) error { return fn(tx.Bucket(sessions)) })
 	})
@@ -241,10 +274,14 @@ func guard(fn func() error) (err error) {
 func (s *Store) Close() error {
 	s.stop()
 	s.sweeping.Wait()
-	close(s.jobs)
+	s.jobs.close()
 	<-s.written
 	return s.db.Close()
 }
 
-// Interface guard
-var _ sessionstate.Forgetful = (*Store)(nil)
+// Interface guards
+var (
+	_ sessionstate.Forgetful    = (*Store)(nil)
+	_ sessionstate.Detachable   = (*Store)(nil)
+	_ sessionstate.LeavesTraces = (*Store)(nil)
+)

@@ -23,8 +23,17 @@ var (
 	sessions  = []byte("sessions")
 )
 
-// schema is the version of what is in the buckets. A later one reads this one.
-const schema = 1
+// schema is the version of what is in the buckets. It goes up with
+// [sessionstate.WriteFormat], and whenever anything else changes that an earlier
+// version would not understand: that then leaves the file alone. A file keeps the
+// number that it has until something newer is written to it.
+//
+//	1  session formats 1 to 3
+//	2  session format 4
+const schema = 2
+
+// writeFormat is the session format that belongs to schema.
+const writeFormat = 4
 
 const lockTimeout = time.Second
 
@@ -33,66 +42,87 @@ var compactFrom int64 = 32 << 20
 
 var errForeign = errors.New("it is no session file")
 
+// errNotRegular says that a path leads to something that is no file.
+var errNotRegular = errors.New("it is no file")
+
 // open opens the file. Where it cannot be read it is set aside, once.
-func open(path string, log Log) (*bbolt.DB, error) {
+func open(path string, log Log) (*bbolt.DB, *os.File, error) {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}
+	// To open a pipe or a device may wait for ever, or do something.
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, nil, fmt.Errorf("%w, but %v", errNotRegular, info.Mode().Type())
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	db, err := openReadable(path)
-	if !errors.Is(err, ErrDamaged) && !errors.Is(err, errForeign) {
-		return db, err
+	db, file, err := openReadable(path)
+	if errors.Is(err, ErrDamaged) || errors.Is(err, errForeign) {
+		as, failed := setAside(path)
+		if failed != nil {
+			return nil, nil, fmt.Errorf("%w; setting it aside: %w", err, failed)
+		}
+		if log.SetAside != nil {
+			log.SetAside(path, as, err)
+		}
+		db, file, err = openReadable(path)
 	}
-	as, failed := setAside(path)
-	if failed != nil {
-		return nil, fmt.Errorf("%w; setting it aside: %w", err, failed)
+	if err != nil {
+		return nil, nil, err
 	}
-	if log.SetAside != nil {
-		log.SetAside(path, as, err)
-	}
-	return openReadable(path)
+	return tidied(db, file, path, log)
 }
 
-// setAside gives a file another name in its directory.
-func setAside(path string) (as string, err error) {
-	name := path + ".unreadable-" + time.Now().UTC().Format("20060102T150405Z")
-	for n := 0; ; n++ {
-		as = name
-		if n > 0 {
-			as = fmt.Sprint(name, "-", n)
-		}
-		if _, err := os.Lstat(as); errors.Is(err, fs.ErrNotExist) {
-			return as, os.Rename(path, as)
+// tidied does what a file can do without: where it fails the file is used as it is.
+func tidied(db *bbolt.DB, file *os.File, path string, log Log) (*bbolt.DB, *os.File, error) {
+	skipped := func(what string, err error) {
+		if err != nil && log.Skipped != nil {
+			log.Skipped(fmt.Errorf("%s: %s: %w", path, what, err))
 		}
 	}
+	leftover := os.Remove(path + compacting)
+	if errors.Is(leftover, fs.ErrNotExist) {
+		leftover = nil
+	}
+	skipped("removing what an earlier try to make it smaller has left", leftover)
+	var smaller bool
+	err := guard(func() (err error) {
+		smaller, err = compact(db, path)
+		return err
+	})
+	skipped("making it smaller", err)
+	if !smaller {
+		return db, file, nil
+	}
+	if err := db.Close(); err != nil {
+		skipped("closing the larger one", err)
+	}
+	return openFile(path)
 }
 
 // openReadable opens the file and reads all of it, so that no request finds out
 // that it cannot be read.
-func openReadable(path string) (*bbolt.DB, error) {
+func openReadable(path string) (*bbolt.DB, *os.File, error) {
 	if err := inspect(path); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	db, err := openFile(path)
+	db, file, err := openFile(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err = guard(func() error { return check(db) }); err == nil {
-		var compacted *bbolt.DB
-		if compacted, err = compact(db, path); err == nil {
-			return compacted, nil
-		}
+		return db, file, nil
 	}
 	// Where closing panics there is nothing that could still be done.
 	_ = guard(db.Close)
-	return nil, err
+	return nil, nil, err
 }
 
 // inspect reads the file, where there is one, while nobody can write to it.
 func inspect(path string) error {
-	file, err := os.Open(path)
+	// What became a pipe since it was looked at is not waited for.
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -114,7 +144,13 @@ func inspect(path string) error {
 		return err
 	}
 	return verify(file, info.Size(), func(buckets [][]byte, key, value []byte) error {
-		if len(buckets) == 1 && bytes.Equal(buckets[0], sessions) {
+		switch {
+		case len(buckets) != 1:
+		case bytes.Equal(buckets[0], meta) && bytes.Equal(key, schemaKey):
+			// It comes before all sessions: in a newer schema they may be anything.
+			_, err := readSchema(value)
+			return err
+		case bytes.Equal(buckets[0], sessions):
 			_, err := decode(key, value)
 			return err
 		}
@@ -122,21 +158,33 @@ func inspect(path string) error {
 	})
 }
 
+// readSchema reads the number of a file's schema.
+func readSchema(v []byte) (uint32, error) {
+	if len(v) != 4 {
+		return 0, errForeign
+	}
+	n := binary.BigEndian.Uint32(v)
+	if n > schema {
+		return n, fmt.Errorf("%w: its schema is %d, the newest known %d", ErrNewer, n, schema)
+	}
+	return n, nil
+}
+
 // openFile opens and locks the file that has this path when it is locked.
-func openFile(path string) (*bbolt.DB, error) {
+func openFile(path string) (*bbolt.DB, *os.File, error) {
 	for {
 		db, file, err := openBolt(path, bbolt.Options{FreelistType: bbolt.FreelistMapType})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		// Another process may have put a file in its place while it was waited for.
 		opened, err := file.Stat()
 		if err != nil {
 			db.Close()
-			return nil, err
+			return nil, nil, err
 		}
 		if there, err := os.Stat(path); err == nil && os.SameFile(opened, there) {
-			return db, nil
+			return db, file, nil
 		}
 		db.Close()
 	}
@@ -160,8 +208,10 @@ func openBolt(path string, o bbolt.Options) (db *bbolt.DB, file *os.File, err er
 		err = ErrLocked
 	case errors.Is(err, ErrDamaged):
 		file.Close() // bbolt has panicked, and holds the lock
-	case errors.As(err, new(syscall.Errno)), errors.Is(err, bolterrors.ErrVersionMismatch):
-		// It may be readable another time, or by another version.
+	case errors.Is(err, bolterrors.ErrVersionMismatch):
+		err = fmt.Errorf("%w: %w", ErrNewer, err)
+	case errors.As(err, new(syscall.Errno)):
+		// It may be readable another time.
 	default:
 		err = fmt.Errorf("%w: %w", errForeign, err)
 	}
@@ -180,16 +230,17 @@ func check(db *bbolt.DB) error {
 			fresh = true
 			return nil
 		}
-		v := b.Get(schemaKey)
-		if len(v) != 4 || tx.Bucket(sessions) == nil {
+		if _, err := readSchema(b.Get(schemaKey)); err != nil {
+			return err
+		}
+		if tx.Bucket(sessions) == nil {
 			return errForeign
 		}
-		if n := binary.BigEndian.Uint32(v); n != schema {
-			return fmt.Errorf("%w: its schema is %d, the newest known %d", ErrNewer, n, schema)
-		}
 		return tx.Bucket(sessions).ForEach(func(k, v []byte) error {
-			if _, err := decode(k, v); err != nil {
+			if _, err := decode(k, v); err != nil && !errors.Is(err, ErrNewer) {
 				return fmt.Errorf("%w: %w", ErrDamaged, err)
+			} else if err != nil {
+				return err
 			}
 			return nil
 		})
@@ -210,10 +261,14 @@ func check(db *bbolt.DB) error {
 	})
 }
 
-// compact writes a file anew that is mostly empty: bbolt gives no space back.
-func compact(db *bbolt.DB, path string) (*bbolt.DB, error) {
+// compacting is added to the name of a file while it is written anew.
+const compacting = ".compacting"
+
+// compact writes a file anew that is mostly empty: bbolt gives no space back. It
+// reports whether another file is under the path now.
+func compact(db *bbolt.DB, path string) (done bool, err error) {
 	var size, used int64
-	err := db.View(func(tx *bbolt.Tx) error {
+	err = db.View(func(tx *bbolt.Tx) error {
 		if size = tx.Size(); size >= compactFrom {
 			stats := tx.Bucket(sessions).Stats()
 			used = int64(stats.BranchAlloc + stats.LeafAlloc)
@@ -221,15 +276,12 @@ func compact(db *bbolt.DB, path string) (*bbolt.DB, error) {
 		return nil
 	})
 	if err != nil || size < compactFrom || used >= size/2 {
-		return db, err
+		return false, err
 	}
-	name := path + ".compacting"
-	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	smaller, err := openFile(name)
+	name := path + compacting
+	smaller, _, err := openFile(name)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	err = bbolt.Compact(smaller, db, 1<<20)
 	if closing := smaller.Close(); err == nil {
@@ -240,10 +292,6 @@ func compact(db *bbolt.DB, path string) (*bbolt.DB, error) {
 	}
 	if err != nil {
 		os.Remove(name)
-		return nil, err
 	}
-	if err := db.Close(); err != nil {
-		return nil, err
-	}
-	return openFile(path)
+	return err == nil, err
 }

@@ -8,6 +8,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 const (
@@ -31,7 +32,9 @@ func (s *Store) Retain(retention int64) {
 
 // sweep forgets old sessions, now and then, until the context ends.
 func (s *Store) sweep(ctx context.Context) {
+	var steady sessionstate.Steady
 	for {
+		steady.At(time.Now().UnixMilli(), time.Now())
 		pause := latestSweep
 		if retention := s.retention.Load(); retention > 0 {
 			pause = max(min(time.Duration(retention)*time.Millisecond/16, pause), soonestSweep)
@@ -42,7 +45,11 @@ func (s *Store) sweep(ctx context.Context) {
 		case woken:
 			continue
 		}
-		if _, err := s.Sweep(ctx, time.Now().UnixMilli()); err != nil && ctx.Err() == nil && s.log.Sweep != nil {
+		now := time.Now()
+		if !steady.At(now.UnixMilli(), now) {
+			continue // all could seem to be old
+		}
+		if _, err := s.Sweep(ctx, now.UnixMilli()); err != nil && ctx.Err() == nil && s.log.Sweep != nil {
 			s.log.Sweep(err)
 		}
 	}
@@ -72,19 +79,19 @@ func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) wake {
 // Sweep forgets the sessions that by time now, in Unix milliseconds, were not
 // seen for the retention, a few at a time, and returns how many.
 func (s *Store) Sweep(ctx context.Context, now int64) (n int, err error) {
-	policy := &sessionstate.Policy{Retention: s.retention.Load()}
+	policy := &session.Policy{Retention: s.retention.Load()}
 	if policy.Retention == 0 {
 		return 0, nil
 	}
 	for next := []byte(nil); ; {
 		var old [][2][]byte // keys, and the values that are to be forgotten
 		next, err = s.chunk(next, func(k, v []byte) error {
-			session, err := plain(k, v)
+			form, err := plain(k, v)
 			var seen int64
 			if err == nil {
-				seen, err = sessionstate.SessionSeen(session)
+				seen, err = session.SeenOf(form)
 			}
-			if err == nil && policy.Expired(&sessionstate.Session{Seen: seen}, now) {
+			if err == nil && policy.Expired(&session.Session{Seen: seen}, now) {
 				old = append(old, [2][]byte{bytes.Clone(k), bytes.Clone(v)})
 			}
 			return nil
@@ -115,10 +122,12 @@ func (s *Store) forget(ctx context.Context, old [][2][]byte) (n int, err error) 
 		}
 		s.added -= int64(n)
 		gone <- n
-		return n > 0
+		// If it cannot be noted it cannot be written, either.
+		return n > 0 && noteScrub(b.Tx()) == nil
 	})
 	if err != nil {
 		return 0, err
 	}
+	s.wakeScrubber()
 	return <-gone, nil
 }

@@ -3,6 +3,7 @@ package filestore
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -57,16 +58,30 @@ type verifier struct {
 
 type damage struct{ error }
 
+// newer is what a later version of this program has written.
+type newer struct{ error }
+
+// refuse ends the reading with what is wrong with a value.
+func (v *verifier) refuse(err error) {
+	if errors.Is(err, ErrNewer) {
+		panic(newer{err})
+	}
+	panic(damage{err})
+}
+
 func (v *verifier) fail(format string, args ...any) { panic(damage{fmt.Errorf(format, args...)}) }
 
 // verify reads all of a file, and calls value for what is in its buckets. It
-// returns errForeign if it is no file of bbolt's that has a free list, and
-// ErrDamaged if it is one that is not as it was written.
+// returns errForeign if it is no file of bbolt's that has a free list, ErrDamaged
+// if it is one that is not as it was written, and an error of value's in which
+// ErrNewer is as it is.
 func verify(file io.ReaderAt, size int64, value func(buckets [][]byte, key, value []byte) error) (err error) {
 	v := &verifier{file: file, size: size, value: value}
 	defer func() {
 		switch r := recover().(type) {
 		case nil:
+		case newer:
+			err = r.error
 		case damage:
 			err = fmt.Errorf("%w: %w", ErrDamaged, r.error)
 		default:
@@ -237,7 +252,7 @@ func (v *verifier) leaf(id uint64, buckets [][]byte, flags uint32, key, value []
 	switch {
 	case flags == 0:
 		if err := v.value(buckets, key, value); err != nil {
-			panic(damage{err})
+			v.refuse(err)
 		}
 	case flags != bucketFlag || len(value) < bucketHead || depth > maxDepth:
 		v.fail("page %d has an element of type %d", id, flags)

@@ -1,39 +1,54 @@
 package filestore
 
 import (
+	"container/list"
 	"context"
+	"encoding/binary"
 	"fmt"
-	"sync/atomic"
+	"slices"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/rudder-session/rudder-session/sessionstate"
 )
 
 // job is something to be written. While one transaction is brought to the disk
 // the jobs for the next one gather: they share the price of it.
 type job struct {
-	run func(*bbolt.Bucket) (wrote bool)
-	// taken is set by the writer, or by who gave up waiting before it.
-	taken atomic.Bool
-	err   error
-	done  chan struct{}
+	run  func(*bbolt.Bucket) (wrote bool)
+	err  error
+	done chan struct{}
+	// bulk: it has many changes, for which few are to wait.
+	bulk bool
+
+	// Where it waits, guarded by the queue; place is nil when it does not.
+	lane  *list.List
+	place *list.Element
 }
+
+// bulk is from how many changes on a job is one of many.
+const bulk = 33
 
 // maxJobs is how many jobs share a transaction at most.
 const maxJobs = 1024
 
-// do has run called in a transaction, and returns when that is on the disk.
+// do has run called in a transaction, and returns when that is on the disk. If
+// the context ends before the writer has taken the job it is never run.
 func (s *Store) do(ctx context.Context, run func(*bbolt.Bucket) bool) error {
-	j := &job{run: run, done: make(chan struct{})}
-	select {
-	case s.jobs <- j:
-	case <-ctx.Done():
-		return ctx.Err()
+	return s.await(ctx, &job{run: run, done: make(chan struct{})})
+}
+
+// await has a job done, and returns when it is.
+func (s *Store) await(ctx context.Context, j *job) error {
+	if err := ctx.Err(); err != nil {
+		return err
 	}
+	s.jobs.add(sessionstate.SourceOf(ctx), j)
 	select {
 	case <-j.done:
 		return j.err
 	case <-ctx.Done():
-		j.taken.Store(true)
+		s.jobs.withdraw(j)
 		return ctx.Err()
 	}
 }
@@ -41,40 +56,44 @@ func (s *Store) do(ctx context.Context, run func(*bbolt.Bucket) bool) error {
 // write does jobs until there are to be no more.
 func (s *Store) write() {
 	defer close(s.written)
-	for first := range s.jobs {
-		jobs := s.gather(first)
+	for {
+		jobs := s.jobs.take(maxJobs)
 		if len(jobs) == 0 {
-			continue
+			return
 		}
-		err := guard(func() error { return s.commit(jobs) })
-		if err != nil {
-			err = fmt.Errorf("%s: %w", s.path, err)
+		// Single changes do not wait for many: theirs is a transaction before.
+		slices.SortStableFunc(jobs, func(a, b *job) int { return size(a) - size(b) })
+		many := slices.IndexFunc(jobs, func(j *job) bool { return j.bulk })
+		if many < 0 {
+			many = len(jobs)
 		}
-		for _, j := range jobs {
-			j.err = err
-			close(j.done)
-		}
+		s.carryOut(jobs[:many])
+		s.carryOut(jobs[many:])
 	}
 }
 
-// gather takes what waits and is still wanted.
-func (s *Store) gather(first *job) (jobs []*job) {
-	for j := first; ; {
-		if j.taken.CompareAndSwap(false, true) {
-			jobs = append(jobs, j)
-		}
-		if len(jobs) == maxJobs {
-			return jobs
-		}
-		var open bool
-		select {
-		case j, open = <-s.jobs:
-			if !open {
-				return jobs
-			}
-		default:
-			return jobs
-		}
+func size(j *job) int {
+	if j.bulk {
+		return 1
+	}
+	return 0
+}
+
+// carryOut does jobs in one transaction.
+func (s *Store) carryOut(jobs []*job) {
+	if len(jobs) == 0 {
+		return
+	}
+	err := s.attached()
+	if err == nil {
+		err = guard(func() error { return s.commit(jobs) })
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", s.path, err)
+	}
+	for _, j := range jobs {
+		j.err = err
+		close(j.done)
 	}
 }
 
@@ -93,10 +112,23 @@ func (s *Store) commit(jobs []*job) error {
 	if !wrote {
 		return nil
 	}
+	if err := raiseSchema(tx); err != nil {
+		return err
+	}
 	if err := tx.Commit(); err != nil {
 		return err
 	}
 	s.count.Add(s.added)
 	s.crowd()
 	return nil
+}
+
+// raiseSchema notes in a file of an older schema that something was written that
+// versions which know no other will not read.
+func raiseSchema(tx *bbolt.Tx) error {
+	b := tx.Bucket(meta)
+	if binary.BigEndian.Uint32(b.Get(schemaKey)) >= schema {
+		return nil
+	}
+	return b.Put(schemaKey, binary.BigEndian.AppendUint32(nil, schema))
 }

@@ -12,13 +12,16 @@ import (
 
 // ErrDown is what calls come to, at once, while the server is known not to
 // answer.
-var ErrDown = errors.New("redis does not answer; it is tried again until it does")
+var ErrDown error = ownError("redis does not answer; it is tried again until it does")
 
 // Log is told when a server is found not to answer, and when it does again. Its
-// functions may be nil.
+// functions may be nil. No error that is told has a server's text in it.
 type Log struct {
 	Down func(error)
 	Up   func()
+	// Clock is told when this machine's clock differs from the servers' by more
+	// than FarOff, ahead of it or, less than 0, behind, and when it does no more.
+	Clock func(ahead time.Duration, far bool)
 }
 
 // link is the connection to the servers. After a few calls in a row that got no
@@ -99,7 +102,7 @@ func (l *link) down() float64 {
 }
 
 // try calls fn for a key, and again if its connection broke: the library may
-// still give out one that just did.
+// still give out one that just did. Its errors are plain.
 func (l *link) try(ctx context.Context, key string, fn func(rueidis.Client) error) (err error) {
 	const tries = 3
 	b := l.breaker(key)
@@ -111,7 +114,7 @@ func (l *link) try(ctx context.Context, key string, fn func(rueidis.Client) erro
 		err = fn(*client)
 		if _, answered := rueidis.IsRedisErr(err); err == nil || answered {
 			b.failures.Store(0)
-			return err
+			return plain(err)
 		}
 		if ctx.Err() != nil {
 			break
@@ -121,7 +124,7 @@ func (l *link) try(ctx context.Context, key string, fn func(rueidis.Client) erro
 	if !errors.Is(ctx.Err(), context.Canceled) && b.failures.Add(1) >= tripAt {
 		l.trip(b, key, err)
 	}
-	return err
+	return plain(err)
 }
 
 // trip says that the server of a key is down, until a probe finds it up.
@@ -130,7 +133,7 @@ func (l *link) trip(b *breaker, key string, err error) {
 		return
 	}
 	if l.log.Down != nil {
-		l.log.Down(err)
+		l.log.Down(plain(err))
 	}
 	l.probing.Go(func() {
 		for pause := firstProbe; ; pause = min(pause*2, lastProbe) {

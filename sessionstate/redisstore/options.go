@@ -36,6 +36,8 @@ type Options struct {
 	// all others at once, for the price of a round trip for each message.
 	Strict bool
 	Log    Log
+	// Now is this machine's clock; nil is time.Now.
+	Now func() time.Time
 }
 
 const (
@@ -161,10 +163,13 @@ func parseURL(text string) (c rueidis.ClientOption, err error) {
 			return c, errors.New("a URL with a port that is none")
 		}
 	}
-	if path := strings.TrimPrefix(u.Path, "/"); path != "" {
-		if n, err := strconv.Atoi(path); err != nil || n < 0 {
-			return c, errors.New("a URL with a path that is no database number")
-		}
+	path := strings.TrimPrefix(u.Path, "/")
+	if path == "" {
+		u.Path = "" // redis://host:6379/ is database 0, too
+		return rueidis.ParseURL(u.String())
+	}
+	if n, err := strconv.Atoi(path); err != nil || n < 0 {
+		return c, errors.New("a URL with a path that is no database number")
 	}
 	return rueidis.ParseURL(text)
 }

@@ -4,7 +4,6 @@ package redisstore
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -12,10 +11,11 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // Store is a [sessionstate.Store] in Redis. Sessions are strings in the form of
-// [sessionstate.AppendSession], under their keys behind a prefix.
+// [session.Append], under their keys behind a prefix.
 type Store struct {
 	link    *link
 	prefix  string
@@ -26,6 +26,14 @@ type Store struct {
 	// expiry is how long Redis keeps a session, in milliseconds; 0 is for ever.
 	expiry atomic.Int64
 	clock  clock
+	// reading is what the servers' clock said last; nil if that is not known.
+	reading   atomic.Pointer[reading]
+	remeasure chan struct{}
+	now       func() time.Time
+	// bound is how many sessions are kept; 0 is any number. fresh are those that
+	// were made since it was last looked.
+	bound, fresh atomic.Int64
+	crowded      chan struct{}
 	// apart connects anew, to where nothing that is read is told changes of.
 	apart func() (rueidis.Client, error)
 }
@@ -38,7 +46,20 @@ type watcher struct {
 // Open makes a store and connects it. A server that cannot be reached is no
 // error: it is tried again until it can be.
 func Open(o Options) (*Store, error) {
-	s := &Store{prefix: o.Prefix, timeout: o.Timeout, strict: o.Strict, clock: newClock()}
+	s := &Store{
+		prefix: o.Prefix, timeout: o.Timeout, strict: o.Strict, clock: newClock(),
+		now: o.Now, remeasure: make(chan struct{}, 1), crowded: make(chan struct{}, 1),
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	up := o.Log.Up
+	o.Log.Up = func() {
+		s.measureSoon()
+		if up != nil {
+			up()
+		}
+	}
 	client, err := o.client(s.invalidated)
 	if err != nil {
 		return nil, err
@@ -49,6 +70,10 @@ func Open(o Options) (*Store, error) {
 		return nil, err
 	}
 	s.link = newLink(client, o.Timeout, o.Log)
+	s.measure()
+	s.link.probing.Add(2)
+	go s.followClock()
+	go s.makeRoom()
 	if !o.Strict {
 		s.link.probing.Add(1)
 		go s.followSlots()
@@ -70,6 +95,7 @@ func (s *Store) invalidated(keys []rueidis.RedisMessage) {
 	case w == nil:
 	case keys == nil:
 		s.own.forget()
+		s.measureSoon()
 		w.lost()
 	default:
 		for i := range keys {
@@ -92,14 +118,14 @@ func (s *Store) Retain(retention int64) {
 }
 
 // Get returns the session of a key, or nil.
-func (s *Store) Get(ctx context.Context, key string) (*sessionstate.Session, error) {
+func (s *Store) Get(ctx context.Context, key string) (*session.Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	b, err := s.get(ctx, key)
 	if b == nil || err != nil {
 		return nil, err
 	}
-	return sessionstate.DecodeSession(b)
+	return session.Decode(b)
 }
 
 func (s *Store) get(ctx context.Context, key string) (b []byte, err error) {
@@ -128,22 +154,22 @@ const scanned = 500
 // Scan calls fn with the sessions of all masters. It has a connection of its own:
 // on the other Redis would remember each key as read, and forget for it those of
 // sessions that are in use.
-func (s *Store) Scan(ctx context.Context, fn func(string, *sessionstate.Session) error) error {
+func (s *Store) Scan(ctx context.Context, fn func(string, *session.Session) error) error {
 	if s.link.client.Load() == nil {
 		return ErrDown
 	}
 	client, err := s.apart()
 	if err != nil {
-		return err
+		return plain(err)
 	}
 	defer client.Close()
 	for _, node := range client.Nodes() {
 		role, err := node.Do(ctx, node.B().Role().Build()).ToArray()
 		if err != nil {
-			return err
+			return plain(err)
 		}
 		if len(role) == 0 {
-			return fmt.Errorf("ROLE: an empty answer")
+			return ownError("ROLE: an empty answer")
 		}
 		if name, _ := role[0].ToString(); name != "master" {
 			continue
@@ -155,12 +181,12 @@ func (s *Store) Scan(ctx context.Context, fn func(string, *sessionstate.Session)
 	return nil
 }
 
-func (s *Store) scanNode(ctx context.Context, client, node rueidis.Client, fn func(string, *sessionstate.Session) error) error {
+func (s *Store) scanNode(ctx context.Context, client, node rueidis.Client, fn func(string, *session.Session) error) error {
 	pattern := globs.Replace(s.prefix) + "*"
 	for cursor := uint64(0); ; {
 		page, err := s.page(ctx, node, cursor, pattern)
 		if err != nil {
-			return err
+			return plain(err)
 		}
 		answers := s.read(ctx, client, page.Elements)
 		for i, key := range page.Elements {
@@ -169,13 +195,13 @@ func (s *Store) scanNode(ctx context.Context, client, node rueidis.Client, fn fu
 				continue // deleted since
 			}
 			if err != nil {
-				return err
+				return plain(err)
 			}
-			session, err := sessionstate.DecodeSession(b)
+			stored, err := session.Decode(b)
 			if err != nil {
 				return err
 			}
-			if err := fn(strings.TrimPrefix(key, s.prefix), session); err != nil {
+			if err := fn(strings.TrimPrefix(key, s.prefix), stored); err != nil {
 				return err
 			}
 		}
@@ -219,4 +245,6 @@ func (s *Store) Close() error {
 var (
 	_ sessionstate.Shared    = (*Store)(nil)
 	_ sessionstate.Forgetful = (*Store)(nil)
+	_ sessionstate.Clocked   = (*Store)(nil)
+	_ sessionstate.Bounded   = (*Store)(nil)
 )

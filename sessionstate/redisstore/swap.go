@@ -6,7 +6,6 @@ import (
 	"crypto/sha1"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"maps"
 	"slices"
 	"strconv"
@@ -17,6 +16,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // swapScript writes a session if the one that is there has the version that is
@@ -54,7 +54,7 @@ var swapSHA = func() string {
 }()
 
 // errLate is what a change comes to that the server got too late.
-var errLate = errors.New("the server did not get the change in time, and did not carry it out")
+var errLate error = ownError("the server did not get the change in time, and did not carry it out")
 
 // swap is a change on its way.
 type swap struct {
@@ -75,20 +75,28 @@ func (s *Store) CompareAndSwap(ctx context.Context, changes []sessionstate.Swap)
 	for i := range changes {
 		c := &changes[i]
 		c.Done, c.Err = false, nil
-		swaps[i] = swap{Swap: c, value: sessionstate.AppendSession(nil, c.Next), open: true}
+		swaps[i] = swap{Swap: c, value: session.Append(nil, c.Next), open: true}
 		if c.Old != 0 {
 			swaps[i].expected = string(binary.BigEndian.AppendUint64(nil, uint64(c.Old)))
 		}
 	}
+	fresh := int64(0)
 	for _, together := range s.byBreaker(swaps) {
 		err := s.link.try(ctx, s.prefix+together[0].Key, func(client rueidis.Client) error {
 			return s.send(ctx, client, together)
 		})
 		for i := range together {
-			if w := &together[i]; w.open && w.Err == nil {
+			w := &together[i]
+			if w.open && w.Err == nil {
 				w.Err = err
 			}
+			if w.Done && w.Old == 0 {
+				fresh++
+			}
 		}
+	}
+	if fresh > 0 {
+		s.made(fresh)
 	}
 }
 
@@ -181,12 +189,12 @@ func (s *Store) exec(ctx context.Context, client rueidis.Client, swaps []swap, s
 			if strings.HasPrefix(of.Error(), "NOSCRIPT") {
 				unknown = true
 			} else {
-				w.open, w.Err = false, of
+				w.open, w.Err = false, plain(of)
 			}
 			continue
 		}
 		if failed == nil && len(answer) != 2 {
-			failed = errors.New("the script gave no answer")
+			failed = ownError("the script gave no answer")
 		}
 		if failed != nil {
 			w.unsure, err = true, failed
@@ -221,7 +229,7 @@ func (s *Store) askTime(ctx context.Context, client rueidis.Client) error {
 		return err
 	}
 	if len(answer) != 2 {
-		return errors.New("TIME: no answer")
+		return ownError("TIME: no answer")
 	}
 	s.clock.set(answer[0]*1000 + answer[1]/1000)
 	return nil

@@ -61,11 +61,10 @@ func (t *transition) withoutOwnID(e *Event) Decision {
 		t.withoutID = t.when
 		t.change = max(t.change, Write)
 	}
-	d := because(NoSession)
 	if e.HasIDKey || e.HasStartKey {
-		d.Action = Clear
+		return because(NoSessionCleared)
 	}
-	return d
+	return because(NoSession)
 }
 
 // ofServer answers an event of a server with automatic adopt: an id that it

@@ -77,7 +77,7 @@ func (t *transition) isCut(i int) bool {
 // longer than a message takes; but not where the message comes late.
 func (t *transition) extension(i int) Change {
 	if t.now-t.when.Time > t.p.Timeout/8 || Sub(&t.when, &t.segments[i].Last) > t.p.Timeout/8 {
-		return Write
+		return Prompt
 	}
 	return Deferred
 }

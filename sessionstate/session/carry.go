@@ -113,9 +113,12 @@ func (t *transition) extend(i int, timeout int64) {
 		return
 	}
 	change := CacheOnly
-	if seg.Last.IsZero() || t.now-t.written > timeout/8 || Sub(&t.when, &seg.Last) > timeout/8 {
-		// How long it lasts is asked by others too, who do not see these events.
+	// How long it lasts is asked by others too, who do not see these events.
+	switch {
+	case seg.Last.IsZero() || t.now-t.written > timeout/8:
 		change = Deferred
+	case Sub(&t.when, &seg.Last) > timeout/8:
+		change = Prompt
 	}
 	t.editAs(i, change).Last = t.when
 }

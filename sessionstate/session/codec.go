@@ -2,8 +2,6 @@ package session
 
 import (
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"strings"
 )
 
@@ -38,8 +36,7 @@ import (
 // than its time alone.
 //
 // A later format has a greater first byte, and whoever writes it reads this one
-// too. What earlier formats were is in codec_old.go.
-const Format = 4
+// too (format.go). What earlier formats were is in codec_old.go.
 
 // sessionHead is how many bytes there are before seen.
 const sessionHead = 1 + 8
@@ -77,17 +74,9 @@ const (
 	restartID   = 1 << 26
 )
 
-var (
-	// ErrFormat says that stored bytes are no session.
-	ErrFormat = errors.New("stored session is not readable")
-	// ErrNewer says that a session was stored by a later version, in a format that
-	// this one does not know. It is not damaged.
-	ErrNewer = errors.New("stored session has a newer format")
-)
-
 // Append appends the stored form of a session.
 func Append(b []byte, s *Session) []byte {
-	b = append(b, Format)
+	b = append(b, WriteFormat)
 	b = binary.BigEndian.AppendUint64(b, uint64(s.Version))
 	b = binary.AppendVarint(b, s.Seen-s.Version.Millis())
 	head := byte(len(s.Segments))
@@ -226,13 +215,14 @@ func (s *Segment) shape() uint64 {
 	return shape
 }
 
-// VersionOf returns the version of a session in its stored form.
+// VersionOf returns the version of a session in its stored form. The error is
+// ErrNewer or ErrFormat.
 func VersionOf(b []byte) (Version, error) {
 	switch {
-	case len(b) > 0 && b[0] > Format:
-		return 0, fmt.Errorf("%w: %d, and %d is the newest known", ErrNewer, b[0], Format)
-	case len(b) < sessionHead || b[0] < 1:
+	case len(b) < sessionHead || b[0] < 1 || b[0] > lastFormat:
 		return 0, ErrFormat
+	case b[0] > ReadFormat:
+		return 0, ErrNewer
 	}
 	return Version(binary.BigEndian.Uint64(b[1:])), nil
 }
@@ -254,7 +244,8 @@ func SeenOf(b []byte) (int64, error) {
 	return seen, nil
 }
 
-// Decode reads the stored form of a session. Nothing of b is kept.
+// Decode reads the stored form of a session. Nothing of b is kept. The error is
+// ErrNewer or ErrFormat.
 func Decode(b []byte) (*Session, error) {
 	s := new(Session)
 	if err := DecodeInto(b, s); err != nil {

@@ -120,6 +120,8 @@ const (
 	// NoSession: the proxy makes or adopts sessions, and the event neither is in one
 	// nor begins one.
 	NoSession
+	// NoSessionCleared: and it brought a field all the same.
+	NoSessionCleared
 	// InvalidOwnID: the event came with a session id of its own that is not valid.
 	InvalidOwnID
 	// TooOld: the event is older than what is remembered of its key.
@@ -163,6 +165,7 @@ var reasonNames = [Reasons]string{
 	AutomaticIsOff:     "automatic_off",
 	LeftToSDK:          "left_to_sdk",
 	NoSession:          "no_session",
+	NoSessionCleared:   "no_session",
 	InvalidOwnID:       "invalid_own_id",
 	TooOld:             "too_old",
 	TooOldCleared:      "too_old",
@@ -186,13 +189,11 @@ func (r Reason) String() string {
 }
 
 // Action is what is done with an event that is decided about for this reason.
-// An event without a session (NoSession) has its fields removed if it has any,
-// which no reason tells.
 func (r Reason) Action() Action {
 	switch r {
 	case InManualSession, InAutomaticSession, InAdoptedSession, InDeviceSession:
 		return Stamp
-	case AfterEnd, AutomaticIsOff, NoDeviceSession, InvalidOwnID, TooOldCleared:
+	case AfterEnd, AutomaticIsOff, NoDeviceSession, NoSessionCleared, InvalidOwnID, TooOldCleared:
 		return Clear
 	case OwnSessionUnmarked:
 		return Unmark

@@ -14,6 +14,10 @@ const (
 	// Deferred: the session lasts longer than was known, and nothing else. It is
 	// to be written, but nobody else has to know at once.
 	Deferred
+	// Prompt: the session lasts much longer than was known, or what shows it came
+	// late, and nothing else. Those who share the store should know at once, but
+	// it is no reason to give up an event.
+	Prompt
 	// Write: the session is to be written.
 	Write
 	// WriteThrough: a control call changed the session; it must be durable before

@@ -5,6 +5,7 @@ package file
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -34,18 +35,24 @@ type Store struct {
 	// `rudder_session/sessions.db` in Caddy's data directory.
 	Path caddymodule.Value `json:"path,omitempty"`
 
-	// How long changes may wait that no control call made, such as the start of
-	// an automatic session, to be written together. What a crash within that
-	// time loses. Default: `100ms`.
+	// How long it may wait to be written that an automatic session lasts longer,
+	// or that a user was seen: what a crash within that time loses. All else is
+	// on the disk before its event is forwarded. Default: `100ms`.
 	FlushInterval caddymodule.Value `json:"flush_interval,omitempty"`
 
 	// How many sessions the file keeps at most, or `off` for any number. Beyond
 	// it, those not seen for longest are forgotten. Default: `100000000`.
 	MaxSessions caddymodule.Value `json:"max_sessions,omitempty"`
 
-	path        string
-	interval    time.Duration
-	maxSessions int64
+	// How long a file that could not be read, and was set aside, is kept, or `off`
+	// for ever. It may have ids in it. Default: `30d`.
+	KeepUnreadable caddymodule.Value `json:"keep_unreadable,omitempty"`
+
+	path           string
+	identity       string
+	interval       time.Duration
+	maxSessions    int64
+	keepUnreadable time.Duration
 }
 
 // CaddyModule returns the Caddy module information.
@@ -61,6 +68,7 @@ func (*Store) CaddyModule() caddy.ModuleInfo {
 //	store file [<path>] {
 //	    flush_interval <duration>
 //	    max_sessions   <sessions>|off
+//	    keep_unreadable <duration>|off
 //	}
 func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
@@ -87,6 +95,10 @@ func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if err := caddymodule.Option(d, name, &s.MaxSessions, parseMaxSessions); err != nil {
 				return err
 			}
+		case "keep_unreadable":
+			if err := caddymodule.Option(d, name, &s.KeepUnreadable, parseKeep); err != nil {
+				return err
+			}
 		default:
 			return d.Errf("store file: unknown option %q", name)
 		}
@@ -94,8 +106,8 @@ func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// Provision reads the options. It does not touch the file.
-func (s *Store) Provision(caddy.Context) error {
+// Provision reads the options. It does not open the file.
+func (s *Store) Provision(ctx caddy.Context) error {
 	interval, err := caddymodule.Read("flush_interval", s.FlushInterval, caddymodule.ParseDuration, 100)
 	if err != nil {
 		return err
@@ -104,8 +116,35 @@ func (s *Store) Provision(caddy.Context) error {
 	if s.maxSessions, err = caddymodule.Read("max_sessions", s.MaxSessions, parseMaxSessions, defaultMaxSessions); err != nil {
 		return err
 	}
+	keep, err := caddymodule.Read("keep_unreadable", s.KeepUnreadable, parseKeep, defaultKeep)
+	if err != nil {
+		return err
+	}
+	s.keepUnreadable = time.Duration(keep) * time.Millisecond
 	s.path, err = caddymodule.Read("path", s.Path, parsePath, filepath.Join(caddy.AppDataDir(), "rudder_session", "sessions.db"))
-	return err
+	if err != nil {
+		return err
+	}
+	if info, err := os.Stat(s.path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return fmt.Errorf("path: %s is no file, but %v", s.path, info.Mode().Type())
+	}
+	var replaced bool
+	if s.identity, replaced = identify(s.path); replaced {
+		ctx.Logger().Error("the session file was deleted, moved or replaced while it was open; what its path leads to now is opened instead",
+			zap.String("file", s.path))
+	}
+	return nil
+}
+
+// defaultKeep is 30 days, in milliseconds.
+const defaultKeep = 30 * 24 * 60 * 60 * 1000
+
+// parseKeep reads a duration, or off, which is 0.
+func parseKeep(text string) (int64, error) {
+	if text == "off" {
+		return 0, nil
+	}
+	return caddymodule.ParseDuration(text)
 }
 
 // defaultMaxSessions take about 20 GB.
@@ -130,8 +169,8 @@ func parsePath(text string) (string, error) {
 	return filepath.Abs(text)
 }
 
-// Identity is the file: sites that name one share it.
-func (s *Store) Identity() string { return "file " + s.path }
+// Identity is the file, by whatever name: sites that name one share it.
+func (s *Store) Identity() string { return s.identity }
 
 // DelayWrites is the flush interval.
 func (s *Store) DelayWrites() time.Duration { return s.interval }
@@ -146,7 +185,15 @@ func (s *Store) Open(logger *zap.Logger) (sessionstate.Store, error) {
 			logger.Error("the session file could not be read; it was set aside and sessions begin anew",
 				zap.String("file", path), zap.String("set_aside_as", as), zap.Error(why))
 		},
-		Sweep: func(err error) { logger.Error("forgetting old sessions", zap.Error(err)) },
+		Sweep:   func(err error) { logger.Error("forgetting old sessions", zap.Error(err)) },
+		Skipped: func(err error) { logger.Warn("the session file is used as it is", zap.Error(err)) },
+		Detached: func(err error) {
+			logger.Error("nothing is written to the session file until it is back: what is not is lost with the process", zap.Error(err))
+		},
+		Attached: func() { logger.Info("the session file is back") },
+		Removed: func(path string) {
+			logger.Info("removed a file that had been set aside", zap.String("file", path))
+		},
 	})
 	if errors.Is(err, filestore.ErrLocked) {
 		return nil, fmt.Errorf("store file: %w; one file serves one Caddy", err)
@@ -154,7 +201,8 @@ func (s *Store) Open(logger *zap.Logger) (sessionstate.Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store file: %w", err)
 	}
-	return store, nil
+	store.KeepSetAside(s.keepUnreadable)
+	return register(s.identity, store), nil
 }
 
 // Interface guards

@@ -27,6 +27,7 @@ import (
 //	    prefix      <text>
 //	    timeout     <duration>
 //	    consistency eventual|strict
+//	    max_sessions <sessions>|off
 //	}
 func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
@@ -78,6 +79,8 @@ func (s *Store) unmarshalOption(d *caddyfile.Dispenser, name string) error {
 		return caddymodule.Option(d, name, &s.Timeout, caddymodule.ParseDuration)
 	case "consistency":
 		return caddymodule.Option(d, name, &s.Consistency, parseConsistency)
+	case "max_sessions":
+		return caddymodule.Option(d, name, &s.MaxSessions, parseMaxSessions)
 	case "tls":
 		if s.TLS != nil {
 			return d.Err("tls: stands twice")

@@ -9,6 +9,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -52,8 +54,10 @@ type Store struct {
 	// TLS for `rediss://`. Default: the system's certificate authorities.
 	TLS *TLS `json:"tls,omitempty"`
 
-	// What stands before each key. Caddys with one prefix share their sessions.
-	// Default: `rudder_session:`.
+	// What stands before each key. Caddys with one prefix share their sessions. A
+	// word in braces without a dot, such as `{sessions}:`, is no placeholder but a
+	// hash tag, which has all keys in one slot of a Cluster. Default:
+	// `rudder_session:`.
 	Prefix caddymodule.Value `json:"prefix,omitempty"`
 
 	// How long a request waits for Redis, each time it asks. Default: `500ms`.
@@ -64,7 +68,13 @@ type Store struct {
 	// answered, for which every event waits for Redis. Default: `eventual`.
 	Consistency caddymodule.Value `json:"consistency,omitempty"`
 
-	options redisstore.Options
+	// How many sessions Redis keeps at most, about, or `off` for any number. Beyond
+	// it, those not seen for longest are forgotten, so that `maxmemory` is not
+	// reached. Default: `off`.
+	MaxSessions caddymodule.Value `json:"max_sessions,omitempty"`
+
+	options     redisstore.Options
+	maxSessions int64
 	// tlsIdentity tells apart what makes another connection.
 	tlsIdentity []byte
 }
@@ -113,7 +123,7 @@ func (s *Store) Provision(caddy.Context) (err error) {
 			return err
 		}
 	}
-	if o.Prefix, err = caddymodule.Read("prefix", s.Prefix, parseText, defaultPrefix); err != nil {
+	if o.Prefix, err = caddymodule.Read("prefix", keepTags(s.Prefix), parseText, defaultPrefix); err != nil {
 		return err
 	}
 	timeout, err := caddymodule.Read("timeout", s.Timeout, caddymodule.ParseDuration, defaultTimeout)
@@ -122,6 +132,9 @@ func (s *Store) Provision(caddy.Context) (err error) {
 	}
 	o.Timeout = time.Duration(timeout) * time.Millisecond
 	if o.Strict, err = caddymodule.Read("consistency", s.Consistency, parseConsistency, false); err != nil {
+		return err
+	}
+	if s.maxSessions, err = caddymodule.Read("max_sessions", s.MaxSessions, parseMaxSessions, 0); err != nil {
 		return err
 	}
 	if s.TLS != nil {
@@ -135,6 +148,28 @@ func (s *Store) Provision(caddy.Context) (err error) {
 	return nil
 }
 
+// keepTags keeps a hash tag from being taken for a placeholder: the names of all
+// that there are when a configuration is loaded have a dot in them.
+func keepTags(v caddymodule.Value) caddymodule.Value {
+	var kept strings.Builder
+	rest := string(v)
+	for {
+		open := strings.IndexByte(rest, '{')
+		end := strings.IndexByte(rest[open+1:], '}') + open + 1
+		if open < 0 || end <= open {
+			kept.WriteString(rest)
+			return caddymodule.Value(kept.String())
+		}
+		tag := rest[open+1 : end]
+		if strings.ContainsAny(tag, `.\{`) || open > 0 && rest[open-1] == '\\' {
+			kept.WriteString(rest[:end+1])
+		} else {
+			kept.WriteString(rest[:open] + `\{` + tag + `\}`)
+		}
+		rest = rest[end+1:]
+	}
+}
+
 // parseText takes any text; an option that is not to be set is left out.
 func parseText(text string) (string, error) {
 	if text == "" {
@@ -143,7 +178,22 @@ func parseText(text string) (string, error) {
 	return text, nil
 }
 
-// Identity is all that is configured, with what is in the files that are named:
+// parseMaxSessions reads a number, or off, which is 0.
+func parseMaxSessions(text string) (int64, error) {
+	if text == "off" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 1 || n > 1e12 {
+		return 0, fmt.Errorf("%q is no number of sessions from 1, nor off", text)
+	}
+	return n, nil
+}
+
+// BoundSessions is max_sessions, 0 for off.
+func (s *Store) BoundSessions() int64 { return s.maxSessions }
+
+// Identity is all that makes a connection, with what is in the files that are named:
 // where it differs there is another connection, to the same sessions if it is
 // the same Redis.
 func (s *Store) Identity() string {
@@ -160,6 +210,14 @@ func (s *Store) Open(logger *zap.Logger) (sessionstate.Store, error) {
 	o.Log = redisstore.Log{
 		Down: func(err error) { logger.Error("redis does not answer; it is tried until it does", zap.Error(err)) },
 		Up:   func() { logger.Info("redis answers again") },
+		Clock: func(ahead time.Duration, far bool) {
+			if far {
+				logger.Warn("this machine's clock differs from that of redis, by which sessions go: it is corrected for, but should be put right",
+					zap.Duration("ahead", ahead))
+			} else {
+				logger.Info("this machine's clock is that of redis again", zap.Duration("ahead", ahead))
+			}
+		},
 	}
 	store, err := redisstore.Open(o)
 	if err != nil {
@@ -171,5 +229,6 @@ func (s *Store) Open(logger *zap.Logger) (sessionstate.Store, error) {
 // Interface guards
 var (
 	_ caddymodule.StoreModule = (*Store)(nil)
+	_ caddymodule.Bounded     = (*Store)(nil)
 	_ caddy.Provisioner       = (*Store)(nil)
 )

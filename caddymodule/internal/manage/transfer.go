@@ -1,0 +1,128 @@
+package manage
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"github.com/rudder-session/rudder-session/caddymodule"
+	"github.com/rudder-session/rudder-session/enrich"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
+)
+
+// Export calls write with each session, until it fails. Any error is an
+// [enrich.StoreError].
+func Export(ctx context.Context, t caddymodule.OpenTable, write func(*Record) error) error {
+	now, policy := t.Now(), t.DefaultPolicy()
+	err := t.Sessions().Each(ctx, func(key string, s *session.Session) error {
+		if policy.Expired(s, now) {
+			return nil
+		}
+		line, err := record(key, s)
+		if err != nil {
+			return nil //nolint:nilerr // a key of another program is nobody's
+		}
+		return write(&line)
+	})
+	if err != nil {
+		return &enrich.StoreError{Err: err}
+	}
+	return nil
+}
+
+// ImportResult is what became of an import.
+type ImportResult struct {
+	// Read is how many sessions came, Written how many of them were newer than
+	// what was known.
+	Read    int64 `json:"read"`
+	Written int64 `json:"written"`
+}
+
+const (
+	// importAtOnce is how many sessions are written at the same time: stores put
+	// changes that come together into one.
+	importAtOnce = 256
+	// longestRecord bounds a line of an import, in bytes.
+	longestRecord = 64 << 10
+)
+
+// Import reads what Export wrote. Sessions that are newer here are kept. A line
+// that is wrong ends it; those before it have been imported.
+func Import(ctx context.Context, t caddymodule.OpenTable, from io.Reader) (result ImportResult, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	type entry struct {
+		key string
+		s   *session.Session
+	}
+	entries := make(chan entry)
+	var written atomic.Int64
+	var writers sync.WaitGroup
+	for range importAtOnce {
+		writers.Go(func() {
+			for e := range entries {
+				ok, err := t.Sessions().Put(ctx, e.key, e.s)
+				if err != nil {
+					cancel(&enrich.StoreError{Err: err})
+				}
+				if ok && err == nil {
+					written.Add(1)
+				}
+			}
+		})
+	}
+	lines := bufio.NewScanner(from)
+	lines.Buffer(make([]byte, 0, longestRecord), longestRecord)
+	number := int64(0)
+	for err == nil && lines.Scan() {
+		number++
+		line := bytes.TrimSpace(lines.Bytes())
+		if len(line) == 0 {
+			continue
+		}
+		var e entry
+		if e.key, e.s, err = parseRecord(line); err != nil {
+			break
+		}
+		select {
+		case entries <- e:
+			result.Read++
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
+	}
+	close(entries)
+	writers.Wait()
+	result.Written = written.Load()
+	if err == nil && lines.Err() != nil {
+		number++ // it is what comes next that cannot be had
+		if err = lines.Err(); errors.Is(err, bufio.ErrTooLong) {
+			err = fmt.Errorf("longer than %d bytes", longestRecord)
+		}
+	}
+	if cause := context.Cause(ctx); err == nil && cause != nil {
+		err = cause
+	}
+	var storeErr *enrich.StoreError
+	switch {
+	case err == nil:
+	case errors.As(err, &storeErr):
+		err = fmt.Errorf("%w; of the %d sessions up to line %d %d were written", err, result.Read, number, result.Written)
+	default:
+		err = fmt.Errorf("line %d: %w; of the %d sessions before it %d were written", number, err, result.Read, result.Written)
+	}
+	return result, err
+}
+
+func parseRecord(line []byte) (key string, s *session.Session, err error) {
+	var r Record
+	if err := decodeOne(bytes.NewReader(line), &r); err != nil {
+		return "", nil, err
+	}
+	return r.session()
+}

@@ -1,0 +1,119 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/rudder-session/rudder-session/enrich"
+)
+
+// statusClientGone is what Caddy itself answers where a client did not wait.
+const statusClientGone = 499
+
+// refused reports whether a client that is told so has its events refused for
+// good, and no SDK sends them again.
+func refused(status int) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusTooManyRequests, statusClientGone:
+		return false
+	}
+	return status >= 400 && status < 500
+}
+
+// settle frees the start marks if the events were refused for good, by the data
+// plane or by any handler behind this one. status is what was answered, or 0
+// where nothing was; err is what the handlers behind returned. It is called
+// before body.leave.
+func (h *Handler) settle(r *http.Request, body *body, table *sharedTable, marks []enrich.Mark, status int, err error) {
+	if status == 0 && err != nil {
+		status = statusOf(err)
+		if handlesErrors(r) {
+			h.settleLater(r, body, marks, status)
+			return
+		}
+	}
+	if refused(status) {
+		h.release(r.Context(), table, marks)
+	}
+}
+
+// settleLater settles the marks of a request whose error Caddy is about to
+// handle: it may send the events elsewhere. status is that of the error.
+func (h *Handler) settleLater(r *http.Request, body *body, marks []enrich.Mark, status int) {
+	ctx, before := r.Context(), latency(r.Context())
+	body.rewind(r)
+	again := body.again
+	// The server cancels its context as soon as it has done with the request.
+	context.AfterFunc(body.detached.client, func() {
+		if again != nil && again.read.Load() {
+			status = 0
+			if after := latency(ctx); after != before {
+				status, _ = placeholder(ctx, "status_code").(int)
+			}
+		}
+		if !refused(status) {
+			return
+		}
+		table, err := h.enter()
+		if err != nil {
+			return // logged
+		}
+		defer h.app.leave()
+		h.release(ctx, table, marks)
+	})
+}
+
+// latency tells answers of reverse proxies from each other.
+func latency(ctx context.Context) any { return placeholder(ctx, "upstream.latency") }
+
+// placeholder is one that reverse_proxy has set for a request.
+func placeholder(ctx context.Context, name string) any {
+	repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return nil
+	}
+	v, _ := repl.Get("http.reverse_proxy." + name)
+	return v
+}
+
+// handlesErrors reports whether the server has routes for errors, which decide
+// what the client is told.
+func handlesErrors(r *http.Request) bool {
+	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	return ok && server.Errors != nil && len(server.Errors.Routes) > 0
+}
+
+// statusOf is what Caddy answers to an error.
+func statusOf(err error) int {
+	if e, ok := errors.AsType[caddyhttp.HandlerError](err); ok {
+		return e.StatusCode
+	}
+	return http.StatusInternalServerError
+}
+
+// longestRelease bounds how long all marks of a request take to be released.
+const longestRelease = 5 * time.Second
+
+// release frees the start marks of events that were refused for good.
+func (h *Handler) release(ctx context.Context, table *sharedTable, marks []enrich.Mark) {
+	// The client may be gone: what it left must be set right all the same.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longestRelease)
+	defer cancel()
+	for i := range marks {
+		if ctx.Err() != nil {
+			return // each of the rest stays with an event that was refused
+		}
+		if err := marks[i].Release(ctx, table.sessions()); err != nil {
+			metrics.storeErrors.Inc()
+			h.logger.Error("releasing a start mark", zap.Error(err))
+			continue
+		}
+		metrics.released.Inc()
+	}
+}

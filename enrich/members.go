@@ -1,0 +1,139 @@
+package enrich
+
+import (
+	"encoding/json"
+	"slices"
+)
+
+// RemoveMembers takes the members at a path out of a JSON object, such as
+// source.dataplanes: every one of them, where keys stand several times, and
+// however their keys are escaped. A comma goes with each; every other byte
+// stays. changed is nil if there is none, and shares the memory of text; valid
+// is false if text is no JSON object, or nests deeper than 512.
+func RemoveMembers(text []byte, path ...string) (changed Body, valid bool) {
+	p := pathEdit{path: path}
+	p.found = func(m member, _ span) { p.members = append(p.members, m) }
+	if !p.walk(text) {
+		return nil, false
+	}
+	p.edits = cut(nil, p.members)
+	slices.SortFunc(p.edits, byStart)
+	return p.apply(), true
+}
+
+// ReplaceStrings replaces strings in the values of the members at a path,
+// however deep they stand in them: those for which replace returns true, which
+// is told the key that a string stands under ("" in a value that is not in an
+// object of its own) and its text, both without escapes. Every other byte stays.
+// changed and valid are as RemoveMembers has them.
+func ReplaceStrings(text []byte, replace func(key, value string) (with string, ok bool), path ...string) (changed Body, valid bool) {
+	p := pathEdit{path: path, replace: replace}
+	p.found = func(_ member, value span) { p.strings(int(value.start), "") }
+	if !p.walk(text) {
+		return nil, false
+	}
+	return p.apply(), true
+}
+
+// pathEdit edits what stands at a path of a JSON object.
+type pathEdit struct {
+	document
+	path    []string
+	found   func(member, span)
+	replace func(key, value string) (string, bool)
+
+	members  []member
+	edits    []edit
+	inserted []byte
+}
+
+func (p *pathEdit) walk(text []byte) (valid bool) {
+	if len(text) > maxText {
+		return false
+	}
+	p.reset(text)
+	i := skipSpace(text, 0)
+	if i >= len(text) || text[i] != '{' {
+		return false
+	}
+	end := p.object(i, 0)
+	return end >= 0 && skipSpace(text, end) == len(text)
+}
+
+// maxText is as far as spans reach.
+const maxText = 1 << 30
+
+// object walks over an object that stands at the first so many keys of the path.
+func (p *pathEdit) object(i, at int) int {
+	o := objectAt(&p.document, i)
+	for o.next() {
+		m := member{span: span{start: int32(o.keyStart)}, commaBefore: o.commaBefore}
+		on, last := p.key(o.keyStart) == p.path[at], at == len(p.path)-1
+		var end int
+		if on && !last && p.b[o.value] == '{' {
+			end = p.object(o.value, at+1)
+		} else {
+			end = p.scanValue(o.value, at+1)
+		}
+		o.done(end)
+		if on && last && end >= 0 {
+			m.end, m.commaAfter = int32(end), o.commaAfter
+			p.found(m, span{int32(o.value), int32(end)})
+		}
+	}
+	return o.end
+}
+
+// key returns the key that begins at i, without escapes.
+func (p *pathEdit) key(i int) string {
+	end, escaped := p.scanString(i)
+	text := p.b[i+1 : end-1]
+	if escaped {
+		text = unescape(nil, text)
+	}
+	return string(text)
+}
+
+// strings replaces strings in the value that begins at i, which is known to be
+// valid, and returns where it ends.
+func (p *pathEdit) strings(i int, key string) int {
+	switch p.b[i] {
+	case '"':
+		end, _ := p.scanString(i)
+		if with, ok := p.replace(key, string(textOf(p.b[i:end]))); ok {
+			from := len(p.inserted)
+			p.inserted = appendString(p.inserted, with)
+			p.edits = append(p.edits, edit{span{int32(i), int32(end)}, span{int32(from), int32(len(p.inserted))}})
+		}
+		return end
+	case '{':
+		o := objectAt(&p.document, i)
+		for o.next() {
+			o.done(p.strings(o.value, p.key(o.keyStart)))
+		}
+		return o.end
+	case '[':
+		for i = skipSpace(p.b, i+1); p.b[i] != ']'; {
+			if i = skipSpace(p.b, p.strings(i, key)); p.b[i] == ',' {
+				i = skipSpace(p.b, i+1)
+			}
+		}
+		return i + 1
+	}
+	return scanScalar(p.b, i)
+}
+
+// appendString appends a JSON string.
+func appendString(to []byte, text string) []byte {
+	quoted, _ := json.Marshal(text) // a string has always a JSON text
+	return append(to, quoted...)
+}
+
+func (p *pathEdit) apply() Body {
+	if len(p.edits) == 0 {
+		return nil
+	}
+	w := work{edits: p.edits, inserted: p.inserted}
+	w.payload.document = p.document
+	return w.splice()
+}

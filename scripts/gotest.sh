@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Runs all Go tests with the race detector, and reports them: see
+# internal/testreport. The numbers of those that passed, failed and were skipped
+# go to the file that is given.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+counts=$(mktemp)
+trap 'rm -f "$counts"' EXIT
+# However busy the machine is: under this limit nothing hangs.
+status=0
+go test -race -count=1 -timeout 60m -json ./... | CGO_ENABLED=0 go run ./internal/testreport -counts "$counts" || status=$?
+read -r passed failed skipped <"$counts" || { passed=0 failed=1 skipped=0; }
+echo "$passed passed, $failed failed, $skipped skipped"
+exit "$status"

@@ -1,0 +1,39 @@
+package sessionstate
+
+// urgentKeys are keys whose changes are to be written at once, by source: those
+// of one source wait behind each other, not behind another's.
+type urgentKeys struct {
+	queues map[string][]string
+	// order has the sources that have keys, in the order of their turns.
+	order []string
+}
+
+func (u *urgentKeys) add(source, key string) {
+	if u.queues == nil {
+		u.queues = map[string][]string{}
+	}
+	queue, known := u.queues[source]
+	if !known {
+		u.order = append(u.order, source)
+	}
+	u.queues[source] = append(queue, key)
+}
+
+// next takes at most n keys, one of each source in turn.
+func (u *urgentKeys) next(n int) (keys []string) {
+	for len(u.order) > 0 && len(keys) < n {
+		source := u.order[0]
+		u.order = u.order[1:]
+		queue := u.queues[source]
+		keys = append(keys, queue[0])
+		if len(queue) == 1 {
+			delete(u.queues, source)
+			continue
+		}
+		u.queues[source] = queue[1:]
+		u.order = append(u.order, source)
+	}
+	return keys
+}
+
+func (u *urgentKeys) len() int { return len(u.order) }
