@@ -24,7 +24,7 @@ type body struct {
 	// decoded is the JSON in it; nil where the body cannot be read, for the
 	// reason that unread is.
 	decoded []byte
-	unread  disposition
+	unread  requestOutcome
 	// buffer has the decoded bytes where they are not raw.
 	buffer *bytes.Buffer
 	// reader is the request's body, as far as it is in this memory.

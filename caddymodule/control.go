@@ -58,7 +58,7 @@ func (h *Handler) serveControl(w http.ResponseWriter, r *http.Request, a *accoun
 	table.observe(request, h.source(writeKey).name)
 	span, began := startSpan(r), time.Now()
 	id, outcome, err := enrich.Control(r.Context(), table.sessions(), request, body.decoded)
-	a.outcome = outcome
+	a.messages = outcome
 	measure(a.target, len(body.decoded), began)
 	countSessions(&outcome)
 	if err == nil || outcome.Err != nil {
@@ -122,10 +122,10 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, a *account, id 
 }
 
 // refuse closes the account of a control call that was not carried out.
-func (a *account) refuse(d disposition) {
-	a.close(d)
+func (a *account) refuse(o requestOutcome) {
+	a.close(o)
 	if !a.target.current {
-		countControl(a.target.endpoint.String(), d.outcome(), 1)
+		countControl(a.target.endpoint.String(), o.word(), 1)
 	}
 }
 

@@ -277,7 +277,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 }
 
 // passes reports whether an event request is not to be read, and why.
-func (h *Handler) passes(r *http.Request, writeKey string, found bool) (why disposition, passes bool) {
+func (h *Handler) passes(r *http.Request, writeKey string, found bool) (why requestOutcome, passes bool) {
 	switch {
 	case !found:
 		return noWriteKey, true

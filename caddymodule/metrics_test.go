@@ -52,9 +52,9 @@ func TestMetricsInDocs(t *testing.T) {
 			t.Errorf("%s is not described", w)
 		}
 	}
-	for d := range dispositions {
-		word(d.outcome())
-		word(d.reason())
+	for o := range requestOutcomes {
+		word(o.word())
+		word(o.reason())
 	}
 	for r := range session.Reasons {
 		word(r.String())
