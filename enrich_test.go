@@ -2,15 +2,12 @@ package ruddersession_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"fmt"
-	"io"
+	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -89,7 +86,7 @@ func readCases(t *testing.T, file string) (cases []sessionCase) {
 
 func (c *sessionCase) run(t *testing.T, global string) {
 	t.Helper()
-	p := run(t, setup{global: global, session: c.Config})
+	p := &proxy{proxytest.Run(t, proxytest.Setup{Global: global, Session: c.Config})}
 	ids := placeholders{}
 	for i := range c.Steps {
 		if !p.runStep(t, &c.Steps[i], ids) {
@@ -98,42 +95,45 @@ func (c *sessionCase) run(t *testing.T, global string) {
 	}
 }
 
+// proxy is a running Caddy before a data plane, to which cases are sent.
+type proxy struct{ *proxytest.Proxy }
+
 func (p *proxy) runStep(t *testing.T, s *caseStep, ids placeholders) bool {
 	t.Helper()
-	now := p.now
-	r := request{method: s.Send.Method, path: s.Send.Path, header: http.Header{}, received: now}
-	p.now = now.Add(time.Millisecond)
+	now := p.Now
+	r := proxytest.Request{Method: s.Send.Method, Path: s.Send.Path, Header: http.Header{}, Received: now}
+	p.Now = now.Add(time.Millisecond)
 	if s.Send.WriteKey != nil {
-		r.writeKey = *s.Send.WriteKey
+		r.WriteKey = *s.Send.WriteKey
 	}
 	for name, value := range s.Send.Headers {
-		r.header.Set(name, value)
+		r.Header.Set(name, value)
 	}
 	switch {
 	case s.Send.Raw != nil:
-		r.body = fill(*s.Send.Raw, now)
+		r.Body = proxytest.Fill(*s.Send.Raw, now)
 	case s.Send.Body != nil:
-		r.body = compact(t, fill(string(s.Send.Body), now))
+		r.Body = proxytest.Compact(t, proxytest.Fill(string(s.Send.Body), now))
 	}
 	if s.Send.Gzip {
-		r.body = zip(t, r.body)
-		r.header.Set("Content-Encoding", "gzip")
+		r.Body = proxytest.Zip(t, r.Body)
+		r.Header.Set("Content-Encoding", "gzip")
 	}
-	p.plane.reply(http.StatusOK, "ok")
+	p.Plane.Reply(http.StatusOK, "ok")
 	if s.UpstreamStatus != 0 {
-		p.plane.reply(s.UpstreamStatus, "refused\n")
+		p.Plane.Reply(s.UpstreamStatus, "refused\n")
 	}
-	got := p.send(t, r)
-	arrivals := p.plane.take()
+	got := p.Send(t, r)
+	arrivals := p.Plane.Take()
 
-	if got.status != s.Status {
-		t.Errorf("status %d (%s), want %d", got.status, got.body, s.Status)
+	if got.Status != s.Status {
+		t.Errorf("status %d (%s), want %d", got.Status, got.Body, s.Status)
 	}
-	if s.UpstreamStatus != 0 && got.body != "refused\n" {
-		t.Errorf("the data plane's answer came as %q", got.body)
+	if s.UpstreamStatus != 0 && got.Body != "refused\n" {
+		t.Errorf("the data plane's answer came as %q", got.Body)
 	}
 	if s.Response != nil {
-		ids.compareResponse(t, got.body, s.Response)
+		ids.compareResponse(t, got.Body, s.Response)
 	}
 	if s.Upstream == nil {
 		return !t.Failed()
@@ -152,41 +152,22 @@ func (p *proxy) runStep(t *testing.T, s *caseStep, ids placeholders) bool {
 		}
 		switch {
 		case want.Raw != nil && *want.Raw != "unchanged":
-			if text := fill(*want.Raw, now); string(a.Body) != text {
+			if text := proxytest.Fill(*want.Raw, now); string(a.Body) != text {
 				t.Errorf("upstream\n%q, want\n%q", a.Body, text)
 			}
 		case want.Raw != nil, string(want.Body) == `"unchanged"`:
-			if string(a.Body) != r.body || a.Header.Get("Content-Encoding") != r.header.Get("Content-Encoding") {
-				t.Errorf("upstream\n%q, sent\n%q", a.Body, r.body)
+			if string(a.Body) != r.Body || a.Header.Get("Content-Encoding") != r.Header.Get("Content-Encoding") {
+				t.Errorf("upstream\n%q, sent\n%q", a.Body, r.Body)
 			}
 		case string(want.Body) != `"any"`:
-			ids.compare(t, "upstream", decodeJSON(t, fill(string(want.Body), now)), decodeJSON(t, unzip(t, a)))
+			ids.compare(t, "upstream", proxytest.DecodeJSON(t, proxytest.Fill(string(want.Body), now)), proxytest.DecodeJSON(t, proxytest.Unzip(t, a)))
 		}
 	}
 	return !t.Failed()
 }
 
-var inText = regexp.MustCompile(`\$now|\$ago:\d+(?:\.\d+)?|\$pad:\d+`)
-
-// fill replaces what stands for a moment, or for much text.
-func fill(text string, now time.Time) string {
-	const layout = "2006-01-02T15:04:05.000Z"
-	return inText.ReplaceAllStringFunc(text, func(name string) string {
-		name, number, _ := strings.Cut(name, ":")
-		n, _ := strconv.ParseFloat(number, 64)
-		switch name {
-		case "$pad":
-			return strings.Repeat("x", int(n))
-		default:
-			return now.Add(-time.Duration(n * float64(time.Second))).UTC().Format(layout)
-		}
-	})
-}
-
 // placeholders has the session ids that $s1, $s2 … stand for in a case.
 type placeholders map[string]string
-
-var generated = regexp.MustCompile(`^[1-9]\d{9,15}$`)
 
 // bind reports whether a number can be what a placeholder stands for.
 func (p placeholders) bind(name string, id json.Number) bool {
@@ -199,7 +180,7 @@ func (p placeholders) bind(name string, id json.Number) bool {
 		}
 	}
 	p[name] = id.String()
-	return generated.MatchString(id.String())
+	return proxytest.GeneratedID.MatchString(id.String())
 }
 
 func (p placeholders) compareResponse(t *testing.T, got string, want json.RawMessage) {
@@ -211,7 +192,7 @@ func (p placeholders) compareResponse(t *testing.T, got string, want json.RawMes
 		}
 		return
 	}
-	p.compare(t, "response", decodeJSON(t, string(want)), decodeJSON(t, got))
+	p.compare(t, "response", proxytest.DecodeJSON(t, string(want)), proxytest.DecodeJSON(t, got))
 }
 
 // compare compares two JSON values.
@@ -262,52 +243,4 @@ func (p placeholders) compare(t *testing.T, at string, want, got any) {
 		}
 	}
 	t.Errorf("%s is %v, want %v", at, got, want)
-}
-
-func decodeJSON(t *testing.T, text string) (v any) {
-	t.Helper()
-	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.UseNumber()
-	if err := decoder.Decode(&v); err != nil {
-		t.Errorf("%v in %q", err, text)
-	}
-	return v
-}
-
-func compact(t *testing.T, text string) string {
-	t.Helper()
-	var b bytes.Buffer
-	if err := json.Compact(&b, []byte(text)); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
-}
-
-func zip(t *testing.T, text string) string {
-	t.Helper()
-	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
-	io.WriteString(w, text)
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
-}
-
-// unzip returns the body of a request as the data plane reads it.
-func unzip(t *testing.T, a *arrival) string {
-	t.Helper()
-	if a.Header.Get("Content-Encoding") != "gzip" {
-		return string(a.Body)
-	}
-	r, err := gzip.NewReader(bytes.NewReader(a.Body))
-	if err != nil {
-		t.Error(err)
-		return ""
-	}
-	text, err := io.ReadAll(r)
-	if err != nil {
-		t.Error(err)
-	}
-	return string(text)
 }

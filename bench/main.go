@@ -76,7 +76,7 @@ func main() {
 		also = append(also, name)
 		return nil
 	})
-	before := flag.String("before", "", "compare the processor time of the handler with that of another build of Caddy, in the same rounds: its path")
+	before := flag.String("before", "", "compare the processor time of the handler with that of another build of Caddy, in the same rounds: its absolute path")
 	flag.Parse()
 	if *upstream != "" {
 		fatal(runUpstream(*upstream))

@@ -5,6 +5,7 @@
 #   bench/run.sh                  all rows; half an hour
 #   bench/run.sh -quick           each row for a moment: does it run at all?
 #   bench/run.sh -rows cpu        some rows
+#   bench/run.sh -before CADDY    next to an earlier build, too
 #
 # Everything is put into bench/.parts. Debian's packages of nginx are unpacked
 # there and not installed, so that no service starts, and none that there is

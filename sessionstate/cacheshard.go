@@ -17,7 +17,7 @@ import (
 // it), and does not show that the user comes back. If the protected LRU is full,
 // its least recently used key goes back on probation.
 //
-// A key that is used at least once while a tenth as many new keys come as the
+// So a key that is used at least once while a tenth as many new keys come as the
 // shard holds stays, as long as the keys used so often are at most four fifths of
 // the shard.
 //
@@ -66,11 +66,6 @@ func (s *cacheShard) reset(capacity int) {
 // minProbation is how many keys are on probation in a full shard, at least.
 func (s *cacheShard) minProbation() int { return max(s.capacity/5, 1) }
 
-// nearFront is for how many arrivals a new key is not moved to the front when it
-// is used. It is near it anyway, and to leave it there saves fetching its
-// neighbours in the list from memory, which is a good part of a look-up.
-func (s *cacheShard) nearFront() uint32 { return uint32(s.minProbation() / 4) }
-
 func (s *cacheShard) maxProtected() int { return s.capacity - s.minProbation() }
 
 func (s *cacheShard) len() int { return s.probation.Len() + s.protected.Len() }
@@ -88,15 +83,12 @@ func (s *cacheShard) use(hash uint64, key string) (cacheEntry, bool) {
 	if e, ok := s.protected.Get(hash); ok {
 		return e, e.hasKey(key)
 	}
-	e, ok := s.probation.Peek(hash)
+	e, ok := s.probation.Get(hash)
 	if !ok || !e.hasKey(key) {
 		return cacheEntry{}, false
 	}
-	switch age := s.arrivals - e.arrival; {
-	case age >= uint32(s.minProbation()/2):
+	if s.arrivals-e.arrival >= uint32(s.minProbation()/2) {
 		s.protect(hash, e)
-	case age >= s.nearFront():
-		s.probation.Get(hash)
 	}
 	return e, true
 }
@@ -174,7 +166,7 @@ func (s *cacheShard) copyTo(shardOf func(hash uint64) *cacheShard) {
 	for _, hash := range s.probation.Keys() {
 		e, _ := s.probation.Peek(hash)
 		to := shardOf(hash)
-		e.arrival = to.arrivals - to.nearFront() // what is used from now on moves
+		e.arrival = to.arrivals
 		if to.probation.Add(hash, e) {
 			to.counters.evictions++
 		}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	. "github.com/rudder-session/rudder-session/sessionstate"
-
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
@@ -280,4 +279,48 @@ func TestNewerIsTold(t *testing.T) {
 	if got := store.counts(); got.swaps != 0 {
 		t.Errorf("asked %+v", got)
 	}
+}
+
+// Of a store that is slow few changes are written at once, so that a control call
+// does not wait long for them.
+func TestSlowStoreGetsFewAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 5 * WriteChunk
+		store := newFated(t)
+		table := open(t, store, flushing(time.Second))
+		each := time.Millisecond
+		longest := time.Duration(0)
+		store.set(hooks{onSwap: func(_ context.Context, changes []Swap) error {
+			took := time.Duration(len(changes)) * each
+			longest = max(longest, took)
+			time.Sleep(took)
+			return nil
+		}})
+		write := func(from int) {
+			for i := range n {
+				send(t, table, fmt.Sprint("key ", from+i), trackAt(base, 1))
+			}
+			pass(time.Hour)
+		}
+		write(0)
+		if longest != WriteChunk*each {
+			t.Errorf("the first write took %v", longest)
+		}
+		longest = 0
+		write(n)
+		if longest > 150*time.Millisecond {
+			t.Errorf("a write took %v when it was known to be slow", longest)
+		}
+		// And more again when it is quick.
+		each = time.Microsecond
+		write(2 * n)
+		longest = 0
+		write(3 * n)
+		if longest != WriteChunk*each {
+			t.Errorf("the longest write took %v", longest)
+		}
+		if len(store.all()) != 4*n {
+			t.Errorf("%d are written", len(store.all()))
+		}
+	})
 }

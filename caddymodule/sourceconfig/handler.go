@@ -48,7 +48,7 @@ func (h *Handler) prepare(header http.Header) (conditional bool) {
 
 // acceptsGzip reports whether a client takes gzip.
 func acceptsGzip(values []string) bool {
-	any, gzip := false, false
+	other, gzip := false, false
 	for item := range strings.SplitSeq(strings.Join(values, ","), ",") {
 		coding, parameters, _ := strings.Cut(item, ";")
 		accepted := true
@@ -64,8 +64,8 @@ func acceptsGzip(values []string) bool {
 			}
 			gzip = true
 		case "*":
-			any = accepted
+			other = accepted
 		}
 	}
-	return gzip || any
+	return gzip || other
 }

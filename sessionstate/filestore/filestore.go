@@ -126,12 +126,12 @@ func (s *Store) Get(_ context.Context, key string) (found *session.Session, err 
 func (s *Store) CompareAndSwap(ctx context.Context, changes []sessionstate.Swap) {
 	// The caller may be gone when the job is done.
 	work := append([]sessionstate.Swap(nil), changes...)
-	err := s.do(ctx, func(b *bbolt.Bucket) (wrote bool) {
+	err := s.await(ctx, &job{bulk: len(work) >= bulk, done: make(chan struct{}), run: func(b *bbolt.Bucket) (wrote bool) {
 		for i := range work {
 			wrote = s.swap(b, &work[i]) || wrote
 		}
 		return wrote
-	})
+	}})
 	if err == nil {
 		copy(changes, work)
 		return

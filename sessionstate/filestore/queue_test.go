@@ -38,6 +38,28 @@ func TestSourcesTakeTurns(t *testing.T) {
 	}
 }
 
+// TestSingleChangesGoFirst: many changes at once do not make a single one wait for
+// them.
+func TestSingleChangesGoFirst(t *testing.T) {
+	s := mustOpen(t, newPath(t))
+	release := filestore.HoldWriter(s)
+	var group sync.WaitGroup
+	group.Go(func() { fill(t, s, 10, 1010, 0, 1) })
+	await(t, "they wait", func() bool { return filestore.Waiting(s) == 1 })
+	group.Go(func() {
+		if err := swap(s, key(5), 0, sessionOf(5, 7)); err != nil {
+			t.Error(err)
+		}
+	})
+	await(t, "all wait", func() bool { return filestore.Waiting(s) == 2 })
+	before := filestore.Transactions(s)
+	release()
+	group.Wait()
+	if n := filestore.Transactions(s) - before; n != 2 {
+		t.Errorf("%d transactions", n)
+	}
+}
+
 // TestWithdrawnLeaveNothing: who does not wait any more takes no memory.
 func TestWithdrawnLeaveNothing(t *testing.T) {
 	s := mustOpen(t, newPath(t))

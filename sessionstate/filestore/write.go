@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"go.etcd.io/bbolt"
 
@@ -17,11 +18,16 @@ type job struct {
 	run  func(*bbolt.Bucket) (wrote bool)
 	err  error
 	done chan struct{}
+	// bulk: it has many changes, for which few are to wait.
+	bulk bool
 
 	// Where it waits, guarded by the queue; place is nil when it does not.
 	lane  *list.List
 	place *list.Element
 }
+
+// bulk is from how many changes on a job is one of many.
+const bulk = 33
 
 // maxJobs is how many jobs share a transaction at most.
 const maxJobs = 1024
@@ -29,10 +35,14 @@ const maxJobs = 1024
 // do has run called in a transaction, and returns when that is on the disk. If
 // the context ends before the writer has taken the job it is never run.
 func (s *Store) do(ctx context.Context, run func(*bbolt.Bucket) bool) error {
+	return s.await(ctx, &job{run: run, done: make(chan struct{})})
+}
+
+// await has a job done, and returns when it is.
+func (s *Store) await(ctx context.Context, j *job) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	j := &job{run: run, done: make(chan struct{})}
 	s.jobs.add(sessionstate.SourceOf(ctx), j)
 	select {
 	case <-j.done:
@@ -51,17 +61,39 @@ func (s *Store) write() {
 		if len(jobs) == 0 {
 			return
 		}
-		err := s.attached()
-		if err == nil {
-			err = guard(func() error { return s.commit(jobs) })
+		// Single changes do not wait for many: theirs is a transaction before.
+		slices.SortStableFunc(jobs, func(a, b *job) int { return size(a) - size(b) })
+		many := slices.IndexFunc(jobs, func(j *job) bool { return j.bulk })
+		if many < 0 {
+			many = len(jobs)
 		}
-		if err != nil {
-			err = fmt.Errorf("%s: %w", s.path, err)
-		}
-		for _, j := range jobs {
-			j.err = err
-			close(j.done)
-		}
+		s.carryOut(jobs[:many])
+		s.carryOut(jobs[many:])
+	}
+}
+
+func size(j *job) int {
+	if j.bulk {
+		return 1
+	}
+	return 0
+}
+
+// carryOut does jobs in one transaction.
+func (s *Store) carryOut(jobs []*job) {
+	if len(jobs) == 0 {
+		return
+	}
+	err := s.attached()
+	if err == nil {
+		err = guard(func() error { return s.commit(jobs) })
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", s.path, err)
+	}
+	for _, j := range jobs {
+		j.err = err
+		close(j.done)
 	}
 }
 

@@ -48,7 +48,7 @@ func (t *transition) automatic(e *Event, i int) Decision {
 // the event begins one.
 func (t *transition) join(e *Event, i int) int {
 	if i >= 0 && t.segments[i].Mode == Automatic && t.p.joins(&t.segments[i], &t.when) {
-		if Before(&t.segments[i].Last, &t.when) && !e.JoinOnly {
+		if Before(&t.segments[i].Last, &t.when) && !e.JoinOnly && !t.isCut(i) {
 			t.editAs(i, t.extension(i)).Last = t.when
 		}
 		return i
@@ -64,6 +64,12 @@ func (t *transition) join(e *Event, i int) int {
 		return i
 	}
 	return -1
+}
+
+// isCut reports whether the message is in segment i by its place in the body
+// alone: another segment had begun by then, and segment i ends there.
+func (t *transition) isCut(i int) bool {
+	return i+1 < len(t.segments) && !Before(&t.when, &t.segments[i+1].From)
 }
 
 // extension is how soon it is to be written that an automatic session lasts until

@@ -225,11 +225,6 @@ func (s *Session) Check() error {
 		if err := s.Segments[i].check(); err != nil {
 			return fmt.Errorf("segments[%d]: %w", i, err)
 		}
-		// Of moments of several clocks there is no order that a list could break.
-		if from := &s.Segments[i].From; i > 0 && from.Clock == NoClock && s.Segments[i-1].From.Clock == NoClock &&
-			from.Time < s.Segments[i-1].From.Time {
-			return fmt.Errorf("segments[%d]: begins before the one before it", i)
-		}
 	}
 	for i := range s.Links {
 		if n := len(s.Links[i].Value); n == 0 || n > longestLink {

@@ -104,7 +104,8 @@ func (s *Segment) cut(by *Segment) (rest Segment, hasRest bool) {
 		s.LastEnd, s.LastEndBy = Moment{}, 0
 		return rest, true
 	case Automatic:
-		if rest, hasRest = s.sinceRestart(by); hasRest {
+		rest, hasRest = s.sinceRestart(by)
+		if Before(t, &s.Restart) {
 			s.Restart, s.RestartWithID = Moment{}, false
 		}
 		if Before(t, &s.Last) {

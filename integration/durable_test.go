@@ -1,0 +1,223 @@
+package integration_test
+
+import (
+	"bytes"
+	"fmt"
+	"github.com/rudder-session/rudder-session/internal/proxytest"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rudder-session/rudder-session/internal/redistest"
+)
+
+// forwarded sends an event to a process, and returns the session that it reached
+// the data plane with.
+func (p *process) forwarded(path, body string) string {
+	p.t.Helper()
+	got, err := p.send(path, body)
+	if err != nil || got.status != http.StatusOK {
+		p.t.Fatalf("%s: %d %s, %v", body, got.status, got.body, err)
+	}
+	return proxytest.Messages(p.t.(*testing.T), &proxytest.Arrival{Body: []byte(got.body)})[0].Session()
+}
+
+// TestKilledWhenForwarded kills a proxy as soon as an event has come back from
+// the data plane: what the event began or ended is known after the restart.
+func TestKilledWhenForwarded(t *testing.T) {
+	plane := proxytest.NewDataPlane(t)
+	plane.ReplyWith(echo)
+	identify := func(user, message string) string {
+		return fmt.Sprintf(`{"type":"identify","anonymousId":"a1","userId":%q,"messageId":%q}`, user, message)
+	}
+	cold := `{"type":"track","event":"Application Opened","anonymousId":"a1","messageId":"cold","channel":"mobile",` +
+		`"properties":{"from_background":false},"context":{"sessionId":1700000000000,"sessionStart":true}}`
+	again := func(p *process) {
+		p.kill()
+		if !p.start() {
+			t.Fatal("Caddy does not start")
+		}
+	}
+	for name, test := range map[string]struct {
+		automatic string
+		do        func(t *testing.T, p *process)
+	}{
+		"a first event": {"proxy", func(t *testing.T, p *process) {
+			began := p.forwarded("/v1/track", proxytest.Event("a1", "m1"))
+			again(p)
+			if got := p.forwarded("/v1/track", proxytest.Event("a1", "m2")); got+"!" != began {
+				t.Errorf("session %s, then %s", began, got)
+			}
+		}},
+		"the start mark": {"off", func(t *testing.T, p *process) {
+			p.send("/v1/startSession", `{"anonymousId":"a1","sessionId":1234567890}`)
+			began := p.forwarded("/v1/track", proxytest.Event("a1", "m1"))
+			again(p)
+			if got := p.forwarded("/v1/track", proxytest.Event("a1", "m2")); began != "1234567890!" || got != "1234567890" {
+				t.Errorf("session %s, then %s", began, got)
+			}
+		}},
+		"another user": {"proxy", func(t *testing.T, p *process) {
+			p.send("/v1/startSession", `{"anonymousId":"a1","sessionId":1234567890}`)
+			p.forwarded("/v1/identify", identify("anna", "m1"))
+			again(p)
+			began := p.forwarded("/v1/identify", identify("bert", "m2"))
+			again(p)
+			if got := p.forwarded("/v1/track", proxytest.Event("a1", "m3")); got+"!" != began || got == "1234567890" {
+				t.Errorf("session %s, then %s", began, got)
+			}
+		}},
+		"a cold start": {"sdk", func(t *testing.T, p *process) {
+			p.send("/v1/startSession", `{"anonymousId":"a1","sessionId":1234567890}`)
+			p.forwarded("/v1/track", cold)
+			again(p)
+			if got := p.forwarded("/v1/track", proxytest.Event("a1", "m2")); strings.HasPrefix(got, "1234567890") {
+				t.Errorf("session %s", got)
+			}
+		}},
+		"a batch of many": {"proxy", func(t *testing.T, p *process) {
+			var body strings.Builder
+			for i := range 300 {
+				fmt.Fprintf(&body, ",%s", proxytest.Event(fmt.Sprint("a", i), "m1"))
+			}
+			got, err := p.send("/v1/batch", `{"batch":[`+body.String()[1:]+`]}`)
+			if err != nil || got.status != http.StatusOK {
+				t.Fatal(got, err)
+			}
+			began := map[string]string{}
+			for _, m := range proxytest.Messages(t, &proxytest.Arrival{Body: []byte(got.body)}) {
+				began[m.AnonymousID] = m.Session()
+			}
+			again(p)
+			for i := 0; i < 300; i += 37 {
+				id := fmt.Sprint("a", i)
+				if got := p.forwarded("/v1/track", proxytest.Event(id, "m2")); got+"!" != began[id] {
+					t.Errorf("session %s, then %s", began[id], got)
+				}
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			option := "rudder_session {\nstore file {\nflush_interval 1h\n}\n}"
+			test.do(t, startProcess(t, plane.Listener.Addr().String(), option, "automatic "+test.automatic))
+		})
+	}
+}
+
+// TestFileTakenAway: a control call is not answered 200 for what will not last,
+// events of known users go on, and a reload opens what is there now.
+func TestFileTakenAway(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sessions.db")
+	s := proxytest.Setup{Global: "metrics\n" + inFile(path), Session: "automatic off", Site: withMetrics}
+	p := run(t, s)
+	p.Start(t, "a1", id1)
+	detached := func() bool {
+		body := p.Send(t, proxytest.Request{Method: "GET", Path: "/metrics"}).Body
+		return strings.Contains(body, `caddy_rudder_session_store_detached{table="file"} 1`)
+	}
+	if detached() {
+		t.Error("it is there")
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if !detached() {
+		t.Error("it is not seen that the file is gone")
+	}
+	for _, call := range []string{"startSession", "endSession", "resetSession"} {
+		if got := p.Send(t, proxytest.Request{Path: "/v1/" + call, WriteKey: "wk1", Body: `{"anonymousId":"a1"}`}); got.Status != http.StatusServiceUnavailable {
+			t.Errorf("%s: %d %s", call, got.Status, got.Body)
+		}
+	}
+	p.Plane.Take()
+	p.Post(t, "/v1/track", proxytest.Event("a1", "m1"))
+	p.Expect(t, "1234567890!")
+	p.mustLoad(t, s)
+	if detached() {
+		t.Error("what is there now is not opened")
+	}
+	p.Start(t, "a2", id1)
+	p.stopCaddy(t)
+	p.mustLoad(t, s)
+	if got := p.current(t, "a2"); got != fmt.Sprint(id1) {
+		t.Errorf("session %s", got)
+	}
+}
+
+// TestFileByOtherNames: a reload that names the file in another way finds it open.
+func TestFileByOtherNames(t *testing.T) {
+	dir := t.TempDir()
+	path, hard, soft := filepath.Join(dir, "sessions.db"), filepath.Join(dir, "hard.db"), filepath.Join(dir, "soft.db")
+	p := run(t, proxytest.Setup{Global: inFile(path)})
+	p.Start(t, "a1", id1)
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	relative, err := filepath.Rel(here, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{os.Link(path, hard), os.Symlink(path, soft), os.Symlink(dir, filepath.Join(dir, "loop"))} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{soft, hard, relative, filepath.Join(dir, "loop", "sessions.db"), dir + "/./loop/../sessions.db", path} {
+		if err := p.Load(t, proxytest.Setup{Global: inFile(name)}); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if got := p.current(t, "a1"); got != fmt.Sprint(id1) {
+			t.Errorf("%s: session %s", name, got)
+		}
+	}
+	// A file that was moved is found where it is now.
+	if err := os.Rename(path, path+".moved"); err != nil {
+		t.Fatal(err)
+	}
+	p.mustLoad(t, proxytest.Setup{Global: inFile(path + ".moved")})
+	p.Start(t, "a2", id1)
+	p.stopCaddy(t)
+	p.mustLoad(t, proxytest.Setup{Global: inFile(path + ".moved")})
+	if got := p.current(t, "a2"); got != fmt.Sprint(id1) {
+		t.Errorf("session %s", got)
+	}
+}
+
+// TestForgetLeavesNoTraces: after forget an id is nowhere in the file, and files
+// that were set aside are named, and go on demand.
+func TestForgetLeavesNoTraces(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sessions.db")
+	if err := os.WriteFile(path, []byte("an-id-of-somebody"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := run(t, proxytest.Setup{Global: "admin 127.0.0.1:$PORT2\n" + inFile(path)})
+	for i := range 50 {
+		p.Start(t, fmt.Sprint("an-anonymous-id-", i), id1)
+	}
+	var answer struct {
+		Forgotten int
+		SetAside  []string `json:"set_aside"`
+		Removed   []string
+	}
+	p.answers(t, http.MethodPost, "forget", `{"anonymous_id":"an-anonymous-id-7"}`, &answer)
+	if answer.Forgotten != 1 || len(answer.SetAside) != 1 || !strings.HasPrefix(answer.SetAside[0], path+".unreadable-") {
+		t.Errorf("%+v", answer)
+	}
+	aside := answer.SetAside
+	redistest.Await(t, "nothing is left of the id", func() bool {
+		content, err := os.ReadFile(path)
+		return err == nil && !bytes.Contains(content, []byte("an-anonymous-id-7")) && bytes.Contains(content, []byte("an-anonymous-id-8"))
+	})
+	answer.SetAside = nil
+	p.answers(t, http.MethodPost, "forget", `{"anonymous_id":"an-anonymous-id-7","remove_set_aside":true}`, &answer)
+	if answer.Forgotten != 0 || len(answer.SetAside) != 0 || fmt.Sprint(answer.Removed) != fmt.Sprint(aside) {
+		t.Errorf("%+v", answer)
+	}
+	if _, err := os.Stat(aside[0]); err == nil {
+		t.Error("it is still there")
+	}
+}

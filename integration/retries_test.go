@@ -1,0 +1,301 @@
+package integration_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"github.com/rudder-session/rudder-session/internal/proxytest"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+)
+
+func init() { caddy.RegisterModule((*gatePolicy)(nil)) }
+
+// gatePolicy is asked by reverse_proxy before each attempt, which waits until it
+// may go on.
+type gatePolicy struct{}
+
+var gate struct {
+	sync.Mutex
+	before func(attempt int)
+	count  int
+}
+
+func (*gatePolicy) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.reverse_proxy.selection_policies.test_gate",
+		New: func() caddy.Module { return new(gatePolicy) },
+	}
+}
+
+func (*gatePolicy) Select(pool reverseproxy.UpstreamPool, _ *http.Request, _ http.ResponseWriter) *reverseproxy.Upstream {
+	gate.Lock()
+	gate.count++
+	count, before := gate.count, gate.before
+	gate.Unlock()
+	if before != nil {
+		before(count)
+	}
+	return pool[0]
+}
+
+func (*gatePolicy) UnmarshalCaddyfile(*caddyfile.Dispenser) error { return nil }
+
+// setGate has a function called before each attempt, with its number from 1.
+func setGate(t *testing.T, before func(attempt int)) {
+	set := func(before func(int)) {
+		gate.Lock()
+		defer gate.Unlock()
+		gate.before, gate.count = before, 0
+	}
+	set(before)
+	t.Cleanup(func() { set(nil) })
+}
+
+// proxied are the configurations with retries, each with its own options of
+// reverse_proxy.
+func proxyOptions(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, file := range []string{"Caddyfile.example", "deploy/Caddyfile"} {
+		found := regexp.MustCompile(`(?ms)^\treverse_proxy \S+ \{\n(.*?)^\t\}$`).FindStringSubmatch(readText(t, file))
+		if found == nil {
+			t.Fatalf("%s has no reverse_proxy", file)
+		}
+		all[file] = found[1]
+	}
+	return all
+}
+
+var someDuration = regexp.MustCompile(`(?m)^(\s*(lb_try_interval|lb_try_duration|response_header_timeout|read_timeout) )(\S+)$`)
+
+// faster divides some durations of options.
+func faster(t *testing.T, options string, by time.Duration, names ...string) string {
+	t.Helper()
+	return someDuration.ReplaceAllStringFunc(options, func(line string) string {
+		m := someDuration.FindStringSubmatch(line)
+		for _, name := range names {
+			if m[2] == name {
+				d, err := time.ParseDuration(m[3])
+				if err != nil {
+					t.Fatal(err)
+				}
+				return m[1] + (d / by).String()
+			}
+		}
+		return line
+	})
+}
+
+// inFrontOf is a site with these options in front of an address.
+func inFrontOf(address, options string) proxytest.Setup {
+	return proxytest.Setup{Site: "rudder_session\nreverse_proxy " + address + " {\n" + options + "\nlb_policy test_gate\n}"}
+}
+
+// serveAt serves until the test is over.
+func serveAt(t *testing.T, l net.Listener, serve http.HandlerFunc) {
+	server := &http.Server{Handler: serve, ReadHeaderTimeout: time.Minute}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = server.Serve(l) }()
+	t.Cleanup(func() { server.Close(); <-done })
+}
+
+// TestRetriesAreForConnections: no configuration sends again what has not been
+// answered, for any SDK that may still wait for the answer.
+func TestRetriesAreForConnections(t *testing.T) {
+	const longestSDK = 30 * time.Second
+	for file, options := range proxyOptions(t) {
+		config, _ := adaptCaddyfile(t, "http://127.0.0.1 {\nreverse_proxy 127.0.0.1:1 {\n"+options+"\n}\n}")
+		var handler struct {
+			Balancing struct {
+				Retries  int            `json:"retries"`
+				Duration caddy.Duration `json:"try_duration"`
+				Interval caddy.Duration `json:"try_interval"`
+			} `json:"load_balancing"`
+			Transport struct {
+				Header caddy.Duration `json:"response_header_timeout"`
+				Read   caddy.Duration `json:"read_timeout"`
+			} `json:"transport"`
+		}
+		text := regexp.MustCompile(`\{"handler":"reverse_proxy".*\}`).FindString(string(config))
+		if err := json.NewDecoder(strings.NewReader(text)).Decode(&handler); err != nil {
+			t.Fatal(err, text)
+		}
+		b, header := handler.Balancing, time.Duration(handler.Transport.Header)
+		if header <= longestSDK {
+			t.Errorf("%s: response_header_timeout %s is shorter than an SDK waits", file, header)
+		}
+		if b.Duration == 0 || time.Duration(b.Duration) >= header {
+			t.Errorf("%s: after response_header_timeout %s it is sent again, as lb_try_duration is %s", file, header, time.Duration(b.Duration))
+		}
+		if handler.Transport.Read != 0 {
+			t.Errorf("%s: read_timeout cuts off requests on connections that were idle", file)
+		}
+		if down := time.Duration(b.Retries) * time.Duration(b.Interval); down < 5*time.Second {
+			t.Errorf("%s: a data plane that is down for 5 s loses events: it is tried for %s", file, down)
+		}
+	}
+}
+
+// TestStalledDataPlane: what is not answered arrives once, on a new connection and
+// on one that was used before, and after a connection that was closed.
+func TestStalledDataPlane(t *testing.T) {
+	for file, options := range proxyOptions(t) {
+		t.Run(file, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			release := make(chan struct{})
+			var mu sync.Mutex
+			arrived := map[string]int{}
+			serveAt(t, l, func(w http.ResponseWriter, r *http.Request) {
+				var message struct{ AnonymousID string }
+				if err := json.NewDecoder(r.Body).Decode(&message); err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				arrived[message.AnonymousID]++
+				n := arrived[message.AnonymousID]
+				mu.Unlock()
+				switch {
+				case message.AnonymousID == "quick":
+				case message.AnonymousID == "closed" && n == 1:
+					panic(http.ErrAbortHandler)
+				default:
+					<-release
+				}
+				fmt.Fprint(w, "ok")
+			})
+			p := run(t, inFrontOf(l.Addr().String(), faster(t, options, 100,
+				"lb_try_interval", "lb_try_duration", "response_header_timeout", "read_timeout")))
+			t.Cleanup(func() { close(release) }) // before the server is closed
+			for _, id := range []string{"stalled", "reused", "closed"} {
+				// The connection that an answer leaves behind is used again.
+				for id == "reused" && p.Post(t, "/v1/track", proxytest.Event("quick", "m")).Status != http.StatusOK {
+				}
+				setGate(t, nil)
+				got := p.Post(t, "/v1/track", proxytest.Event(id, "m"))
+				gate.Lock()
+				attempts := gate.count
+				gate.Unlock()
+				if id == "closed" {
+					attempts-- // a slow machine has no second one
+				}
+				if got.Status < 500 || attempts > 1 {
+					t.Errorf("%s: answered %d, %d copies sent", id, got.Status, attempts)
+				}
+			}
+		})
+	}
+}
+
+// TestDataPlaneClosesConnections: an event whose connection is closed without an
+// answer, whether new or used before, is sent again, and so is one of a pixel.
+func TestDataPlaneClosesConnections(t *testing.T) {
+	for file, options := range proxyOptions(t) {
+		t.Run(file, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Each connection but the first three, which are closed when the request is
+			// there, answers once, and is closed when it is used again.
+			var mu sync.Mutex
+			connections, answered := 0, 0
+			serve := func(c net.Conn) {
+				defer c.Close()
+				mu.Lock()
+				connections++
+				first := connections <= 3
+				mu.Unlock()
+				in := bufio.NewReader(c)
+				r, err := http.ReadRequest(in)
+				if err != nil {
+					return
+				}
+				if _, err := io.Copy(io.Discard, r.Body); err != nil || first {
+					return
+				}
+				mu.Lock()
+				answered++
+				mu.Unlock()
+				fmt.Fprint(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+				_, _ = in.ReadByte()
+			}
+			var all sync.WaitGroup
+			all.Go(func() {
+				for {
+					c, err := l.Accept()
+					if err != nil {
+						return
+					}
+					all.Go(func() { serve(c) })
+				}
+			})
+			t.Cleanup(all.Wait) // after Caddy has closed its connections
+			p := run(t, inFrontOf(l.Addr().String(), faster(t, options, 500, "lb_try_interval")))
+			t.Cleanup(func() { l.Close() })
+			const events = 20
+			for i := range events {
+				r := proxytest.Request{Path: "/v1/track", WriteKey: "wk1", Body: proxytest.Event("one", fmt.Sprint(i))}
+				if i%4 == 3 {
+					r = proxytest.Request{Method: "GET", Path: "/pixel/v1/track?writeKey=wk1&anonymousId=one&event=x"}
+				}
+				if got := p.Send(t, r); got.Status != http.StatusOK || got.Body != "ok" {
+					t.Errorf("event %d: %d %s", i, got.Status, got.Body)
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if answered != events {
+				t.Errorf("%d were answered", answered)
+			}
+		})
+	}
+}
+
+// TestDataPlaneIsDown: an event that comes while nobody listens arrives when
+// somebody does, after as many attempts as 5 s hold.
+func TestDataPlaneIsDown(t *testing.T) {
+	for file, options := range proxyOptions(t) {
+		t.Run(file, func(t *testing.T) {
+			interval, err := time.ParseDuration(someDuration.FindStringSubmatch(options)[3])
+			if err != nil {
+				t.Fatal(err)
+			}
+			socket := filepath.Join(t.TempDir(), "s") // nobody else can listen there
+			p := run(t, inFrontOf("unix/"+socket, faster(t, options, 500, "lb_try_interval")))
+			var arrived atomic.Int32
+			setGate(t, func(attempt int) {
+				if attempt != int(5*time.Second/interval)+1 {
+					return
+				}
+				l, err := net.Listen("unix", socket)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				serveAt(t, l, func(w http.ResponseWriter, _ *http.Request) {
+					arrived.Add(1)
+					fmt.Fprint(w, "ok")
+				})
+			})
+			if got := p.Post(t, "/v1/track", proxytest.Event("one", "m")); got.Status != http.StatusOK || got.Body != "ok" || arrived.Load() != 1 {
+				t.Errorf("%d %s, arrived %d times", got.Status, got.Body, arrived.Load())
+			}
+		})
+	}
+}

@@ -1,0 +1,527 @@
+package integration_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"github.com/rudder-session/rudder-session/internal/proxytest"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// withDataPlanes is a source config with data planes, and withoutThem what is to
+// come of it.
+const (
+	withDataPlanes = `{"source":{"id":"s","dataplanes":{"US":[{"url":"https://us.example","default":true}]},"config":{"dataplanes":1}},"x":"ü"}`
+	withoutThem    = `{"source":{"id":"s","config":{"dataplanes":1}},"x":"ü"}`
+)
+
+// behindSourceConfig runs a site with the handler in front of a control plane,
+// and at /plain/ the control plane alone.
+func behindSourceConfig(t *testing.T, options string, controlPlane http.HandlerFunc) *proxy {
+	t.Helper()
+	return run(t, sourceConfigSetup(t, options, controlPlane))
+}
+
+func sourceConfigSetup(t *testing.T, options string, controlPlane http.HandlerFunc) proxytest.Setup {
+	t.Helper()
+	server := httptest.NewServer(controlPlane)
+	t.Cleanup(server.Close)
+	return proxytest.Setup{
+		Global: "metrics",
+		Site: fmt.Sprintf(`handle /metrics {
+		metrics
+	}
+	handle_path /plain/* {
+		reverse_proxy %[1]s
+	}
+	rudder_session_source_config {
+		%[2]s
+	}
+	handle {
+		reverse_proxy %[1]s
+	}`, server.Listener.Addr(), options),
+	}
+}
+
+// answering makes a control plane that always answers the same.
+func answering(status int, body string, header ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		for i := 0; i < len(header); i += 2 {
+			if header[i+1] == "" {
+				w.Header()[header[i]] = nil
+				continue
+			}
+			w.Header().Add(header[i], header[i+1])
+		}
+		w.WriteHeader(status)
+		if r.Method != http.MethodHead {
+			io.WriteString(w, body)
+		}
+	}
+}
+
+// TestSourceConfigChanged: what is left of a source config, and of its header.
+func TestSourceConfigChanged(t *testing.T) {
+	const replaced = `{"source":{"id":"s","dataplanes":{"US":[{"url":"https://p.example/rs","default":true}]},"config":{"dataplanes":1}},"x":"ü"}`
+	for _, c := range []struct {
+		name, options, path string
+		controlPlane        http.HandlerFunc
+		request             http.Header
+		body                string
+		header              map[string]string // "" is none
+		counted             string
+	}{
+		{name: "removed", path: "/sourceConfig?p=web&v=1", controlPlane: answering(200, withDataPlanes), body: withoutThem,
+			header: map[string]string{"Content-Length": strconv.Itoa(len(withoutThem)), "Content-Encoding": "", "Vary": "", "Etag": ""}, counted: "changed removed"},
+		{name: "with a slash", path: "/sourceConfig/?p=web", controlPlane: answering(200, withDataPlanes), body: withoutThem, counted: "changed removed"},
+		{name: "with more slashes", path: "//sourceConfig//", controlPlane: answering(200, withDataPlanes), body: withoutThem, counted: "changed removed"},
+		{name: "path with an escape", path: "/source%43onfig", controlPlane: answering(200, withDataPlanes), body: withoutThem, counted: "changed removed"},
+		{name: "replaced", options: "data_plane https://p.example/rs", path: "/sourceConfig", controlPlane: answering(200, withDataPlanes), body: replaced,
+			header: map[string]string{"Content-Length": strconv.Itoa(len(replaced))}, counted: "changed replaced"},
+		{name: "gzip", path: "/sourceConfig", controlPlane: answering(200, proxytest.Zip(t, withDataPlanes), "Content-Encoding", "gzip"),
+			request: http.Header{"Accept-Encoding": {"br, gzip"}}, body: withoutThem,
+			header: map[string]string{"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}, counted: "changed removed"},
+		{name: "gzip that nobody asked for", path: "/sourceConfig", controlPlane: answering(200, proxytest.Zip(t, withDataPlanes), "Content-Encoding", "GZIP", "Vary", "Origin"),
+			body: withoutThem, header: map[string]string{"Content-Encoding": "GZIP", "Vary": "Origin, Accept-Encoding"}, counted: "changed removed"},
+		{name: "header", path: "/sourceConfig", controlPlane: answering(200, withDataPlanes, "Etag", `W/"a,b"`, "Last-Modified", "Wed, 21 Oct 2015 07:28:00 GMT",
+			"Cache-Control", "public, max-age=60, no-transform", "Vary", "Origin", "Accept-Ranges", "bytes", "Digest", "sha-256=x", "Content-Digest", "sha-256=:x:",
+			"Repr-Digest", "sha-256=:x:", "Content-MD5", "x", "Access-Control-Allow-Origin", "*", "X-Other", "1"), body: withoutThem,
+			header: map[string]string{"Etag": `W/"a,b` + mark + `"`, "Last-Modified": "Wed, 21 Oct 2015 07:28:00 GMT", "Cache-Control": "public, max-age=60, no-transform",
+				"Vary": "Origin", "Accept-Ranges": "", "Digest": "", "Content-Digest": "", "Repr-Digest": "", "Content-Md5": "",
+				"Access-Control-Allow-Origin": "*", "X-Other": "1"}, counted: "changed removed"},
+		{name: "no data planes", path: "/sourceConfig", controlPlane: answering(200, withoutThem, "Etag", `"a"`, "Digest", "sha-256=x"), body: withoutThem,
+			header: map[string]string{"Etag": `"a` + mark + `"`, "Digest": "sha-256=x"}, counted: "unchanged no_data_planes"},
+		{name: "no entity tag", path: "/sourceConfig", controlPlane: answering(200, withDataPlanes, "Etag", `abc`), body: withoutThem,
+			header: map[string]string{"Etag": ""}, counted: "changed removed"},
+		{name: "byte order mark", path: "/sourceConfig", controlPlane: answering(200, "\ufeff"+withDataPlanes), body: "\ufeff" + withoutThem, counted: "changed removed"},
+		{name: "text", path: "/sourceConfig", controlPlane: answering(200, withDataPlanes, "Content-Type", ""), body: withoutThem, counted: "changed removed"},
+		{name: "octets", path: "/sourceConfig", controlPlane: answering(200, withDataPlanes, "Content-Type", "", "Content-Type", "application/octet-stream"), body: withoutThem, counted: "changed removed"},
+		{name: "in pieces", path: "/sourceConfig", controlPlane: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Trailer", "Content-Digest")
+			for _, b := range []byte(withDataPlanes) {
+				w.Write([]byte{b})
+				w.(http.Flusher).Flush()
+			}
+			w.Header().Set("Content-Digest", "sha-256=:x:")
+		}, body: withoutThem, header: map[string]string{"Content-Digest": "", "Trailer": "", "Content-Length": strconv.Itoa(len(withoutThem))}, counted: "changed removed"},
+		{name: "as large as it may be", options: "max_body " + strconv.Itoa(len(withDataPlanes)) + "B", path: "/sourceConfig",
+			controlPlane: answering(200, withDataPlanes), body: withoutThem, counted: "changed removed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := behindSourceConfig(t, c.options, c.controlPlane)
+			before := p.counters(t)
+			got := p.Send(t, proxytest.Request{Method: "GET", Path: c.path, Header: c.request})
+			body := got.Body
+			if got.Header.Get("Content-Encoding") != "" {
+				body = unzipText(t, body)
+			}
+			if got.Status != http.StatusOK || body != c.body {
+				t.Errorf("%d %q, want %q", got.Status, body, c.body)
+			}
+			if length := got.Header.Get("Content-Length"); length != strconv.Itoa(len(got.Body)) {
+				t.Errorf("Content-Length %s of %d bytes", length, len(got.Body))
+			}
+			for name, want := range c.header {
+				if value := strings.Join(got.Header[name], ", "); value != want {
+					t.Errorf("%s: %q, want %q", name, value, want)
+				}
+			}
+			outcome, reason, _ := strings.Cut(c.counted, " ")
+			if want := []string{fmt.Sprintf(`source_configs{outcome=%q,reason=%q} +1`, outcome, reason)}; !slices.Equal(p.counters(t).more(before), want) {
+				t.Errorf("counted %v, want %v", p.counters(t).more(before), want)
+			}
+		})
+	}
+}
+
+// mark is what the entity tags of bodies end with whose data planes are removed.
+const mark = "-rs0beb1114"
+
+func unzipText(t *testing.T, body string) string {
+	t.Helper()
+	return proxytest.Unzip(t, &proxytest.Arrival{Header: http.Header{"Content-Encoding": {"gzip"}}, Body: []byte(body)})
+}
+
+// TestSourceConfigUntouched: what is no source config that can be read reaches the
+// client as without the handler.
+func TestSourceConfigUntouched(t *testing.T) {
+	for _, c := range []struct {
+		name, method, path, options string
+		request                     http.Header
+		controlPlane                http.HandlerFunc
+		reason                      string // "" is not counted
+	}{
+		{name: "another path", path: "/sourceConfigs", controlPlane: answering(200, withDataPlanes, "Etag", `"a"`)},
+		{name: "below it", path: "/sourceConfig/x", controlPlane: answering(200, withDataPlanes)},
+		{name: "another case", path: "/sourceconfig", controlPlane: answering(200, withDataPlanes)},
+		{name: "HEAD", method: "HEAD", path: "/sourceConfig", request: http.Header{"If-None-Match": {`"b"`}, "Range": {"bytes=0-1"}},
+			controlPlane: answering(200, "", "Content-Length", "999", "Etag", `"a"`, "Accept-Ranges", "bytes")},
+		{name: "OPTIONS", method: "OPTIONS", path: "/sourceConfig", request: http.Header{"Origin": {"https://x"}, "Access-Control-Request-Headers": {"authorization"}},
+			controlPlane: answering(204, "", "Access-Control-Allow-Headers", "authorization")},
+		{name: "POST", method: "POST", path: "/sourceConfig", controlPlane: answering(200, withDataPlanes)},
+		{name: "not modified, though nobody asked", path: "/sourceConfig", controlPlane: answering(304, "", "Etag", `"a"`), reason: "not_modified"},
+		{name: "unauthorized", path: "/sourceConfig", controlPlane: answering(401, withDataPlanes, "Etag", `"a"`), reason: "status"},
+		{name: "moved", path: "/sourceConfig", controlPlane: answering(307, "", "Location", "/x"), reason: "status"},
+		{name: "server error", path: "/sourceConfig", controlPlane: answering(503, `{"source":{"dataplanes":1}}`, "Retry-After", "1"), reason: "status"},
+		{name: "a part", path: "/sourceConfig", controlPlane: answering(206, `{"source":{"dataplanes":1}}`, "Content-Range", "bytes 0-26/100"), reason: "status"},
+		{name: "a page", path: "/sourceConfig", controlPlane: answering(200, withDataPlanes, "Content-Type", "", "Content-Type", "text/html"), reason: "content_type"},
+		{name: "no JSON", path: "/sourceConfig", controlPlane: answering(200, withDataPlanes+"}", "Etag", `"a"`, "Digest", "sha-256=x", "Accept-Ranges", "bytes"), reason: "not_json"},
+		{name: "no object", path: "/sourceConfig", controlPlane: answering(200, "["+withDataPlanes+"]"), reason: "not_json"},
+		{name: "empty", path: "/sourceConfig", controlPlane: answering(200, ""), reason: "not_json"},
+		{name: "brotli", path: "/sourceConfig", controlPlane: answering(200, "\x0b\x02\x80{}\x03", "Content-Encoding", "br"), reason: "encoding"},
+		{name: "gzip twice", path: "/sourceConfig", controlPlane: answering(200, proxytest.Zip(t, proxytest.Zip(t, withDataPlanes)), "Content-Encoding", "gzip, gzip"), reason: "encoding"},
+		{name: "broken gzip", path: "/sourceConfig", controlPlane: answering(200, proxytest.Zip(t, withDataPlanes)[:40], "Content-Encoding", "gzip"), reason: "encoding"},
+		{name: "too large, as it says", path: "/sourceConfig", options: "max_body 100B", controlPlane: answering(200, withDataPlanes, "Content-Length", strconv.Itoa(len(withDataPlanes))), reason: "too_large"},
+		{name: "too large", path: "/sourceConfig", options: "max_body 100B", controlPlane: func(w http.ResponseWriter, _ *http.Request) {
+			for _, b := range []byte(withDataPlanes) {
+				w.Write([]byte{b})
+				w.(http.Flusher).Flush()
+			}
+		}, reason: "too_large"},
+		{name: "too large, unzipped", path: "/sourceConfig", options: "max_body 1KiB", reason: "too_large",
+			controlPlane: answering(200, proxytest.Zip(t, `{"source":{"dataplanes":1,"x":"`+strings.Repeat("x", 2000)+`"}}`), "Content-Encoding", "gzip")},
+		{name: "not to be held up", path: "/sourceConfig", controlPlane: answering(200, withDataPlanes, "Incremental", "?1"), reason: "streaming"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := behindSourceConfig(t, c.options, c.controlPlane)
+			method := c.method
+			if method == "" {
+				method = "GET"
+			}
+			// Without it Caddy unzips what comes.
+			header := http.Header{"Accept-Encoding": {"gzip"}}
+			maps.Copy(header, c.request)
+			before := p.counters(t)
+			got := p.Send(t, proxytest.Request{Method: method, Path: c.path, Header: header})
+			counted := p.counters(t).more(before)
+			want := p.Send(t, proxytest.Request{Method: method, Path: "/plain" + c.path, Header: header})
+			for _, h := range []http.Header{got.Header, want.Header} {
+				h.Del("Date")
+			}
+			if got.Status != want.Status || got.Body != want.Body || !reflect.DeepEqual(got.Header, want.Header) {
+				t.Errorf("got %d %v %q\nwant %d %v %q", got.Status, got.Header, got.Body, want.Status, want.Header, want.Body)
+			}
+			var wantCounted []string
+			if c.reason != "" {
+				wantCounted = []string{fmt.Sprintf(`source_configs{outcome="passed",reason=%q} +1`, c.reason)}
+			}
+			if !slices.Equal(counted, wantCounted) {
+				t.Errorf("counted %v, want %v", counted, wantCounted)
+			}
+		})
+	}
+}
+
+// TestSourceConfigAsked: what the control plane is asked.
+func TestSourceConfigAsked(t *testing.T) {
+	asked := make(chan *http.Request, 1)
+	p := behindSourceConfig(t, "", func(w http.ResponseWriter, r *http.Request) { asked <- r })
+	for _, c := range []struct{ accept, want string }{
+		{"", "identity"}, {"gzip", "gzip"}, {"br, zstd", "identity"}, {"br;q=1.0, gzip;q=0.8, *;q=0.1", "gzip"}, {"gzip;q=0, *", "identity"},
+		{"*", "gzip"}, {"*;q=0", "identity"}, {"GZIP ; Q=0.0", "identity"}, {"x-gzip", "gzip"},
+	} {
+		header := http.Header{
+			"Authorization": {"Basic d2s6"}, "Range": {"bytes=0-9"}, "If-Range": {`"a"`}, "If-None-Match": {`"a"`},
+			"If-Modified-Since": {"Wed, 21 Oct 2026 07:28:00 GMT"}, "X-Other": {"1"},
+		}
+		if c.accept != "" {
+			header["Accept-Encoding"] = []string{c.accept}
+		}
+		p.Send(t, proxytest.Request{Method: "GET", Path: "/sourceConfig/?p=web&writeKey=a%20b", Header: header})
+		r := <-asked
+		if got := r.Header["Accept-Encoding"]; !slices.Equal(got, []string{c.want}) {
+			t.Errorf("of %q %q were asked, want %q", c.accept, got, c.want)
+		}
+		for _, name := range []string{"Range", "If-Range", "If-None-Match", "If-Modified-Since"} {
+			if r.Header[name] != nil {
+				t.Errorf("%s: %s", name, r.Header[name])
+			}
+		}
+		if r.RequestURI != "/sourceConfig/?p=web&writeKey=a%20b" || r.Header.Get("Authorization") != "Basic d2s6" || r.Header.Get("X-Other") != "1" {
+			t.Errorf("asked %s with %v", r.RequestURI, r.Header)
+		}
+	}
+}
+
+// TestSourceConfigRevalidated: a client that asks whether its body is still right
+// is told so of rewritten ones only.
+func TestSourceConfigRevalidated(t *testing.T) {
+	// A control plane that answers conditions as it should: its config changed on a
+	// day, and has an entity tag, weak or not.
+	var current atomic.Value
+	current.Store(`"v1"`)
+	controlPlane := func(w http.ResponseWriter, r *http.Request) {
+		tag := current.Load().(string)
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Last-Modified", "Wed, 21 Oct 2015 07:28:00 GMT")
+		w.Header().Set("Etag", tag)
+		matches := r.Header.Get("If-None-Match")
+		opaque := strings.TrimPrefix(tag, "W/")
+		if matches == "*" || strings.Contains(matches, opaque) || matches == "" && r.Header.Get("If-Modified-Since") != "" {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		if r.Header.Get("Range") != "" {
+			w.WriteHeader(http.StatusPartialContent)
+		}
+		io.WriteString(w, withDataPlanes)
+	}
+	s := sourceConfigSetup(t, "", controlPlane)
+	p := run(t, s)
+	get := func(header ...string) proxytest.Reply {
+		t.Helper()
+		h := http.Header{}
+		for i := 0; i < len(header); i += 2 {
+			h.Add(header[i], header[i+1])
+		}
+		return p.Send(t, proxytest.Request{Method: "GET", Path: "/sourceConfig", Header: h})
+	}
+	full := func(what string, got proxytest.Reply) {
+		t.Helper()
+		if got.Status != http.StatusOK || got.Body != withoutThem {
+			t.Errorf("%s: %d %q", what, got.Status, got.Body)
+		}
+	}
+	for _, tag := range []string{`"v1"`, `W/"v1"`, `""`, `"a, b"`} {
+		current.Store(tag)
+		first := get()
+		full("first", first)
+		marked := first.Header.Get("Etag")
+		for _, header := range [][]string{
+			{"If-None-Match", marked},
+			{"If-None-Match", strings.TrimPrefix(marked, "W/")},
+			{"If-None-Match", `"x" , ` + marked + `,W/"y"`},
+			{"If-None-Match", `"x"`, "If-None-Match", marked},
+			{"If-None-Match", marked, "If-Modified-Since", "Wed, 21 Oct 2015 07:28:00 GMT"},
+			{"If-None-Match", marked, "Range", "bytes=0-1"},
+		} {
+			if got := get(header...); got.Status != http.StatusNotModified || got.Body != "" || got.Header.Get("Etag") != marked {
+				t.Errorf("%s, %v: %d %q with %s", tag, header, got.Status, got.Body, got.Header["Etag"])
+			}
+		}
+		// Who has the body that the control plane's own tag or date is of.
+		for _, header := range [][]string{
+			{"If-None-Match", tag}, {"If-None-Match", "W/" + strings.TrimPrefix(tag, "W/")}, {"If-None-Match", "*"}, {"If-None-Match", `"x", ` + tag},
+			{"If-Modified-Since", "Wed, 21 Oct 2015 07:28:00 GMT"}, {"If-None-Match", tag, "If-Modified-Since", "Wed, 21 Oct 2026 07:28:00 GMT"},
+			{"If-None-Match", `"v1-rs00000000"`}, {"If-None-Match", "nonsense"}, {"If-None-Match", `"open`},
+			{"Range", "bytes=0-20"}, {"Range", "bytes=0-20", "If-Range", tag},
+		} {
+			full(fmt.Sprintf("%s, %v", tag, header), get(header...))
+		}
+	}
+	// With other options the body is another.
+	current.Store(`"v1"`)
+	marked := get().Header.Get("Etag")
+	s.Site = strings.Replace(s.Site, "rudder_session_source_config {", "rudder_session_source_config {\ndata_plane https://p.example", 1)
+	if err := p.Load(t, s); err != nil {
+		t.Fatal(err)
+	}
+	got := get("If-None-Match", marked)
+	if got.Status != http.StatusOK || !strings.Contains(got.Body, "https://p.example") || got.Header.Get("Etag") == marked {
+		t.Errorf("with another data_plane: %d %q with %s", got.Status, got.Body, got.Header["Etag"])
+	}
+}
+
+// TestSourceConfigOfALargeWorkspace: the value of what comes out is that of what
+// came in, but for the data planes, and so are its bytes.
+func TestSourceConfigOfALargeWorkspace(t *testing.T) {
+	text := largeSourceConfig(t)
+	member := `"dataplanes":{"US":[{"url":"https://us.example","default":true}],"EU":[{"url":"https://eu.example","default":true}]},`
+	whole := strings.Replace(text, `"source":{`, `"source":{`+member, 1)
+	for _, zipped := range []bool{false, true} {
+		body, header := whole, []string{}
+		if zipped {
+			body, header = proxytest.Zip(t, whole), []string{"Content-Encoding", "gzip"}
+		}
+		p := behindSourceConfig(t, "", answering(200, body, header...))
+		got := p.Send(t, proxytest.Request{Method: "GET", Path: "/sourceConfig", Header: http.Header{"Accept-Encoding": {"gzip"}}}).Body
+		if zipped {
+			if len(got) > len(body)*11/10 {
+				t.Errorf("%d bytes go on of %d that came", len(got), len(body))
+			}
+			got = unzipText(t, got)
+		}
+		var was, is map[string]any
+		for text, to := range map[string]*map[string]any{whole: &was, got: &is} {
+			d := json.NewDecoder(strings.NewReader(text))
+			d.UseNumber()
+			if err := d.Decode(to); err != nil {
+				t.Fatal(err)
+			}
+		}
+		delete(was["source"].(map[string]any), "dataplanes")
+		if !reflect.DeepEqual(was, is) {
+			t.Error("another value came out")
+		}
+		if got != text {
+			t.Error("other bytes came out")
+		}
+	}
+}
+
+// largeSourceConfig makes a source config of about 1 MB: 200 destinations, text
+// in many scripts, and objects that nest deeply.
+func largeSourceConfig(t *testing.T) string {
+	t.Helper()
+	var destinations []any
+	for i := range 200 {
+		nested := any("dataplanes")
+		for range 150 {
+			nested = map[string]any{"dataplanes": nested, "é\u2028\"\\": []any{nil, true, 1.5e-9}}
+		}
+		if i%40 != 0 {
+			nested = nil
+		}
+		destinations = append(destinations, map[string]any{
+			"id": fmt.Sprintf("2abcdefghijklmnopqrstuvwxyz%05d", i), "name": "Größe 尺寸 حجم 🎛 \u0000\u001f", "enabled": i%3 > 0,
+			"config":                map[string]any{"nested": nested, "eventsList": strings.Repeat("Оплата заказа, ", 120), "n": 12345678901234567890 + uint64(i)},
+			"destinationDefinition": map[string]any{"name": "GA4", "displayName": "<Google & Analytics>", "dataplanes": []any{}},
+		})
+	}
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", " ")
+	if err := e.Encode(destinations); err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf("{\"isHosted\":true, \"source\":{\"id\":\"s\",\"destinations\" : %s,\"enabled\":true}}", &out)
+	if len(text) < 1<<20 || len(text) > 4<<20 {
+		t.Fatalf("it has %d bytes", len(text))
+	}
+	return text
+}
+
+// TestSourceConfigStreams: what is no source config arrives while it is written.
+func TestSourceConfigStreams(t *testing.T) {
+	for _, c := range []struct{ name, path, contentType, first, options string }{
+		{"events", "/sourceConfig", "text/event-stream", "data: 1\n\n", ""},
+		{"another path", "/other", "application/json", `{"a":`, ""},
+		{"too large", "/sourceConfig", "application/json", `{"source":` + strings.Repeat(" ", 200), "max_body 100B"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			goOn := make(chan struct{})
+			p := behindSourceConfig(t, c.options, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", c.contentType)
+				io.WriteString(w, c.first)
+				w.(http.Flusher).Flush()
+				select {
+				case <-goOn:
+				case <-r.Context().Done():
+				}
+				io.WriteString(w, "the rest")
+			})
+			response, err := p.Client.Get(p.URL(c.path))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Body.Close()
+			first := make([]byte, len(c.first))
+			if _, err := io.ReadFull(response.Body, first); err != nil || string(first) != c.first {
+				t.Fatalf("%q, %v", first, err)
+			}
+			close(goOn)
+			if rest, err := io.ReadAll(response.Body); err != nil || string(rest) != "the rest" {
+				t.Errorf("then %q, %v", rest, err)
+			}
+		})
+	}
+}
+
+// TestSourceConfigBroken: of an answer that breaks off nothing comes that a client
+// could take for the whole.
+func TestSourceConfigBroken(t *testing.T) {
+	p := behindSourceConfig(t, "", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, withDataPlanes)
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	r, err := http.NewRequest(http.MethodGet, p.URL("/sourceConfig"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := proxytest.Exchange(p.Client, r); err == nil && got.Status == http.StatusOK {
+		t.Errorf("%d %q", got.Status, got.Body)
+	}
+}
+
+// TestSourceConfigCompressed: Caddy's own compression may stand around the handler
+// or behind it.
+func TestSourceConfigCompressed(t *testing.T) {
+	long := strings.Replace(withDataPlanes, `"x":`, `"long":"`+strings.Repeat("abc", 1000)+`","x":`, 1)
+	want := strings.Replace(withoutThem, `"x":`, `"long":"`+strings.Repeat("abc", 1000)+`","x":`, 1)
+	s := sourceConfigSetup(t, "", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("If-None-Match") == `"v1"` {
+			answering(304, "", "Etag", `"v1"`)(w, r)
+			return
+		}
+		answering(200, long, "Etag", `"v1"`)(w, r)
+	})
+	for _, site := range []string{
+		"encode\n" + s.Site,
+		"route {\nencode\n" + s.Site[strings.Index(s.Site, "rudder_session_source_config"):] + "\n}",
+	} {
+		s.Site = site
+		p := run(t, s)
+		header := http.Header{"Accept-Encoding": {"gzip"}}
+		got := p.Send(t, proxytest.Request{Method: "GET", Path: "/sourceConfig", Header: header})
+		if got.Header.Get("Content-Encoding") != "gzip" || unzipText(t, got.Body) != want {
+			t.Errorf("%v %q", got.Header, got.Body)
+		}
+		header["If-None-Match"] = got.Header["Etag"]
+		if again := p.Send(t, proxytest.Request{Method: "GET", Path: "/sourceConfig", Header: header}); again.Status != http.StatusNotModified {
+			t.Errorf("%v: %d %q", header, again.Status, again.Body)
+		}
+	}
+}
+
+// TestSourceConfigWarns: once a minute for each kind of answer, without ids.
+func TestSourceConfigWarns(t *testing.T) {
+	kinds := map[string]http.HandlerFunc{
+		"status": answering(401, "no"), "json": answering(200, "secret"), "page": answering(200, "", "Content-Type", "", "Content-Type", "text/html"),
+		"br": answering(200, "x", "Content-Encoding", "br"), "large": answering(200, strings.Repeat("x", 200)),
+		"fine": answering(200, withDataPlanes), "same": answering(304, ""),
+	}
+	s := sourceConfigSetup(t, "max_body 150B", func(w http.ResponseWriter, r *http.Request) { kinds[r.URL.Query().Get("kind")](w, r) })
+	path := filepath.Join(t.TempDir(), "log")
+	s.Global = "metrics\nlog source_configs {\noutput file " + path + "\ninclude http.handlers.rudder_session_source_config\n}"
+	p := run(t, s)
+	for range 5 {
+		for kind := range kinds {
+			p.Send(t, proxytest.Request{Method: "GET", Path: "/sourceConfig?writeKey=KEY&kind=" + kind, WriteKey: "KEY"})
+		}
+	}
+	log, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := map[string]int{}
+	for line := range strings.Lines(string(log)) {
+		var entry struct{ Level, Msg string }
+		if err := json.Unmarshal([]byte(line), &entry); err != nil || entry.Level != "warn" {
+			t.Errorf("%s: %v", line, err)
+		}
+		said[entry.Msg]++
+	}
+	if len(said) != 5 || slices.Max(slices.Collect(maps.Values(said))) != 1 {
+		t.Errorf("said %v", said)
+	}
+	for _, secret := range []string{"KEY", "S0VZOg", "secret", "sourceConfig?"} {
+		if strings.Contains(string(log), secret) {
+			t.Errorf("%s is in the log: %s", secret, log)
+		}
+	}
+}

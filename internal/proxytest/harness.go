@@ -1,0 +1,303 @@
+package proxytest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	_ "github.com/rudder-session/rudder-session"
+	_ "github.com/rudder-session/rudder-session/caddymodule/stores/redis"
+)
+
+func init() {
+	caddy.RegisterModule((*TestClock)(nil))
+	httpcaddyfile.RegisterHandlerDirective("test_clock", func(httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+		return new(TestClock), nil
+	})
+	httpcaddyfile.RegisterDirectiveOrder("test_clock", httpcaddyfile.Before, "tracing")
+}
+
+// receivedAt is a request header: when the request is to be taken to have
+// arrived, in Unix milliseconds.
+const ReceivedAt = "X-Test-Received-At"
+
+// testClock stands before everything else in a site. It says when a request
+// arrived, and counts the requests that are being served.
+type TestClock struct{}
+
+func (*TestClock) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.test_clock", New: func() caddy.Module { return new(TestClock) }}
+}
+
+func (*TestClock) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	Serving.Change(1)
+	defer Serving.Change(-1)
+	if ms, err := strconv.ParseInt(r.Header.Get(ReceivedAt), 10, 64); err == nil {
+		caddyhttp.SetVar(r.Context(), "start_time", time.UnixMilli(ms))
+	}
+	r.Header.Del(ReceivedAt)
+	return next.ServeHTTP(w, r)
+}
+
+// serving counts requests. A client has its answer before the handler has
+// returned, and what a handler still holds would outlive Caddy's stop.
+var Serving = func() *Counter { c := new(Counter); c.Cond.L = &c.Mu; return c }()
+
+type Counter struct {
+	Mu           sync.Mutex
+	Cond         sync.Cond
+	Begun, Going int
+}
+
+func (c *Counter) Change(by int) {
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
+	c.Going += by
+	c.Begun += max(by, 0)
+	c.Cond.Broadcast()
+}
+
+// reset begins to count requests anew.
+func (c *Counter) Reset() {
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
+	c.Begun = 0
+}
+
+func (c *Counter) Count() int {
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
+	return c.Begun
+}
+
+// wait returns when so many requests have been begun since reset, and none is
+// being served.
+func (c *Counter) Wait(begun int) {
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
+	for c.Begun < begun || c.Going > 0 {
+		c.Cond.Wait()
+	}
+}
+
+// waitBegun returns when so many requests have been begun since reset.
+func (c *Counter) WaitBegun(begun int) {
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
+	for c.Begun < begun {
+		c.Cond.Wait()
+	}
+}
+
+// setup is a Caddy configuration in pieces.
+type Setup struct {
+	Global  string // global options
+	Session string // what stands in the block of rudder_session
+	// site is what the site has, instead of rudder_session and reverse_proxy.
+	// $UPSTREAM is the data plane's address; $PORT, $PORT2 are free ones, the
+	// first of them the site's.
+	Site string
+	// before and more stand before and behind the site.
+	Before, More string
+}
+
+const Directives = "rudder_session {\n$SESSION\n}\nreverse_proxy $UPSTREAM"
+
+func (s Setup) Text(storage, upstream string, port, port2 int) string {
+	site := s.Site
+	if site == "" {
+		site = Directives
+	}
+	text := fmt.Sprintf(`{
+	admin off
+	persist_config off
+	auto_https off
+	default_bind 127.0.0.1
+	grace_period 1s
+	storage file_system %q
+	storage_check off
+	storage_clean_interval off
+	log {
+		output discard
+	}
+	%s
+}
+%s
+http://:$PORT {
+	test_clock
+	%s
+}
+%s
+`, storage, s.Global, s.Before, site, s.More)
+	return strings.NewReplacer("$SESSION", s.Session, "$UPSTREAM", upstream,
+		"$PORT2", strconv.Itoa(port2), "$PORT", strconv.Itoa(port)).Replace(text)
+}
+
+// proxy is a running Caddy before a data plane.
+type Proxy struct {
+	Plane       *DataPlane
+	Storage     string
+	Port, Port2 int
+	Client      *http.Client
+	Reloaded    bool
+	// now is when the next request arrives. Each is a millisecond after the
+	// one before.
+	Now time.Time
+}
+
+// run starts Caddy, with an empty table, and stops it when the test is over.
+func Run(t *testing.T, s Setup) *Proxy {
+	t.Helper()
+	p := &Proxy{Plane: NewDataPlane(t), Storage: t.TempDir(), Now: time.Now().Truncate(time.Millisecond)}
+	t.Setenv("XDG_DATA_HOME", p.Storage) // where the default store has its file
+	transport := &http.Transport{DisableCompression: true}
+	p.Client = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse
+	}}
+	Serving.Reset()
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		Serving.Wait(0)
+		if err := caddy.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	// A port that was free may be taken before Caddy has it.
+	for range 10 {
+		p.Port, p.Port2 = FreePort(t), FreePort(t)
+		err := p.Load(t, s)
+		if err == nil {
+			p.Reloaded = false
+			return p
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			t.Fatal(err)
+		}
+	}
+	t.Fatal("no free port")
+	return nil
+}
+
+// load loads another configuration, on the same ports.
+func (p *Proxy) Load(t *testing.T, s Setup) error {
+	t.Helper()
+	upstream := p.Plane.Listener.Addr().String()
+	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(s.Text(p.Storage, upstream, p.Port, p.Port2)), nil)
+	if err != nil {
+		return err
+	}
+	p.Reloaded = true
+	return caddy.Load(config, true)
+}
+
+func FreePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func (p *Proxy) URL(path string) string { return "http://127.0.0.1:" + strconv.Itoa(p.Port) + path }
+
+// request is what a client sends. Zero values: POST, now, no header, no body.
+type Request struct {
+	Method, Path, WriteKey string
+	Header                 http.Header
+	Body                   string
+	Received               time.Time
+}
+
+// reply is what a client gets.
+type Reply struct {
+	Status int
+	Header http.Header
+	Body   string
+	Proto  string
+}
+
+// send sends a request, and returns the answer.
+func (p *Proxy) Send(t *testing.T, r Request) Reply {
+	t.Helper()
+	begun := Serving.Count()
+	out, err := p.Try(r)
+	// When a configuration takes over from another, connections are lost.
+	// That the handler has not seen the request makes it safe to send it again.
+	for tries := 0; p.Reloaded && err != nil && tries < 20 && Serving.Count() == begun; tries++ {
+		out, err = p.Try(r)
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", r.Path, err)
+	}
+	return out
+}
+
+func (p *Proxy) Try(r Request) (Reply, error) {
+	if r.Received.IsZero() {
+		r.Received = p.Now
+		p.Now = p.Now.Add(time.Millisecond)
+	}
+	if r.Method == "" {
+		r.Method = http.MethodPost
+	}
+	out, err := http.NewRequest(r.Method, p.URL("/"), bytes.NewReader([]byte(r.Body)))
+	if err != nil {
+		return Reply{}, err
+	}
+	// The path goes out spelled as it is.
+	out.URL.RawPath, out.URL.RawQuery, _ = strings.Cut(r.Path, "?")
+	if out.URL.Path, err = url.PathUnescape(out.URL.RawPath); err != nil {
+		return Reply{}, err
+	}
+	if r.Header != nil {
+		out.Header = r.Header.Clone()
+	}
+	if r.WriteKey != "" {
+		out.SetBasicAuth(r.WriteKey, "")
+	}
+	out.Header.Set(ReceivedAt, strconv.FormatInt(r.Received.UnixMilli(), 10))
+	return Exchange(p.Client, out)
+}
+
+func Exchange(client *http.Client, r *http.Request) (Reply, error) {
+	response, err := client.Do(r)
+	if err != nil {
+		return Reply{}, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	return Reply{response.StatusCode, response.Header, string(body), response.Proto}, err
+}
+
+// post sends a body to a path, under a write key that all tests use.
+func (p *Proxy) Post(t *testing.T, path, body string) Reply {
+	t.Helper()
+	return p.Send(t, Request{Path: path, WriteKey: "wk1", Body: body})
+}
+
+// start begins a session with this id.
+func (p *Proxy) Start(t *testing.T, anonymousID string, id int64) {
+	t.Helper()
+	got := p.Post(t, "/v1/startSession", fmt.Sprintf(`{"anonymousId":%q,"sessionId":%d}`, anonymousID, id))
+	if want := fmt.Sprintf("{\"sessionId\":%d}\n", id); got.Status != http.StatusOK || got.Body != want {
+		t.Fatalf("startSession: %d %q", got.Status, got.Body)
+	}
+}

@@ -1,5 +1,0 @@
-//go:build !race
-
-package ruddersession_test
-
-var raceFlags []string

@@ -1,6 +1,0 @@
-//go:build race
-
-package ruddersession_test
-
-// raceFlags has processes that tests start watched for races, as they are.
-var raceFlags = []string{"-race"}

@@ -1,0 +1,42 @@
+package redisstore_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/rudder-session/rudder-session/internal/redistest"
+	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
+)
+
+// A session that a newer proxy has written is left as it is, whatever is asked of
+// it; the proxy goes on asking Redis about others.
+func TestNewerValues(t *testing.T) {
+	server := redistest.Start(t)
+	const prefix = "newer:"
+	table := openTables(t, 1, redisstore.Options{URLs: []string{server.URL()}, Prefix: prefix})[0]
+	send(t, table, "key", session.Start)
+	value := "\x04" + server.Do("GET", prefix+"key")[1:] + "more of a later format"
+	server.Do("SET", prefix+"key", value)
+	redistest.Await(t, "it is seen", func() bool {
+		_, err := apply(table, "key", message(session.Other))
+		return errors.Is(err, session.ErrNewer)
+	})
+	for range 10 { // more often than it takes to be taken for down
+		for _, kind := range []session.Kind{session.Other, session.Start, session.End, session.Reset} {
+			if _, err := apply(table, "key", message(kind)); !errors.Is(err, session.ErrNewer) {
+				t.Errorf("%v", err)
+			}
+		}
+	}
+	if err := table.Release(t.Context(), "key", 1, 1); !errors.Is(err, session.ErrNewer) {
+		t.Errorf("%v", err)
+	}
+	if got := server.Do("GET", prefix+"key"); got != value {
+		t.Errorf("there is %q now", got)
+	}
+	send(t, table, "other", session.Start)
+	if s := table.Stats(); s.Down != 0 || s.Newer == 0 {
+		t.Errorf("%+v", s)
+	}
+}

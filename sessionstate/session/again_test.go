@@ -1,0 +1,94 @@
+package session_test
+
+import (
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	. "github.com/rudder-session/rudder-session/sessionstate/session"
+)
+
+// A request with control calls in it that is delivered again is answered as
+// before, and changes nothing: whether its way took another time than the first
+// one, or it waited and still has its first sentAt, or says when its events
+// happened and no more.
+func TestRetriesAreWhereTheFirstTryWas(t *testing.T) {
+	forEachPolicy(t, func(t *rapid.T, p Policy) {
+		s := deliver(t, &p, distinct(drawShuffled(t)), func(int, Decision) {})
+		received := base + 100_000
+		tells := rapid.Bool().Draw(t, "tells its clock")
+		ahead := rapid.Int64Range(-1_000_000_000, 1_000_000_000).Draw(t, "clock ahead")
+		way := rapid.Int64Range(0, 50).Draw(t, "way")
+		// An automatic session that began in the request gives way to a call after it
+		// whose clock had been set back: another begins when it comes again.
+		body := drawRetried(t, received-50, p.Automatic != AutomaticProxy)
+		for i := range body {
+			if tells {
+				times := &body[i].Times
+				times.Original += ahead
+				times.Sent, times.HasSent = received-way+ahead, true
+			}
+		}
+
+		var first []Decision
+		s = apply(t, s, received, &p, body, func(_ int, d Decision) { first = append(first, d) })
+		if s == nil {
+			return
+		}
+		if s.Truncated {
+			t.Skip("not all of the request may be known any more")
+		}
+		later := rapid.Int64Range(0, 119_000).Draw(t, "later")
+		again := slices.Clone(body)
+		if sent := rapid.SampledFrom([]string{"as before", "again"}).Draw(t, "sent"); sent == "again" {
+			way = rapid.Int64Range(0, later).Draw(t, "way")
+			for i := range again {
+				again[i].Times.Sent = received + later - way + ahead
+			}
+		}
+		var second []Decision
+		same := apply(t, s, received+later, &p, again, func(_ int, d Decision) { second = append(second, d) })
+		for i := range first {
+			first[i].Repeated, second[i].Repeated = false, false
+		}
+		if !slices.Equal(first, second) {
+			t.Fatalf("%d ms later:\n first %s\n again %s", later, showAll(first), showAll(second))
+		}
+		if same != s {
+			t.Fatalf("changed:\n %+v\n %+v", s, same)
+		}
+	})
+}
+
+// drawRetried makes a request with at least one control call, of messages that
+// mean nothing else once what came after them is known.
+func drawRetried(t *rapid.T, from int64, setBack bool) (body []Event) {
+	steps := []int64{0, 0, 1, 1}
+	if setBack {
+		steps = append(steps, -2)
+	}
+	for i := range rapid.IntRange(2, 6).Draw(t, "messages") {
+		// Of one moment, of several, or the clock was set back in between.
+		from += rapid.SampledFrom(steps).Draw(t, "apart")
+		e := drawEvent(t, from, MessageID(1000+i))
+		e.User, e.Server, e.JoinOnly, e.ColdStart, e.HasSessionStart = 0, false, false, NoColdStart, false
+		body = append(body, e)
+	}
+	i := rapid.IntRange(0, len(body)-1).Draw(t, "call")
+	body[i].Kind, body[i].ID = rapid.SampledFrom([]Kind{Start, End, Reset}).Draw(t, "kind"), 0
+	ended, resets := false, 0
+	for i := range body {
+		e := &body[i]
+		e.Message = MessageID(1000 + i)
+		// Of several ends of one stretch not all are known, nor more than two resets.
+		if e.Kind == End && ended || e.Kind == Reset && resets == MaxNoOps {
+			e.Kind = Other
+		}
+		ended = ended || e.Kind == End
+		if e.Kind == Reset {
+			resets++
+		}
+	}
+	return body
+}

@@ -1,0 +1,80 @@
+package session_test
+
+import (
+	"fmt"
+	"testing"
+
+	. "github.com/rudder-session/rudder-session/sessionstate/session"
+)
+
+var policy = Policy{Timeout: 30 * 60_000, Retention: 400 * 24 * 3600_000}
+
+// manual is a session with a history: three calls, one change of user, the mark
+// given.
+func manual(b testing.TB, p *Policy) *Session {
+	b.Helper()
+	events := []Event{
+		{Kind: Start, Times: original(base), Message: 1}, {Kind: End, Times: original(base + 10), Message: 2},
+		{Kind: Start, Times: original(base + 20), Message: 3}, {Times: original(base + 20), Message: 4, User: 1},
+		{Kind: Identify, Times: original(base + 30), Message: 5, User: 2},
+	}
+	s, _ := Transition(nil, request(base+30, p, events), make([]Decision, len(events)))
+	return s
+}
+
+// What the hot path costs by itself: messages of a known session that change
+// nothing.
+func BenchmarkTransition(b *testing.B) {
+	s := manual(b, &policy)
+	for _, n := range []int{1, 20} {
+		b.Run(fmt.Sprintf("unchanged/messages=%d", n), func(b *testing.B) {
+			events := make([]Event, n)
+			for i := range events {
+				events[i] = Event{Times: original(base + 100 + int64(i)), Message: MessageID(100 + i), User: 2}
+			}
+			decisions := make([]Decision, n)
+			r := request(base+1000, &policy, events)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, change := Transition(s, r, decisions); change != Unchanged {
+					b.Fatal("changed")
+				}
+			}
+		})
+	}
+	b.Run("new", func(b *testing.B) {
+		p := policy
+		p.Automatic = AutomaticProxy
+		events, decisions := []Event{{Times: original(base), Message: 1}}, make([]Decision, 1)
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, change := Transition(nil, request(base, &p, events), decisions); change != Write {
+				b.Fatal("not changed")
+			}
+		}
+	})
+}
+
+// limiter lets some messages of a request begin no session.
+type limiter map[int]bool
+
+func (l limiter) Allow(i int) bool { return !l[i] }
+
+// A call that is limited changes nothing, and is still known when it comes again.
+func TestLimitedCalls(t *testing.T) {
+	s := manual(t, &policy)
+	events := []Event{
+		{Kind: Start, Times: original(base + 50), Message: 90},
+		{Kind: Reset, Times: original(base + 50), Message: 91},
+		{Kind: Start, Times: original(base + 50), Message: 3},
+	}
+	decisions := make([]Decision, len(events))
+	r := request(base+60, &policy, events)
+	r.Starts = limiter{0: true, 1: true, 2: true}
+	if next, change := Transition(s, r, decisions); next != s || change != Unchanged {
+		t.Errorf("changed: %+v", next)
+	}
+	if decisions[0].Because.Reason != Limited || decisions[1].Because.Reason != Limited || !decisions[2].Repeated {
+		t.Errorf("%+v", decisions)
+	}
+}

@@ -1,0 +1,7 @@
+package session
+
+// For tests from outside the package.
+var (
+	Observe    = observe[string]
+	IntervalAt = intervalAt[string]
+)

@@ -1,0 +1,72 @@
+package session_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	. "github.com/rudder-session/rudder-session/sessionstate/session"
+)
+
+// TestMain checks a thousand histories of each property where nobody has said
+// how many: they are small, and rare orders matter.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	said := os.Getenv("RAPID_CHECKS") != "" || testing.Short()
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "rapid.checks" })
+	if !said {
+		if err := flag.Set("rapid.checks", "1000"); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// t0 is where the histories begin, in Unix milliseconds.
+const (
+	t0     int64 = 1_700_000_000_000
+	base         = t0
+	second int64 = 1000
+	minute       = 60 * second
+	hour         = 60 * minute
+	day          = 24 * hour
+)
+
+// original is what a message says that has an originalTimestamp and no sentAt:
+// it does not tell its clock, and happened then.
+func original(at int64) Timestamps { return Timestamps{Original: at, HasOriginal: true} }
+
+func request(now int64, p *Policy, events []Event) *Request {
+	return &Request{Received: now, Policy: p, Events: events}
+}
+
+// bare is what a decision does, without what explains it.
+func bare(d Decision) Decision {
+	return Decision{Action: d.Action, SessionID: d.SessionID, Start: d.Start, Repeated: d.Repeated}
+}
+
+// show is what a decision does, in words.
+func show(d Decision) string {
+	var b strings.Builder
+	b.WriteString(d.Action.String())
+	if d.SessionID != 0 {
+		fmt.Fprintf(&b, " %d", d.SessionID)
+	}
+	if d.Start {
+		b.WriteString(" start")
+	}
+	if d.Repeated {
+		b.WriteString(" repeated")
+	}
+	return b.String()
+}
+
+func showAll(all []Decision) string {
+	var words []string
+	for _, d := range all {
+		words = append(words, show(d))
+	}
+	return strings.Join(words, ", ")
+}
