@@ -53,7 +53,7 @@ func (h *Handler) serveControl(w http.ResponseWriter, r *http.Request, a *accoun
 		a.refuse(unavailableState)
 		return unavailable(w, r)
 	}
-	defer h.app.lease.leave()
+	defer h.app.leave()
 	table.arrive(request, received(r))
 	table.observe(request, h.source(writeKey).name)
 	span, began := startSpan(r), time.Now()
@@ -86,7 +86,7 @@ func (h *Handler) serveCurrent(w http.ResponseWriter, r *http.Request, a *accoun
 		a.close(unavailableState)
 		return unavailable(w, r)
 	}
-	defer h.app.lease.leave()
+	defer h.app.leave()
 	table.arrive(request, received(r))
 	w.Header().Set("Cache-Control", "no-store")
 	id, err := enrich.Current(r.Context(), table.sessions(), request, anonymousID, userID)

@@ -31,7 +31,7 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, next caddy
 		a.close(noStore)
 		return next.ServeHTTP(w, r)
 	}
-	defer h.app.lease.leave()
+	defer h.app.leave()
 
 	source := h.source(request.WriteKey)
 	table.arrive(request, received(r))
@@ -82,9 +82,9 @@ func dispositionOf(result *enrich.Result, failed bool) disposition {
 	return unchanged
 }
 
-// enter returns the table. The caller must call h.app.lease.leave when it is done
+// enter returns the table. The caller must call h.app.leave when it is done
 // with it, if there was no error.
-func (h *Handler) enter() (*table, error) {
+func (h *Handler) enter() (*sharedTable, error) {
 	table, err := h.app.enter()
 	if err != nil {
 		h.logger.Error("opening the session store", zap.Error(err))

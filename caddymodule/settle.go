@@ -30,7 +30,7 @@ func refused(status int) bool {
 // plane or by any handler behind this one. status is what was answered, or 0
 // where nothing was; err is what the handlers behind returned. It is called
 // before body.leave.
-func (h *Handler) settle(r *http.Request, body *body, table *table, marks []enrich.Mark, status int, err error) {
+func (h *Handler) settle(r *http.Request, body *body, table *sharedTable, marks []enrich.Mark, status int, err error) {
 	if status == 0 && err != nil {
 		status = statusOf(err)
 		if handlesErrors(r) {
@@ -64,7 +64,7 @@ func (h *Handler) settleLater(r *http.Request, body *body, marks []enrich.Mark, 
 		if err != nil {
 			return // logged
 		}
-		defer h.app.lease.leave()
+		defer h.app.leave()
 		h.release(ctx, table, marks)
 	})
 }
@@ -101,7 +101,7 @@ func statusOf(err error) int {
 const longestRelease = 5 * time.Second
 
 // release frees the start marks of events that were refused for good.
-func (h *Handler) release(ctx context.Context, table *table, marks []enrich.Mark) {
+func (h *Handler) release(ctx context.Context, table *sharedTable, marks []enrich.Mark) {
 	// The client may be gone: what it left must be set right all the same.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longestRelease)
 	defer cancel()

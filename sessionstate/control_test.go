@@ -267,15 +267,15 @@ func same(a, b *session.Session) bool {
 	return text(a) == text(b)
 }
 
-// A call that fails in a table which can hold no more changes has changed
-// nothing either.
+// A call that fails in a table which can hold no more changes of events has
+// changed nothing either.
 func TestFailedControlCallInAFullTable(t *testing.T) {
 	store := newFated(t)
 	table := delaying(store, Options{Settings: Settings{Capacity: 2 * MaxDelayed}})
 	send(t, table, "key", startAt(base, 1))
 	store.set(hooks{fate: always(unheard)})
 	for i := range MaxDelayed {
-		send(t, table, fmt.Sprint("key ", i), trackAt(base, 1))
+		_, _ = give(table, fmt.Sprint("key ", i), &proxied, trackAt(base, 1))
 	}
 	if _, err := give(table, "key", &proxied, endAt(base+5, 2)); err == nil {
 		t.Fatal("the call did not fail")
