@@ -1,8 +1,6 @@
 package sessionstate
 
-import (
-	"github.com/rudder-session/rudder-session/sessionstate/session"
-)
+import "github.com/rudder-session/rudder-session/sessionstate/session"
 
 // cacheEntry is what the cache holds of a session key. Nobody writes to text once
 // it is cached, so it may be read without the shard's lock.

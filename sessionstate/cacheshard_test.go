@@ -15,13 +15,13 @@ func TestShardAgainstMap(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	var s cacheShard
 	s.reset(100)
-	latest := map[string]session.Version{} // version by key
+	latest := map[string]uint64{} // version by key
 	added, removed := 0, 0
 	has := func(key string, hash uint64) bool {
 		_, _, found := s.peek(hash, key)
 		return found
 	}
-	for step := range session.Version(50_000) {
+	for step := range uint64(50_000) {
 		i := r.IntN(300)
 		key, hash := fmt.Sprint("key ", i), uint64(i)
 		switch action := r.IntN(1000); {
@@ -33,7 +33,7 @@ func TestShardAgainstMap(t *testing.T) {
 			}
 			latest[key] = step + 1
 			s.use(hash, key)
-			s.set(hash, newCacheEntry(key, &session.Session{Version: step + 1}))
+			s.set(hash, newCacheEntry(key, &session.Session{Version: session.Version(step + 1)}))
 		case action < 330:
 			if has(key, hash) {
 				removed++
@@ -45,7 +45,7 @@ func TestShardAgainstMap(t *testing.T) {
 		default:
 			there := has(key, hash)
 			e, found := s.use(hash, key)
-			if found != there || found && (e.key() != key || e.version() != latest[key]) {
+			if found != there || found && (e.key() != key || uint64(e.version()) != latest[key]) {
 				t.Fatalf("step %d: found %v (%v) version %d, not %d", step, found, there, e.version(), latest[key])
 			}
 		}

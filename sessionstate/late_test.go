@@ -6,7 +6,6 @@ import (
 	"time"
 
 	. "github.com/rudder-session/rudder-session/sessionstate"
-
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 

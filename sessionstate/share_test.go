@@ -9,7 +9,6 @@ import (
 	"time"
 
 	. "github.com/rudder-session/rudder-session/sessionstate"
-
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 

@@ -15,7 +15,6 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
-
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 

@@ -12,7 +12,6 @@ import (
 	"github.com/rudder-session/rudder-session/internal/redistest"
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
-
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 

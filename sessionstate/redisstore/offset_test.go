@@ -8,7 +8,6 @@ import (
 	"github.com/rudder-session/rudder-session/internal/redistest"
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
-
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
@@ -38,8 +37,8 @@ func TestClocksOfTwo(t *testing.T) {
 			at := func(table *Table, clock func() time.Time, kind session.Kind) session.Decision {
 				now, _ := table.Arrival(clock())
 				var d [1]session.Decision
-				e := []session.Event{{Kind: kind, Times: original(now), Message: session.MessageID(ticks.Add(1))}}
-				if err := table.Apply(t.Context(), name, request(now, &policy, e), d[:]); err != nil {
+				e := []session.Event{{Kind: kind, Message: session.MessageID(ticks.Add(1))}}
+				if err := table.Apply(t.Context(), name, &session.Request{Received: now, Policy: &policy, Events: e}, d[:]); err != nil {
 					t.Fatal(err)
 				}
 				return d[0]
