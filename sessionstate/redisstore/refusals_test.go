@@ -220,7 +220,7 @@ func TestForeignValues(t *testing.T) {
 		want  error
 	}{
 		"empty":          {"", session.ErrFormat},
-		"text":           {"hello", session.ErrNewer}, // for all that can be known
+		"text":           {"hello", session.ErrFormat},
 		"a later format": {string(rune(session.ReadFormat+1)) + strings.Repeat("\x00", 20), session.ErrNewer},
 		"cut off":        {string(rune(session.ReadFormat)) + strings.Repeat("\x00", 9), session.ErrFormat},
 	} {
