@@ -220,9 +220,9 @@ func TestForeignValues(t *testing.T) {
 		want  error
 	}{
 		"empty":          {"", session.ErrFormat},
-		"text":           {"hello", session.ErrNewer}, // for all that can be known
-		"a later format": {string(rune(session.Format+1)) + strings.Repeat("\x00", 20), session.ErrNewer},
-		"cut off":        {string(rune(session.Format)) + strings.Repeat("\x00", 9), session.ErrFormat},
+		"text":           {"hello", session.ErrFormat},
+		"a later format": {string(rune(session.ReadFormat+1)) + strings.Repeat("\x00", 20), session.ErrNewer},
+		"cut off":        {string(rune(session.WriteFormat)) + strings.Repeat("\x00", 9), session.ErrFormat},
 	} {
 		value := c.value
 		server.Do("SET", prefix+name, value)
