@@ -222,7 +222,7 @@ func TestForeignValues(t *testing.T) {
 		"empty":          {"", session.ErrFormat},
 		"text":           {"hello", session.ErrFormat},
 		"a later format": {string(rune(session.ReadFormat+1)) + strings.Repeat("\x00", 20), session.ErrNewer},
-		"cut off":        {string(rune(session.ReadFormat)) + strings.Repeat("\x00", 9), session.ErrFormat},
+		"cut off":        {string(rune(session.WriteFormat)) + strings.Repeat("\x00", 9), session.ErrFormat},
 	} {
 		value := c.value
 		server.Do("SET", prefix+name, value)

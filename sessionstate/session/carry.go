@@ -69,7 +69,9 @@ func (t *transition) decide(e *Event, i int) Decision {
 			return t.inSegment(t.p.unsessioned(), seg)
 		}
 		d.Because.Reason = InAdoptedSession
-		t.extend(i, t.p.Timeout)
+		if !t.staysCurrent(i) {
+			t.extend(i, t.p.Timeout)
+		}
 	}
 	d.Start, d.Because.MarkedAgain = t.mark(e, i)
 	if seg = &t.segments[i]; seg.User == 0 && e.User != 0 && seg.Mode != Adopted {
