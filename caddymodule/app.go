@@ -103,13 +103,15 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	return err
 }
 
-func (a *App) readOptions() (err error) {
-	if a.settings.Capacity, err = Read("capacity", a.Capacity, parseCapacity, defaultCapacity); err != nil {
-		return err
+func (a *App) options() []option {
+	return []option{
+		{"store", a.unmarshalStore, nil}, // Caddy loads it: see Provision
+		valueOption("capacity", &a.Capacity, parseCapacity, defaultCapacity, &a.settings.Capacity),
+		valueOption("retention", &a.Retention, ParseDuration, defaultRetention, &a.settings.Retention),
 	}
-	a.settings.Retention, err = Read("retention", a.Retention, ParseDuration, defaultRetention)
-	return err
 }
+
+func (a *App) readOptions() error { return readOptions(a.options()) }
 
 // Start opens the store, and gives it what this configuration wants.
 func (a *App) Start() error {

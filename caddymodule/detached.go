@@ -9,8 +9,8 @@ import (
 )
 
 // defaultFinishTimeout is as long as the SDK that waits longest for an answer
-// waits for it: iOS, in milliseconds.
-const defaultFinishTimeout = 60 * 1000
+// waits for it: iOS.
+const defaultFinishTimeout = 60 * time.Second
 
 // detached is the context of a request whose body has been read. The server
 // cancels a request's context when its client goes, which a client may do as
