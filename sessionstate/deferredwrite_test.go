@@ -147,8 +147,8 @@ func TestTouchesOutlive(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			store := newFated(t)
-			p := &pair{store: store, here: &told{fated: store}}
+			store := newFailStore(t)
+			p := &pair{store: store, here: &told{failStore: store}}
 			p.a = delaying(p.here, Options{})
 			send(t, p.a, "key", trackAt(base, 1))
 			send(t, p.a, "key", trackAt(base+half, 2))
