@@ -42,6 +42,7 @@ func TestMetricsInDocs(t *testing.T) {
 			}
 		}
 	}
+	delete(described, "caddy_rudder_session_source_configs_total") // of package sourceconfig, which holds it to the page
 	for name := range described {
 		if !there[name] {
 			t.Errorf("%s is described, and not there", name)
