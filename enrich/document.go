@@ -65,8 +65,8 @@ func next(stops []uint64, at uint, ahead uint64) (uint, uint64) {
 }
 
 const (
-	each = 0x0101010101010101
-	high = 0x8080808080808080
+	eachByte = 0x0101010101010101
+	highBits = 0x8080808080808080
 )
 
 // markStopsGo marks all whole blocks of 64 bytes.
@@ -75,9 +75,9 @@ func markStopsGo(stops []uint64, b []byte) {
 		m := uint64(0)
 		for i := 0; i < 64; i += 8 {
 			x := binary.LittleEndian.Uint64(b[i:])
-			quote, slash, control := x^each*'"', x^each*'\\', x&(each*0xe0)
+			quote, slash, control := x^eachByte*'"', x^eachByte*'\\', x&(eachByte*0xe0)
 			plain := nonZero(quote) & nonZero(slash) & nonZero(control)
-			m |= (^plain & high) >> 7 * 0x0102040810204080 >> 56 << i
+			m |= (^plain & highBits) >> 7 * 0x0102040810204080 >> 56 << i
 		}
 		stops[0], stops = m, stops[1:]
 	}
@@ -85,4 +85,4 @@ func markStopsGo(stops []uint64, b []byte) {
 
 // nonZero sets the high bit of each byte that is not zero, and leaves the
 // other bits in disorder.
-func nonZero(x uint64) uint64 { return x&^high + (each * 0x7f) | x }
+func nonZero(x uint64) uint64 { return x&^highBits + (eachByte * 0x7f) | x }

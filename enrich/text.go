@@ -118,8 +118,8 @@ func trim(text []byte) []byte {
 func isPlain(text []byte) bool {
 	for ; len(text) >= 8; text = text[8:] {
 		x := binary.LittleEndian.Uint64(text)
-		slash, del := x^each*'\\', x^each*0x7f
-		if (x|(x-each*' ')&^x|(slash-each)&^slash|(del-each)&^del)&high != 0 {
+		slash, del := x^eachByte*'\\', x^eachByte*0x7f
+		if (x|(x-eachByte*' ')&^x|(slash-eachByte)&^slash|(del-eachByte)&^del)&highBits != 0 {
 			return false
 		}
 	}
