@@ -16,8 +16,8 @@ import (
 	"github.com/rudder-session/rudder-session/enrich"
 )
 
-// account is what is told of a request: in metrics, in the access log, in
-// placeholders and in the trace.
+// account is what is reported about a request, in metrics, the access log,
+// placeholders and the trace.
 type account struct {
 	target    target
 	outcome   requestOutcome
@@ -26,8 +26,8 @@ type account struct {
 	messages  enrich.Outcome
 }
 
-// open begins the account of a request, and lets the access log and other
-// directives have it.
+// open creates the account of a request, and makes it available to the access log
+// and, through placeholders, to other directives.
 func (h *Handler) open(r *http.Request, t target) *account {
 	a := &account{target: t, shadow: h.Shadow}
 	if before, ok := caddyhttp.GetVar(r.Context(), passedVar).(*passedBy); ok {
@@ -35,7 +35,7 @@ func (h *Handler) open(r *http.Request, t target) *account {
 	} else if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Map(a.placeholder)
 	}
-	// Fields that no log takes would cost an allocation or two.
+	// Without an access log, adding the fields would only cost allocations.
 	if server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && server.Logs != nil {
 		if fields, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 			fields.Add(zap.Object("rudder_session", a))
@@ -44,7 +44,7 @@ func (h *Handler) open(r *http.Request, t target) *account {
 	return a
 }
 
-// close says what became of the request, and counts it.
+// close sets what became of the request, and counts it.
 func (a *account) close(o requestOutcome) {
 	a.outcome = o
 	metrics.requests.get(a.target.number()*int(requestOutcomes) + int(o)).Inc()
@@ -52,15 +52,15 @@ func (a *account) close(o requestOutcome) {
 
 const placeholderPrefix = "http.rudder_session."
 
-// passedBy answers for the placeholders of a request that is not a handler's
-// business: they are empty, unless it turns out to be that of another one.
+// passedBy provides the placeholders of a request that a handler ignores. They are
+// empty, unless another handler takes the request later.
 type passedBy struct{ account *account }
 
-// passedVar has the passedBy of a request.
+// passedVar is the name of the variable with the passedBy of a request.
 const passedVar = "rudder_session.passed"
 
-// passBy lets other directives find placeholders in a request without an
-// account: what they do not find they take as it is written.
+// passBy provides empty placeholders for a request without an account. Otherwise other
+// directives would use the text of the placeholder itself.
 func passBy(r *http.Request) {
 	if caddyhttp.GetVar(r.Context(), passedVar) != nil || caddyhttp.GetVar(r.Context(), handledVar) != nil {
 		return
@@ -80,7 +80,7 @@ func (p *passedBy) placeholder(key string) (any, bool) {
 	return "", known
 }
 
-// placeholder knows {http.rudder_session.*}. What there is none of is empty.
+// placeholder returns the values of {http.rudder_session.*}, which may be empty.
 func (a *account) placeholder(key string) (any, bool) {
 	name, ok := strings.CutPrefix(key, placeholderPrefix)
 	if !ok {
@@ -112,7 +112,7 @@ type namedCount struct {
 	n    int
 }
 
-// counts are the messages of an event request by what was done to them.
+// counts returns the numbers of messages by what was done to them.
 func (a *account) counts() [5]namedCount {
 	o := &a.messages
 	return [...]namedCount{
@@ -124,7 +124,7 @@ func (a *account) counts() [5]namedCount {
 	}
 }
 
-// MarshalLogObject writes the fields of the access log. No id is among them.
+// MarshalLogObject writes the fields of the access log. They contain no ids.
 func (a *account) MarshalLogObject(to zapcore.ObjectEncoder) error {
 	to.AddString("endpoint", endpointName(a.target.number()))
 	to.AddString("outcome", a.outcome.word())
@@ -142,8 +142,8 @@ func (a *account) MarshalLogObject(to zapcore.ObjectEncoder) error {
 	return nil
 }
 
-// startSpan begins a span of its own within that of the request, if there is
-// one that is recorded. It lasts while the request is decided about.
+// startSpan starts a span within that of the request, if that one is recorded. It
+// lasts as long as the decision about the request.
 func startSpan(r *http.Request) trace.Span {
 	parent := trace.SpanFromContext(r.Context())
 	if !parent.IsRecording() {
@@ -154,7 +154,7 @@ func startSpan(r *http.Request) trace.Span {
 	return span
 }
 
-// endSpan ends the span with what the account says.
+// endSpan ends the span, with the account as its attributes.
 func (a *account) endSpan(span trace.Span) {
 	if span == nil {
 		return

@@ -16,39 +16,39 @@ import (
 	"github.com/rudder-session/rudder-session/enrich"
 )
 
-// body is a request's body: as it came, and decoded. Its memory is used again
-// for other requests.
+// body is a request's body, as it came and decoded. Its memory is reused for other
+// requests.
 type body struct {
-	// raw is what was read.
+	// raw is the body as it was read.
 	raw *[]byte
-	// decoded is the JSON in it; nil where the body cannot be read, for the
-	// reason that unread is.
+	// decoded is the decompressed body; nil if the body is not to be looked at, for
+	// the reason in unread.
 	decoded []byte
 	unread  requestOutcome
-	// buffer has the decoded bytes where they are not raw.
+	// buffer holds decoded if the body was compressed.
 	buffer *bytes.Buffer
-	// reader is the request's body, as far as it is in this memory.
+	// reader is the request's body if it reads from this memory.
 	reader *recallable
-	// changed is the body that goes on in place of raw; nil for raw itself.
+	// changed is the body that is forwarded instead of raw; nil for raw itself.
 	changed enrich.Body
-	// length is the request's Content-Length as it was handed on.
+	// length is the Content-Length of the request as it was forwarded.
 	length int64
-	// again is the body that is left after an error; nil before.
+	// again is the body for the handling of an error; nil if there was none.
 	again *again
-	// detached is the request's context from when the body has been read whole.
+	// detached is the request's context once the whole body has been read.
 	detached *detached
 }
 
-// noBody reports whether the request comes without a body. Caddy wraps bodies,
-// so http.NoBody is never seen.
+// noBody reports whether the request has no body. Caddy wraps bodies, so comparing
+// with http.NoBody does not work.
 func noBody(r *http.Request) bool { return r.Body == nil || r.ContentLength == 0 }
 
-// readBody reads the request's body and puts it back, as it came. max bounds
-// what is read and what it may decode to. An error means that the body never
-// came whole, and nothing may be done with the request.
+// readBody reads the request's body, and gives the request an equal body to read. It
+// reads and decompresses at most max bytes. An error means that the body did not
+// arrive completely, and that nothing may be done with the request.
 //
-// Once the body is there, the request goes on without its client, for finish.
-// The caller must call leave.
+// Once the body has been read, the request continues for up to finish after its
+// client has gone. The caller must call leave.
 func readBody(r *http.Request, max int, finish time.Duration) (*body, error) {
 	b := &body{unread: tooLarge}
 	if r.ContentLength > int64(max) {
@@ -57,12 +57,12 @@ func readBody(r *http.Request, max int, finish time.Duration) (*body, error) {
 	b.raw = raws.Get().(*[]byte)
 	whole, err := readAll(b.raw, r.Body, r.ContentLength, max)
 	if err != nil {
-		// Caddy may be about to handle the error, and not without a body.
+		// Routes for errors may want to read the body.
 		r.Body = readCloser{io.MultiReader(bytes.NewReader(*b.raw), r.Body), r.Body}
 		return nil, err
 	}
-	// The server has sent its 100 Continue for the read; the data plane must not
-	// be waited for again.
+	// The server sent 100 Continue when the body was read. Do not wait for one from
+	// the data plane too.
 	r.Header.Del("Expect")
 	if !whole {
 		r.Body = readCloser{io.MultiReader(bytes.NewReader(*b.raw), r.Body), r.Body}
@@ -84,15 +84,15 @@ func readBody(r *http.Request, max int, finish time.Duration) (*body, error) {
 	return b, nil
 }
 
-// firstRead is how much memory, in bytes, a body is given before any of it has
-// come. Most bodies are no larger.
+// firstRead is the memory, in bytes, for a body before any of it has arrived. Most
+// bodies fit.
 const firstRead = 32 << 10
 
-// readAll reads up to limit bytes into raw, and tells whether that was all.
-// length is what the client announced, or -1. Memory follows what has come, not
-// what was announced.
+// readAll reads up to limit bytes into raw, and reports whether that was the whole
+// body. length is the announced length, or -1. Memory grows with what has arrived, not
+// with what was announced.
 func readAll(raw *[]byte, from io.Reader, length int64, limit int) (whole bool, err error) {
-	// One byte more than fits tells a body that is too large.
+	// Reading one more byte than allowed shows that the body is too large.
 	largest := int64(limit) + 1
 	b := (*raw)[:0]
 	defer func() { *raw = b }()
@@ -122,7 +122,7 @@ var (
 	buffers   = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 )
 
-// gunzip decodes the body if it is sound and decodes to no more than max bytes.
+// gunzip decompresses the body if it is valid and has at most max bytes then.
 func (b *body) gunzip(max int) {
 	unzipper := unzippers.Get().(*gzip.Reader)
 	defer unzippers.Put(unzipper)
@@ -132,8 +132,8 @@ func (b *body) gunzip(max int) {
 	}
 	b.buffer = buffers.Get().(*bytes.Buffer)
 	b.buffer.Reset()
-	// The last four bytes say how long it is; whoever says too much gets no more
-	// memory for it than text usually takes.
+	// The last four bytes give the decompressed length. The client can put anything
+	// there, so reserve at most 32 times the compressed size, as text compresses.
 	raw := *b.raw
 	said := int64(binary.LittleEndian.Uint32(raw[len(raw)-4:]))
 	b.buffer.Grow(int(min(said, int64(max), 32*int64(len(raw)))) + bytes.MinRead)
@@ -146,9 +146,9 @@ func (b *body) gunzip(max int) {
 	}
 }
 
-// replace gives the request another, plain body, which shares the memory of the
-// decoded bytes. The request is changed in place: others, such as the replacer,
-// hold on to it.
+// replace gives the request a changed, uncompressed body, which shares the memory of
+// the decoded bytes. It changes the request in place, because others, such as the
+// replacer, have a pointer to it.
 func (b *body) replace(r *http.Request, changed enrich.Body) {
 	b.changed = changed
 	b.reader.r = changed.Reader()
@@ -162,17 +162,17 @@ func (b *body) replace(r *http.Request, changed enrich.Body) {
 	}
 }
 
-// largestKept is the size, in bytes, up to which memory is kept for other
+// largestKept is the size, in bytes, up to which memory is reused for other
 // requests.
 const largestKept = 1 << 20
 
-// leave is called when the request has been answered, and gives the memory back.
-// After an error it leaves the body as it was handed on, readable from its
-// beginning, for whatever Caddy does about the error.
+// leave releases the memory. It must be called when the request has been answered.
+// After an error, it instead makes the body readable again from its beginning, as it
+// was forwarded, for the routes that handle the error.
 func (b *body) leave(r *http.Request, err error) {
 	switch {
 	case b.reader == nil:
-		// What is in memory has been handed on with the rest, or there is none.
+		// The body was too large, and what was read of it has been forwarded.
 	case err != nil:
 		b.rewind(r)
 	default:
@@ -181,20 +181,20 @@ func (b *body) leave(r *http.Request, err error) {
 	}
 }
 
-// rewind gives the request a body of its own, with memory that is not used
-// again, once.
+// rewind gives the request a body that reads from the beginning, once. The memory is
+// not reused then.
 func (b *body) rewind(r *http.Request) {
 	if b.again != nil {
 		return
 	}
 	if r.ContentLength != b.length {
-		return // a handler behind this one has given it another body
+		return // a later handler has given it another body
 	}
 	b.again = &again{Reader: b.content()}
 	r.Body = b.again
 }
 
-// content reads the body that goes on, from its beginning.
+// content returns a reader of the body that is forwarded, from its beginning.
 func (b *body) content() io.Reader {
 	if b.changed != nil {
 		return b.changed.Reader()
@@ -202,7 +202,7 @@ func (b *body) content() io.Reader {
 	return bytes.NewReader(*b.raw)
 }
 
-// release gives the memory back.
+// release makes the memory available for other requests.
 func (b *body) release() {
 	if b.reader != nil {
 		b.reader.recall()
@@ -216,8 +216,8 @@ func (b *body) release() {
 	*b = body{}
 }
 
-// again is a body that is read after an error. It notes whether it was: then
-// somebody has got its events.
+// again is the body for the handling of an error. It notes whether it was read: then
+// the events may have been sent somewhere else.
 type again struct {
 	io.Reader
 	read atomic.Bool
@@ -228,12 +228,12 @@ func (a *again) Read(p []byte) (int, error) {
 	return a.Reader.Read(p)
 }
 
-// Close does nothing: the server closes the body that came.
+// Close does nothing: the server closes the original body.
 func (*again) Close() error { return nil }
 
-// recallable reads from memory that is taken back when the request has been
-// answered: a transport may go on to read the body even then, and gets the same
-// error as from a body of the server's.
+// recallable is a body in memory that is released when the request has been answered.
+// A transport may still read the body then; it gets the same error as from one of the
+// server's own bodies.
 type recallable struct {
 	mu sync.Mutex
 	r  io.Reader
@@ -255,8 +255,8 @@ func (r *recallable) recall() {
 	r.r = nil
 }
 
-// readCloser reads one body and closes another: the one that came, which the
-// server waits for.
+// readCloser reads one body and closes another: the original one, which the server
+// waits for.
 type readCloser struct {
 	io.Reader
 	io.Closer

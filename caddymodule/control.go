@@ -13,7 +13,7 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate"
 )
 
-// The data plane's own texts, which SDKs know.
+// Response texts. The first three are the data plane's, which SDKs know.
 const (
 	textNoWriteKey      = "failed to read writekey from header\n"
 	textInvalidWriteKey = "invalid write key\n"
@@ -22,8 +22,8 @@ const (
 	textAborted         = "the body did not come whole\n"
 )
 
-// serveControl answers a request to a control endpoint. It is never handed on:
-// the data plane does not know these paths.
+// serveControl answers a request to a control endpoint. It never forwards it: the data
+// plane does not know these paths.
 func (h *Handler) serveControl(w http.ResponseWriter, r *http.Request, a *account, writeKey string, found bool) error {
 	if !found {
 		a.close(unauthorized)
@@ -64,7 +64,7 @@ func (h *Handler) serveControl(w http.ResponseWriter, r *http.Request, a *accoun
 	if err == nil || outcome.Err != nil {
 		table.activity.count(request.Received, &outcome, err != nil)
 	}
-	if err == nil && outcome.Err != nil { // carried out, but its device's user could not be noted
+	if err == nil && outcome.Err != nil { // the call was carried out, but not the link to its user
 		metrics.storeErrors.Add(float64(outcome.StoreErrors))
 		h.logger.Error("noting the user of a device", zap.Error(outcome.Err))
 	}
@@ -72,8 +72,7 @@ func (h *Handler) serveControl(w http.ResponseWriter, r *http.Request, a *accoun
 	return h.answer(w, r, a, id, err)
 }
 
-// serveCurrent answers which session is current: what getSessionId() is in the
-// SDKs.
+// serveCurrent answers which session is current, as getSessionId() does in the SDKs.
 func (h *Handler) serveCurrent(w http.ResponseWriter, r *http.Request, a *account, request *enrich.Request) error {
 	query := r.URL.Query()
 	anonymousID, userID := query.Get("anonymousId"), query.Get("userId")
@@ -93,7 +92,7 @@ func (h *Handler) serveCurrent(w http.ResponseWriter, r *http.Request, a *accoun
 	return h.answer(w, r, a, id, err)
 }
 
-// answer answers a control call with the session id, or with what was wrong.
+// answer answers a control call with the session id, or with an error.
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, a *account, id int64, err error) error {
 	var storeErr *enrich.StoreError
 	switch {
@@ -103,7 +102,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, a *account, id 
 		h.logger.Error("control call", zap.Error(err))
 		return unavailable(w, r)
 	case errors.Is(err, enrich.ErrLimited):
-		a.close(limited) // the outcome has counted the call
+		a.close(limited) // enrich has counted the call already
 		w.Header().Set("Retry-After", strconv.Itoa(sessionstate.StartsWindow/1000))
 		return problem(w, r, http.StatusTooManyRequests, err.Error())
 	case err != nil:
@@ -121,7 +120,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, a *account, id 
 	return writeJSON(w, r, http.StatusOK, answer)
 }
 
-// refuse closes the account of a control call that was not carried out.
+// refuse reports a control call that was not carried out.
 func (a *account) refuse(o requestOutcome) {
 	a.close(o)
 	if !a.target.current {
@@ -129,14 +128,15 @@ func (a *account) refuse(o requestOutcome) {
 	}
 }
 
-// accepted answers as the data plane does to an event that it took.
+// accepted answers as the data plane does to an accepted event.
 func accepted(w http.ResponseWriter, r *http.Request) {
 	cors(w, r)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	write(w, []byte(textAccepted))
 }
 
-// unavailable asks the client to try again: the session state cannot be had.
+// unavailable answers 503, and asks the client to retry: the session cannot be read or
+// written.
 func unavailable(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Retry-After", "1")
 	return problem(w, r, http.StatusServiceUnavailable, textUnavailable)
@@ -168,12 +168,12 @@ func plain(w http.ResponseWriter, r *http.Request, status int, text string) {
 	write(w, []byte(text))
 }
 
-// write ends an answer. That it does not arrive is the client's doing: Caddy
-// would log it as an error of the server's, with the write key of the URI.
+// write writes the body of a response. It ignores errors: they mean that the client has
+// gone, and Caddy would log them as the server's, with the write key in the URI.
 func write(w http.ResponseWriter, text []byte) { _, _ = w.Write(text) }
 
-// cors sets the headers that the data plane sets: without them a browser takes
-// any answer for a network error.
+// cors sets the CORS headers that the data plane sets. Without them, a browser reports
+// a network error for every answer.
 func cors(w http.ResponseWriter, r *http.Request) {
 	w.Header().Add("Vary", "Origin")
 	if origin := r.Header.Get("Origin"); origin != "" {

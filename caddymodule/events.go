@@ -11,7 +11,7 @@ import (
 	"github.com/rudder-session/rudder-session/enrich"
 )
 
-// serveEvents enriches the events of a request and hands it on.
+// serveEvents enriches the events of a request and forwards it.
 func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, a *account, request *enrich.Request) (err error) {
 	body, err := readBody(r, h.maxBody, h.finish)
 	if err != nil {
@@ -61,7 +61,7 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, next caddy
 		return next.ServeHTTP(w, r)
 	}
 	answer := caddyhttp.NewResponseRecorder(w, nil, nil)
-	// Also when the answer cannot be written, which ends in a panic.
+	// Deferred, because if the answer cannot be written, that ends in a panic.
 	defer func() { h.settle(r, body, table, result.Marks, answer.Status(), err) }()
 	return next.ServeHTTP(answer, r)
 }
@@ -82,8 +82,8 @@ func outcomeOf(result *enrich.Result, failed bool) requestOutcome {
 	return unchanged
 }
 
-// enter returns the table. The caller must call h.app.leave when it is done
-// with it, if there was no error.
+// enter returns the table. If there is no error, the caller must call
+// h.app.leave when it no longer uses the table.
 func (h *Handler) enter() (*sharedTable, error) {
 	table, err := h.app.enter()
 	if err != nil {
@@ -92,11 +92,11 @@ func (h *Handler) enter() (*sharedTable, error) {
 	return table, err
 }
 
-// rejects reports whether an event whose session cannot be had is not to be
-// forwarded.
+// rejects reports whether to answer 503 to events whose session cannot be read,
+// instead of forwarding them.
 func (h *Handler) rejects() bool { return h.reject && !h.Shadow }
 
-// log tells of what went wrong and, at debug level, of what was decided.
+// log logs errors and, at debug level, what was decided.
 func (h *Handler) log(o *enrich.Outcome, failed bool) {
 	if o.InvalidIDs > 0 {
 		h.logger.Warn("startSession with an invalid sessionId; the session got a generated one",
@@ -115,8 +115,8 @@ func (h *Handler) log(o *enrich.Outcome, failed bool) {
 	}
 }
 
-// sampled bounds how often one message is logged: a store that is down, or a
-// client that calls wrongly, would repeat it with every request.
+// sampled limits how often the same message is logged. A store that is down, or a
+// client that sends invalid calls, would cause one with every request.
 func sampled(logger *zap.Logger) *zap.Logger {
 	return logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
 		return zapcore.NewSamplerWithOptions(core, time.Second, 10, 1000)

@@ -7,20 +7,19 @@ import (
 	"github.com/rudder-session/rudder-session/enrich"
 )
 
-// target is what a request asks of the handler.
+// target is what a request is for.
 type target struct {
 	endpoint enrich.Endpoint
 	// beacon: the write key is in the query.
 	beacon bool
-	// current: the question which session is current.
+	// current: GET /v1/session, which asks for the current session.
 	current bool
 }
 
 func (t target) control() bool { return t.current || t.endpoint.Control() }
 
-// route tells what a request is for, by its method and exact raw path: the data
-// plane cleans and decodes none, so a path that only means the same is another
-// one.
+// route determines what a request is for, by its method and exact raw path. The data
+// plane neither cleans nor decodes paths, so an equivalent path is a different one.
 func (h *Handler) route(r *http.Request) (t target, known bool) {
 	path, ok := strings.CutPrefix(r.URL.EscapedPath(), h.prefix)
 	if !ok {
@@ -56,10 +55,10 @@ var posts = map[string]enrich.Endpoint{
 	"/v1/resetSession": enrich.ResetSession,
 }
 
-// findWriteKey finds the write key where the data plane looks for it: in the query
-// at the beacon endpoint, else in the first Authorization header's Basic user
-// name. Control endpoints take either, because a page that is being left cannot
-// set headers.
+// findWriteKey finds the write key where the data plane looks for it: in the query at
+// the beacon endpoint, else in the Basic user name of the first Authorization header.
+// Control endpoints take either, because sendBeacon, which pages use when the user
+// leaves, cannot set headers.
 func findWriteKey(r *http.Request, t target) (key string, found bool) {
 	if !t.beacon {
 		key, _, found = r.BasicAuth()

@@ -13,11 +13,11 @@ import (
 	"github.com/rudder-session/rudder-session/enrich"
 )
 
-// statusClientGone is what Caddy itself answers where a client did not wait.
+// statusClientGone is the status with which Caddy answers if the client has gone.
 const statusClientGone = 499
 
-// refused reports whether a client that is told so has its events refused for
-// good, and no SDK sends them again.
+// refused reports whether a response with this status refuses the events permanently,
+// so that no SDK retries them.
 func refused(status int) bool {
 	switch status {
 	case http.StatusRequestTimeout, http.StatusTooManyRequests, statusClientGone:
@@ -26,10 +26,9 @@ func refused(status int) bool {
 	return status >= 400 && status < 500
 }
 
-// settle frees the start marks if the events were refused for good, by the data
-// plane or by any handler behind this one. status is what was answered, or 0
-// where nothing was; err is what the handlers behind returned. It is called
-// before body.leave.
+// settle releases the start marks if the events were refused permanently, by the data
+// plane or by any later handler. status is that of the response, or 0 if there was
+// none; err is what the later handlers returned. It must be called before body.leave.
 func (h *Handler) settle(r *http.Request, body *body, table *sharedTable, marks []enrich.Mark, status int, err error) {
 	if status == 0 && err != nil {
 		status = statusOf(err)
@@ -43,13 +42,13 @@ func (h *Handler) settle(r *http.Request, body *body, table *sharedTable, marks 
 	}
 }
 
-// settleLater settles the marks of a request whose error Caddy is about to
-// handle: it may send the events elsewhere. status is that of the error.
+// settleLater settles the marks of a request whose error goes to Caddy's routes for
+// errors, which may send the events somewhere else. status is that of the error.
 func (h *Handler) settleLater(r *http.Request, body *body, marks []enrich.Mark, status int) {
 	ctx, before := r.Context(), latency(r.Context())
 	body.rewind(r)
 	again := body.again
-	// The server cancels its context as soon as it has done with the request.
+	// The server cancels its context as soon as the request is done.
 	context.AfterFunc(body.detached.client, func() {
 		if again != nil && again.read.Load() {
 			status = 0
@@ -69,10 +68,10 @@ func (h *Handler) settleLater(r *http.Request, body *body, marks []enrich.Mark, 
 	})
 }
 
-// latency tells answers of reverse proxies from each other.
+// latency returns a value that differs between the responses of reverse proxies.
 func latency(ctx context.Context) any { return placeholder(ctx, "upstream.latency") }
 
-// placeholder is one that reverse_proxy has set for a request.
+// placeholder returns a placeholder that reverse_proxy has set for a request.
 func placeholder(ctx context.Context, name string) any {
 	repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {
@@ -89,7 +88,7 @@ func handlesErrors(r *http.Request) bool {
 	return ok && server.Errors != nil && len(server.Errors.Routes) > 0
 }
 
-// statusOf is what Caddy answers to an error.
+// statusOf returns the status with which Caddy answers an error.
 func statusOf(err error) int {
 	if e, ok := errors.AsType[caddyhttp.HandlerError](err); ok {
 		return e.StatusCode
@@ -97,17 +96,17 @@ func statusOf(err error) int {
 	return http.StatusInternalServerError
 }
 
-// longestRelease bounds how long all marks of a request take to be released.
+// longestRelease bounds how long releasing all marks of a request may take.
 const longestRelease = 5 * time.Second
 
-// release frees the start marks of events that were refused for good.
+// release releases the start marks of events that were refused permanently.
 func (h *Handler) release(ctx context.Context, table *sharedTable, marks []enrich.Mark) {
-	// The client may be gone: what it left must be set right all the same.
+	// The marks must be released even if the client has gone.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longestRelease)
 	defer cancel()
 	for i := range marks {
 		if ctx.Err() != nil {
-			return // each of the rest stays with an event that was refused
+			return // the remaining marks stay assigned to refused events
 		}
 		if err := marks[i].Release(ctx, table.sessions()); err != nil {
 			metrics.storeErrors.Inc()

@@ -2,10 +2,10 @@ package enrich
 
 import "io"
 
-// Body is a changed body in pieces: those of the body that it was made of, and
-// between them what was put in. It is not copied together, because whoever
-// sends it copies it anyway. It shares the memory of the body that it was made
-// of, which must stay as it is for as long as the Body is used.
+// Body is a changed body as a list of pieces: parts of the original body, and
+// between them the inserted texts. The pieces are not joined, because sending the
+// body copies it anyway. A Body refers to the memory of the original body, which
+// must not change while the Body is in use.
 type Body [][]byte
 
 // Len returns its length in bytes.
@@ -17,7 +17,7 @@ func (b Body) Len() int {
 	return n
 }
 
-// Bytes copies the pieces together.
+// Bytes returns a copy of the whole body.
 func (b Body) Bytes() []byte {
 	out := make([]byte, 0, b.Len())
 	for _, piece := range b {
@@ -26,7 +26,7 @@ func (b Body) Bytes() []byte {
 	return out
 }
 
-// Reader reads it from the beginning.
+// Reader returns a reader of the body, from its beginning.
 func (b Body) Reader() io.Reader { return &bodyReader{pieces: b} }
 
 type bodyReader struct {
@@ -34,7 +34,7 @@ type bodyReader struct {
 	at     int // in the first piece
 }
 
-// Read fills p from as many pieces as it takes.
+// Read implements [io.Reader]. It fills p across pieces.
 func (r *bodyReader) Read(p []byte) (n int, err error) {
 	for len(r.pieces) > 0 && n < len(p) {
 		copied := copy(p[n:], r.pieces[0][r.at:])

@@ -8,26 +8,26 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// A control request that breaks a rule is answered with one of these, or with
-// what is wrong with its sessionId: the caller can mend them.
+// Errors of control requests, besides those about the sessionId. The caller is told
+// them, and can correct the request.
 var (
 	ErrBody = errors.New("the body must be one JSON object")
 	ErrNoID = errors.New("anonymousId or userId is required")
-	// ErrLimited: the user's calls have begun as many sessions as they may.
+	// ErrLimited: the user's calls have begun Request.MaxStarts sessions in a minute.
 	ErrLimited = errors.New("too many sessions are started")
 )
 
-// StoreError says that a control call could not be carried out, and changed
-// nothing: the session could not be read or written.
+// StoreError says that the session could not be read or written. A control call
+// was not carried out, and changed nothing.
 type StoreError struct{ Err error }
 
 func (e *StoreError) Error() string { return "session state: " + e.Err.Error() }
 func (e *StoreError) Unwrap() error { return e.Err }
 
-// Current returns the id of the session that is current, as of r.Received, under
-// an anonymousId or, where that is empty, a userId; 0 for none. Where events
-// follow their users, the session of a userId is that which an event of the user
-// would get. Errors are ErrNoID or a *StoreError.
+// Current returns the id of the session that is current at r.Received for an
+// anonymousId or, if that is empty, for a userId; 0 for none. With r.Follow, the
+// session of a userId is the one that an event of the user would get. Errors are
+// ErrNoID or a *StoreError.
 func Current(ctx context.Context, table *sessionstate.Table, r *Request, anonymousID, userID string) (int64, error) {
 	key := r.Key(anonymousID, userID)
 	if key == "" {
@@ -56,9 +56,9 @@ func Current(ctx context.Context, table *sessionstate.Table, r *Request, anonymo
 	return decisions[0].SessionID, nil
 }
 
-// Control carries out the control call that was sent to a control endpoint and
-// returns the session id to answer, 0 for null. Errors are a *StoreError or
-// safe to be told to the caller.
+// Control carries out a call at a control endpoint, and returns the session id to
+// answer, 0 for null. An error is a *StoreError, or one that the caller may be
+// told.
 func Control(ctx context.Context, table *sessionstate.Table, r *Request, body []byte) (id int64, o Outcome, err error) {
 	w := works.Get().(*work)
 	defer w.free()

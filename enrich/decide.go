@@ -8,89 +8,89 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// decide asks the table about all subjects, key by key. Where events follow their
-// users' devices, the devices are asked first: what they tell of their users
-// holds for the users' events of the same request.
+// decide asks the table for decisions about all subjects, key by key. With
+// r.Follow, the devices come first: what their messages say about their users
+// already holds for the users' events of the same request.
 func (w *work) decide(ctx context.Context, table *sessionstate.Table, r *Request, o *Outcome) {
-	wait := patience{parent: ctx}
-	defer wait.end()
-	w.asked.reset()
+	budget := waitBudget{parent: ctx}
+	defer budget.end()
+	w.groups.reset()
 	for i := range w.subjects {
 		if s := &w.subjects[i]; !r.Follow || !s.ofUser {
-			w.asked.add(s.key, int32(i))
+			w.groups.add(s.key, int32(i))
 		}
 	}
-	w.ask(&wait, table, r, o)
+	w.applyGroups(&budget, table, r, o)
 	if r.Follow {
-		w.follow(&wait, table, r, o)
+		w.follow(&budget, table, r, o)
 	}
 	for i := range w.subjects {
 		o.count(&w.subjects[i])
 	}
 }
 
-// text returns a part of w.keys as a string. A copy of the keys would be a
-// twentieth of the time that an event takes. This string changes when w is used
-// again: until then nobody has it but w.asked, whose groups free clears, and
-// whose keys and events nobody reads. ApplyNow keeps nothing of it, marks and wait
-// make copies.
+// text returns a part of w.keys as a string, without copying it: a copy would take
+// a twentieth of the time that an event takes. The string becomes invalid when w is
+// used again. By then nobody uses it: free clears w.groups.chainOf, ApplyNow keeps
+// nothing of it, and marks and applyWaiting make copies.
 func (w *work) text(at span) string {
 	return unsafe.String(unsafe.SliceData(w.keys[at.start:at.end]), at.end-at.start)
 }
 
-// ask applies w.asked to the sessions of their keys.
-func (w *work) ask(wait *patience, table *sessionstate.Table, r *Request, o *Outcome) {
-	a := &w.asked
-	n := len(a.entries)
+// applyGroups applies the messages in w.groups to the sessions of their keys, and
+// stores the decisions in the subjects.
+func (w *work) applyGroups(budget *waitBudget, table *sessionstate.Table, r *Request, o *Outcome) {
+	g := &w.groups
+	n := len(g.entries)
 	if n == 0 {
 		return
 	}
-	a.events, a.decisions = grow(a.events, n), grow(a.decisions, n)
-	a.group(w)
-	a.split()
+	g.events, g.decisions = grow(g.events, n), grow(g.decisions, n)
+	g.sort(w)
+	g.split()
 	waiting := 0
-	for i := range a.runs {
-		run := &a.runs[i]
-		for at := run.from; at < run.to; at++ {
-			a.events[at] = w.event(r, a.entry(at))
+	for i := range g.groups {
+		group := &g.groups[i]
+		for at := group.from; at < group.to; at++ {
+			g.events[at] = w.event(r, g.entry(at))
 		}
 		if r.DryRun {
 			waiting++
 			continue
 		}
-		key, decisions := w.text(run.key), a.decisions[run.from:run.to]
-		w.request = session.Request{Received: r.Received, Policy: r.Policy, Events: a.events[run.from:run.to]}
+		key, decisions := w.text(group.key), g.decisions[group.from:group.to]
+		w.request = session.Request{Received: r.Received, Policy: r.Policy, Events: g.events[group.from:group.to]}
 		if r.MaxStarts > 0 {
 			w.limiter.reset(r, table, key)
 			w.request.Starts = &w.limiter
 		}
-		run.done = table.ApplyNow(&w.scratch, key, &w.request, decisions)
-		if w.limiter.settle(decisions, !run.done); !run.done {
+		group.done = table.ApplyNow(&w.scratch, key, &w.request, decisions)
+		if w.limiter.settle(decisions, !group.done); !group.done {
 			waiting++
 		}
 	}
 	if waiting > 0 {
-		w.wait(wait, table, r, waiting)
+		w.applyWaiting(budget, table, r, waiting)
 	}
-	for i := range a.runs {
-		run := &a.runs[i]
-		if run.err != nil {
-			o.fail(run.err, a.events[run.from:run.to])
-			clear(a.decisions[run.from:run.to])
-			run.err = nil
+	for i := range g.groups {
+		group := &g.groups[i]
+		if group.err != nil {
+			o.fail(group.err, g.events[group.from:group.to])
+			clear(g.decisions[group.from:group.to])
+			group.err = nil
 		}
-		for j := run.from; j < run.to; j++ {
-			if e := a.entry(j); !e.sighting {
-				w.subjects[e.subject].decision = a.decisions[j]
+		for j := group.from; j < group.to; j++ {
+			if e := g.entry(j); !e.activity {
+				w.subjects[e.subject].decision = g.decisions[j]
 			}
 		}
 	}
 }
 
-// event returns what the table is to be told of an entry.
+// event returns the event that the table is given for an entry.
 func (w *work) event(r *Request, e *entry) session.Event {
 	s := &w.subjects[e.subject]
-	if e.sighting {
+	if e.activity {
 		return session.Event{Role: session.UserActivity, Times: session.Timestamps{Original: s.decision.At.Time, HasOriginal: true}, Link: w.linkTo(r, s)}
 	}
 	event := s.event

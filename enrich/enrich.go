@@ -1,6 +1,7 @@
-// Package enrich works on the body of a request: it finds the messages in it
-// and where their few fields stand, asks a [sessionstate.Table] what to do, and
-// splices the answers in. Bytes in, bytes out: all other bytes stay as they are.
+// Package enrich changes the body of a request: it finds the messages in it and
+// the positions of the few fields that matter, asks a [sessionstate.Table] for a
+// decision about each message, and applies the decisions to the bytes. All other
+// bytes stay as they are.
 //
 // It knows nothing of HTTP and reads no clock.
 package enrich
@@ -14,8 +15,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// Mark is a start mark that an event of the request carries. Where the data
-// plane refuses that event for good it is to be released.
+// Mark is a start mark that an event of the request carries. If the data plane
+// refuses that event permanently, the mark must be released.
 type Mark struct {
 	Key       string
 	Message   session.MessageID
@@ -27,28 +28,28 @@ func (m *Mark) Release(ctx context.Context, table *sessionstate.Table) error {
 	return table.Release(ctx, m.Key, m.Message, m.SessionID)
 }
 
-// Result is a request's body after its messages were decided about.
+// Result is what became of a request's body.
 type Result struct {
-	// Body is what to forward instead of the body given; nil to forward that as
-	// it is.
+	// Body is what to forward instead of the given body; nil to forward that one
+	// unchanged.
 	Body Body
-	// Empty: all messages were consumed, nothing is left to be forwarded.
+	// Empty: all messages were consumed, so that nothing is left to forward.
 	Empty bool
 	Marks []Mark
-	// Unreadable: the body is not such that the data plane would take it.
+	// Unreadable: the data plane would refuse the body, or it is too large.
 	Unreadable bool
-	// TooMany: it is so because there are more messages in it than are looked at.
+	// TooMany: it is unreadable because it has more than 32768 messages.
 	TooMany bool
-	// SessionID is that of the first event that was stamped or, where there is
-	// none, of the first control call that was answered with one; 0 for none.
+	// SessionID is the id in the first event that was stamped or, if there is none,
+	// in the answer to the first control call; 0 for none.
 	SessionID int64
 	Outcome
 }
 
 // Enrich decides about the messages of an event request and returns the body to
-// forward. It never fails: whatever it cannot read, or has no session state
-// for, stays as it is. Nothing of body is changed, and nothing kept but by the
-// result's Body.
+// forward. It never fails: what it cannot read, or cannot get the session state
+// for, stays as it is. It does not change body; only the result's Body refers to
+// it.
 func Enrich(ctx context.Context, table *sessionstate.Table, r *Request, body []byte) Result {
 	w := works.Get().(*work)
 	defer w.free()
@@ -60,27 +61,27 @@ func Enrich(ctx context.Context, table *sessionstate.Table, r *Request, body []b
 	return result
 }
 
-// work is the memory of one request, used again for others.
+// work is the memory for one request. It is reused for other requests.
 type work struct {
 	payload  payload
 	subjects []subject
 	keys     []byte
-	asked    asked
+	groups   keyGroups
 	edits    []edit
 	scratch  sessionstate.Scratch
-	// link is where in keys the last text of linkTo stands.
+	// link is the position in keys of the text that linkTo returned last.
 	link    span
 	request session.Request
 	limiter startLimiter
-	// later are the subjects for whose decision there was more to be asked.
-	later []int
-	// previews are what sessions would become, in a dry run; nil else.
+	// waiting are the followers whose decision has to wait for the store.
+	waiting []int
+	// previews are the sessions as they would become, in a dry run; else nil.
 	previews map[string]*session.Session
-	// noRoom: the body would be too large with what was decided.
+	// noRoom: applying the decisions would make the body too large.
 	noRoom bool
-	// inserted has the texts of edits.
+	// inserted has the texts that the edits insert.
 	inserted []byte
-	// idText is the session id that was last written.
+	// idText is the text of the session id that was written last.
 	id     int64
 	idText []byte
 	// members is what apply cuts from one message, cuts what collect cuts from
@@ -90,14 +91,15 @@ type work struct {
 
 var works = sync.Pool{New: func() any { return newWork() }}
 
-func newWork() *work { return &work{asked: asked{groups: map[string]int32{}}} }
+func newWork() *work { return &work{groups: keyGroups{chainOf: map[string]int32{}}} }
 
 // maxMessages bounds the memory of a request: a message takes some hundred bytes
-// of it, and two in a body. Events are so long that a body has room for fewer.
+// of memory, but can be as short as two bytes in a body. Real events are long, so
+// that a body of the allowed size has fewer.
 const maxMessages = 1 << 15
 
-// maxKept is how many messages a work may have had to be kept: a batch of
-// unusual size is not to occupy memory for ever.
+// maxKept bounds the memory that a work may have grown to and still be reused, in
+// messages: an unusually large batch must not occupy memory for ever.
 const maxKept = 4096
 
 func (w *work) free() {
@@ -106,8 +108,8 @@ func (w *work) free() {
 		return
 	}
 	w.payload.b = nil
-	if len(w.asked.groups) > 0 {
-		clear(w.asked.groups)
+	if len(w.groups.chainOf) > 0 {
+		clear(w.groups.chainOf)
 	}
 	w.previews = nil
 	w.request, w.limiter = session.Request{}, startLimiter{answers: w.limiter.answers[:0]}
@@ -145,12 +147,12 @@ func (w *work) enrich(ctx context.Context, table *sessionstate.Table, r *Request
 	w.collect(!r.Shadow)
 	result.Marks = w.marks()
 	if n := grown(w.edits); n > 0 && n+len(w.payload.b) > r.MaxBody-reserve(r.Endpoint) {
-		// The data plane would refuse what it would have taken unchanged.
-		ctx, cancel := context.WithTimeout(ctx, longestWait)
+		// The data plane would refuse this body, but accept the unchanged one.
+		ctx, cancel := context.WithTimeout(ctx, maxStoreWait)
 		defer cancel()
 		for i := range result.Marks {
-			// One that cannot be released stays with an event that does not carry
-			// it; where the store does not answer there is no better.
+			// If the store does not answer, the mark stays assigned to an event that
+			// does not carry it. Nothing better can be done.
 			_ = result.Marks[i].Release(ctx, table)
 		}
 		result.Marks = nil
@@ -176,8 +178,9 @@ func (w *work) sessionID() (id int64) {
 	return id
 }
 
-// reserve is what the data plane adds to a single event before it measures it:
-// it wraps it as a batch of one (21 bytes), and adds its type if it has none.
+// reserve is how many bytes the data plane adds to a single event before it checks
+// the size: it wraps the event as a batch of one (21 bytes), and adds the type if
+// there is none.
 func reserve(e Endpoint) int {
 	if e == Batch {
 		return 0
@@ -185,8 +188,8 @@ func reserve(e Endpoint) int {
 	return 21 + len(`,"type":"identify"`)
 }
 
-// collect gathers the edits of the whole body, sorted: control calls are cut
-// out and, if events is set, the decisions about events done.
+// collect collects the edits of the whole body, sorted: it cuts out control calls
+// and, if events is set, applies the decisions about events.
 func (w *work) collect(events bool) {
 	w.edits, w.inserted, w.cuts = w.edits[:0], w.inserted[:0], w.cuts[:0]
 	for i := range w.subjects {

@@ -224,7 +224,7 @@ func countAllocations(t *testing.T, most float64, make func(events int) (*sessio
 			if w.enrich(context.Background(), table, r, &result); result.Stamped != events {
 				t.Fatalf("%+v", result.Outcome)
 			}
-			clear(w.asked.groups)
+			clear(w.groups.chainOf)
 		})
 	}
 	if counts[200] != counts[2] || counts[2] > most {

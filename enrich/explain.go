@@ -10,15 +10,15 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// Explanation is what would be done to one message, and why.
+// Explanation says what would be done to one message, and why.
 type Explanation struct {
 	Verdict
 	// Rules are sentences, in the order in which the rules were applied.
 	Rules []string
 }
 
-// Explain decides about the messages of a request as [Enrich] and [Control] do,
-// changes nothing, and says why. It returns ErrBody for a body that is not read.
+// Explain decides about the messages of a request as [Enrich] and [Control] do, says
+// why, and changes nothing. It returns ErrBody for a body that is unreadable.
 func Explain(ctx context.Context, table *sessionstate.Table, r *Request, body []byte) ([]Explanation, error) {
 	dry := *r
 	dry.DryRun = true
@@ -54,7 +54,7 @@ func Explain(ctx context.Context, table *sessionstate.Table, r *Request, body []
 	return explained, nil
 }
 
-// rules says which rules of the session contract were applied to a message.
+// rules returns sentences about the rules that were applied to a message.
 func rules(r *Request, v *Verdict, s *session.Session) (said []string) {
 	say := func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
 	switch v.Skip {
@@ -114,7 +114,7 @@ func timeRule(r *Request, v *Verdict) string {
 	return fmt.Sprintf("It does not tell when it happened (sentAt and originalTimestamp): that was when it arrived, at %s.", clock(at.Time))
 }
 
-// stateRule says what was known of a key's session before the request.
+// stateRule says what was known about a key's session before the request.
 func stateRule(s *session.Session, at *session.Moment) string {
 	if s == nil || len(s.Segments) == 0 {
 		return "Before this request nothing is known of its session."
@@ -140,8 +140,7 @@ func stateRule(s *session.Session, at *session.Moment) string {
 	return fmt.Sprintf("Before this request, what is known of its session begins later, at %s.", momentText(at, &s.Segments[0].From))
 }
 
-// momentText is the time of a boundary, and how another moment was compared with
-// it.
+// momentText is the time of a boundary, and how another moment was compared with it.
 func momentText(m, boundary *session.Moment) string {
 	if session.SameClock(m, boundary) {
 		return fmt.Sprintf("%s (%s by the same clock, which decides)", clock(boundary.Time), clock(boundary.Original))
@@ -224,7 +223,7 @@ func decisionRules(r *Request, v *Verdict) (said []string) {
 	return said
 }
 
-// linkRule says whose device a message came from or, of a user's event, which of
+// linkRule says whose device a message came from or, for an event of a user, which of
 // the user's devices it follows.
 func linkRule(v *Verdict) string {
 	link := v.Decision.Link
@@ -245,7 +244,7 @@ func linkRule(v *Verdict) string {
 	return ""
 }
 
-// text is the id, for people.
+// text is the id as people read it.
 func (id ID) text() string {
 	if id.HashedID {
 		return fmt.Sprintf("with the SHA-256 %x", id.ID)

@@ -7,31 +7,31 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// subject is what is to be decided about one message.
+// subject is a message that needs a decision.
 type subject struct {
 	event session.Event
 	// index of the message in the payload.
 	index int32
-	// key is where in work.keys the session key stands.
+	// key is the position of the session key in work.keys.
 	key span
-	// link is where in work.keys the link to the message's user stands, where
-	// events follow and it has one.
+	// link is the position of the link to the message's user in work.keys; only with
+	// Request.Follow, and if the message has a userId.
 	link span
-	// ofUser: the key is that of a userId.
+	// ofUser: the key is made of a userId.
 	ofUser bool
 	// untimed: a control call that does not say when it happened.
 	untimed bool
-	// invalidID: a startSession whose sessionId breaks a rule; it gets a
-	// generated one.
+	// invalidID says what is wrong with the sessionId of a startSession; the session
+	// gets a generated id.
 	invalidID error
 	// invalidOwnID says what is wrong with the session id that an event came with.
 	invalidOwnID error
-	// decision is the answer.
+	// decision is the result.
 	decision session.Decision
 }
 
-// extract appends what a message means to its session to w.subjects, or says why
-// it is not the proxy's business.
+// extract appends a message to w.subjects, or returns why no session decides about
+// it.
 func (w *work) extract(r *Request, index int) Skip {
 	b, m := w.payload.b, &w.payload.messages[index]
 	kind, track, known := w.kind(r, m)
@@ -95,8 +95,8 @@ func (w *work) coldStart(e *session.Event, m *message) session.ColdStart {
 	return session.NoColdStart
 }
 
-// timestamps reads what the message says about when it happened; untimed: it has
-// no originalTimestamp and no timestamp.
+// timestamps reads when the message says that it happened. untimed means that it has
+// neither an originalTimestamp nor a timestamp.
 func (w *work) timestamps(server bool, m *message) (t session.Timestamps, untimed bool) {
 	b := w.payload.b
 	original, sent := m.originalTimestamp, m.sentAt
@@ -104,7 +104,7 @@ func (w *work) timestamps(server bool, m *message) (t session.Timestamps, untime
 		sent = w.payload.sentAt
 	}
 	if server && !isNull(b, m.timestamp) {
-		// A server's own timestamp is what the data plane stores.
+		// The data plane stores the timestamp that a server sent.
 		original, sent = m.timestamp, span{}
 	}
 	if isNull(b, original) {
@@ -117,7 +117,7 @@ func (w *work) timestamps(server bool, m *message) (t session.Timestamps, untime
 	return t, isNull(b, original)
 }
 
-// ownFields notes what the SDK itself put into the context.
+// ownFields notes which session fields the SDK itself put into the context.
 func (w *work) ownFields(e *session.Event, m *message) {
 	id, start := false, false
 	for _, f := range w.payload.fields[m.fields:m.fieldsEnd] {
@@ -146,7 +146,7 @@ func (w *work) ownID(m *message) (int64, error) {
 	return 0, nil
 }
 
-// kind tells what the message is, and whether it is a track.
+// kind returns the kind of the message, and whether it is a track.
 func (w *work) kind(r *Request, m *message) (kind session.Kind, track, known bool) {
 	b := w.payload.b
 	endpoint := r.Endpoint
@@ -171,7 +171,7 @@ func (w *work) kind(r *Request, m *message) (kind session.Kind, track, known boo
 	return session.Other, false, true
 }
 
-// kind tells what a track of this name is.
+// kind returns the kind of a track with this name.
 func (n *Names) kind(event []byte) session.Kind {
 	switch name := string(event); {
 	case name == "":
@@ -186,7 +186,7 @@ func (n *Names) kind(event []byte) session.Kind {
 	return session.Other
 }
 
-// typeOf reads a message's type as the data plane does: in any case, trimmed.
+// typeOf reads a message's type as the data plane does: ignoring case, trimmed.
 func typeOf(value []byte) (Endpoint, bool) {
 	var lower [len("resetsession")]byte
 	text := bytes.TrimSpace(textOf(value))
@@ -195,7 +195,7 @@ func typeOf(value []byte) (Endpoint, bool) {
 	}
 	for i, c := range text {
 		if c >= utf8.RuneSelf {
-			text = bytes.ToLower(text) // which makes a k of the Kelvin sign
+			text = bytes.ToLower(text) // it also turns the Kelvin sign into a k
 			break
 		}
 		if 'A' <= c && c <= 'Z' {
@@ -229,7 +229,7 @@ func typeOf(value []byte) (Endpoint, bool) {
 // isNull reports whether a value is missing or null.
 func isNull(b []byte, value span) bool { return value.none() || b[value.start] == 'n' }
 
-// hasJob reports whether a message is of a rETL or cloud-extract job.
+// hasJob reports whether a message comes from a rETL or cloud-extract job.
 func (d *document) hasJob(m *message) bool {
 	b := d.b
 	if m.sources.none() {
@@ -251,7 +251,7 @@ func isMobileLibrary(name []byte) bool {
 	return false
 }
 
-// appendKey finds whose session the message is in, and writes the key to
+// appendKey determines to which key the message belongs, and appends the key to
 // w.keys. It returns false if the message has no id.
 func (w *work) appendKey(s *subject, r *Request, m *message) bool {
 	b, e := w.payload.b, &s.event
@@ -266,7 +266,7 @@ func (w *work) appendKey(s *subject, r *Request, m *message) bool {
 	if len(user) > 0 && !w.isAlias(r, m) {
 		e.User = session.UserID(hash(0, user))
 	}
-	// Some server-side SDKs make up an anonymousId for each event.
+	// Some server-side SDKs invent an anonymousId for each event.
 	e.JoinOnly = e.Server && kind == byAnonymousID
 	s.ofUser = kind == byUserID
 	if r.Follow {
@@ -279,7 +279,7 @@ func (w *work) appendKey(s *subject, r *Request, m *message) bool {
 	return true
 }
 
-// before returns the subject before that which is worked on.
+// before returns the subject before the last one.
 func (w *work) before() *subject {
 	if n := len(w.subjects); n > 1 {
 		return &w.subjects[n-2]
@@ -289,9 +289,9 @@ func (w *work) before() *subject {
 
 var noSubject subject
 
-// textFrom returns where the text stands that w.keys ends with, from start on. If
-// it is the same as the last one it is not kept twice: the messages of a batch
-// are mostly of one user.
+// textFrom returns the span of the text that was appended to w.keys at start. If it
+// equals the text at last, it is removed again, and last is returned: most messages
+// of a batch have the same user.
 func (w *work) textFrom(start int, last span) span {
 	if string(last.of(w.keys)) == string(w.keys[start:]) {
 		w.keys = w.keys[:start]
@@ -300,7 +300,7 @@ func (w *work) textFrom(start int, last span) span {
 	return span{int32(start), int32(len(w.keys))}
 }
 
-// role says what the message is where events follow their users' devices.
+// role sets the role of the message, with Request.Follow.
 func (w *work) role(s *subject, r *Request, user []byte) {
 	e := &s.event
 	switch {
@@ -317,8 +317,9 @@ func (w *work) role(s *subject, r *Request, user []byte) {
 	}
 }
 
-// isAlias: an alias names the user's future id once, and the SDK goes on with
-// the old one, so it says nothing of whose session it is.
+// isAlias reports whether the message is an alias. It names the user's future id
+// once, and the SDK continues with the old one. So it does not say whose session it
+// is.
 func (w *work) isAlias(r *Request, m *message) bool {
 	if r.Endpoint != Batch {
 		return r.Endpoint == Alias
@@ -327,11 +328,11 @@ func (w *work) isAlias(r *Request, m *message) bool {
 	return named == Alias
 }
 
-// messageID identifies a message by its messageId, read as the data plane reads
-// it. An event without one that tells when it happened is identified by all of
-// its bytes, so that a retry of it is the same. One that does not is new each
-// time: of two that are alike it cannot be told whether they are one. So is a
-// control call without a messageId.
+// messageID identifies a message by its messageId, read as the data plane reads it.
+// An event without one is identified by all of its bytes if it says when it
+// happened, so that a retry is recognised. If it does not, it counts as a new event
+// each time, because two equal events may be one or two. A control call without a
+// messageId counts as new each time, too.
 func (w *work) messageID(r *Request, s *subject, m *message) session.MessageID {
 	b, kind := w.payload.b, s.event.Kind
 	var text []byte

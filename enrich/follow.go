@@ -8,60 +8,60 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// follow tells the users of devices where they were active, asks the users'
-// sessions about their own messages, and has those events that are in none take
-// that of a device.
-func (w *work) follow(wait *patience, table *sessionstate.Table, r *Request, o *Outcome) {
-	w.asked.reset()
+// follow is the second round of decide, with r.Follow: it notes in the users'
+// sessions on which devices they were active, applies the users' own messages, and
+// gives events of users that are in no session of their own the session of a device.
+func (w *work) follow(budget *waitBudget, table *sessionstate.Table, r *Request, o *Outcome) {
+	w.groups.reset()
 	mixed, followers := false, false
 	for i := range w.subjects {
 		s := &w.subjects[i]
 		switch {
 		case s.ofUser:
-			w.asked.add(s.key, int32(i))
+			w.groups.add(s.key, int32(i))
 			followers = followers || s.event.Role == session.Follower
 		case s.decision.Link != "":
 			last := span{}
-			if n := len(w.asked.entries); n > 0 {
-				last = w.asked.entries[n-1].key
+			if n := len(w.groups.entries); n > 0 {
+				last = w.groups.entries[n-1].key
 			}
 			start := len(w.keys)
 			w.keys = r.appendLinked(w.keys, s.decision.Link)
-			w.asked.add(w.textFrom(start, last), int32(i))
-			w.asked.entries[len(w.asked.entries)-1].sighting = true
+			w.groups.add(w.textFrom(start, last), int32(i))
+			w.groups.entries[len(w.groups.entries)-1].activity = true
 		}
 		mixed = mixed || !s.ofUser
 	}
-	w.ask(wait, table, r, o)
+	w.applyGroups(budget, table, r, o)
 	if !followers {
 		return
 	}
-	var places *places
+	var order *bodyOrder
 	if mixed {
-		places = w.places()
+		order = w.bodyOrder()
 	}
-	w.later = w.later[:0]
+	w.waiting = w.waiting[:0]
 	for i := range w.subjects {
-		if s := &w.subjects[i]; s.event.Role == session.Follower && !w.followNow(table, r, i, places) {
-			w.later = append(w.later, i)
+		if s := &w.subjects[i]; s.event.Role == session.Follower && !w.followNow(table, r, i, order) {
+			w.waiting = append(w.waiting, i)
 		}
 	}
-	if len(w.later) == 0 {
+	if len(w.waiting) == 0 {
 		return
 	}
-	links := make([]string, len(w.later))
-	for i, at := range w.later {
+	links := make([]string, len(w.waiting))
+	for i, at := range w.waiting {
 		links[i] = strings.Clone(w.linkTo(r, &w.subjects[at]))
 	}
 	keys := string(w.keys)
-	errs := make([]error, len(w.later))
-	wait.each(len(w.later), len(w.later), func(ctx context.Context, i int) {
-		at := w.later[i]
+	errs := make([]error, len(w.waiting))
+	budget.forEach(len(w.waiting), len(w.waiting), func(ctx context.Context, i int) {
+		at := w.waiting[i]
 		s := &w.subjects[at]
-		f := follower{r: r, table: table, previews: w.previews, user: links[i], places: places, at: at}
+		f := follower{r: r, table: table, previews: w.previews, user: links[i], order: order, position: at}
 		errs[i] = f.decide(ctx, keys[s.key.start:s.key.end], &s.event, &s.decision)
 	})
-	for i, at := range w.later {
+	for i, at := range w.waiting {
 		if errs[i] != nil {
 			w.subjects[at].decision = session.Decision{}
 			o.fail(errs[i], nil)
@@ -69,9 +69,9 @@ func (w *work) follow(wait *patience, table *sessionstate.Table, r *Request, o *
 	}
 }
 
-// followNow completes the decision about a follower, if that needs no more than
-// the session of one device, which is in memory, and reports whether it did.
-func (w *work) followNow(table *sessionstate.Table, r *Request, i int, places *places) bool {
+// followNow completes the decision about a follower if that needs only the session
+// of one device, and that session is in memory. It reports whether it did.
+func (w *work) followNow(table *sessionstate.Table, r *Request, i int, order *bodyOrder) bool {
 	s := &w.subjects[i]
 	d := &s.decision
 	if d.Follow.Device == "" {
@@ -88,7 +88,7 @@ func (w *work) followNow(table *sessionstate.Table, r *Request, i int, places *p
 	done := false
 	table.ViewNow(&w.scratch, device, func(known *session.Session) {
 		var f session.DeviceSession
-		if f, done = known.DeviceSession(r.Received, r.Policy, user, d.At.Time, places.before(device, d.At.Time, i)); done {
+		if f, done = known.DeviceSession(r.Received, r.Policy, user, d.At.Time, order.relativeTo(i, device, d.At.Time)); done {
 			d.Complete(&s.event, f)
 		}
 	})
@@ -96,7 +96,7 @@ func (w *work) followNow(table *sessionstate.Table, r *Request, i int, places *p
 	return done
 }
 
-// linkTo returns the link to the one whose session a message is in.
+// linkTo returns the link to the device or user whose session a message is in.
 func (w *work) linkTo(r *Request, s *subject) string {
 	start := len(w.keys)
 	w.keys = r.appendSource(w.keys)
@@ -111,22 +111,22 @@ func (w *work) linkTo(r *Request, s *subject) string {
 type follower struct {
 	r     *Request
 	table *sessionstate.Table
-	// previews are sessions as they would be, where nothing is to be changed.
+	// previews are the sessions as they would become, in a dry run.
 	previews map[string]*session.Session
-	// fresh: what others have done this moment is to be seen.
+	// fresh: read the store, to see what other processes have just done.
 	fresh bool
 	// user is the link to the user.
 	user string
-	// at is where the event stands in the request, with the others of places.
-	at     int
-	places *places
+	// position is that of the event in the body, and order that of the others.
+	position int
+	order    *bodyOrder
 }
 
-// decide completes the decision about the event of the user whose key it is. It
-// goes from device to device until it finds one that was the user's then: the
-// newest event of a device may have been before it changed hands.
+// decide completes the decision about an event of the user with this key. It tries
+// one device after the other until it finds one that was the user's at the time: a
+// device may have changed hands after its newest event from this user.
 func (f *follower) decide(ctx context.Context, key string, e *session.Event, d *session.Decision) error {
-	last := d.Follow.Device // not that of the same time which stands behind the event
+	last := d.Follow.Device // it ignores devices of the same time later in the body
 	if owned, err := f.on(ctx, last, e, d); owned || err != nil {
 		return err
 	}
@@ -148,8 +148,8 @@ func (f *follower) decide(ctx context.Context, key string, e *session.Event, d *
 	return nil
 }
 
-// on completes the decision by the session of a device, if that was the user's,
-// and reports whether it was.
+// on completes the decision with the session of a device, if the device was the
+// user's at the time, and reports whether it was.
 func (f *follower) on(ctx context.Context, device string, e *session.Event, d *session.Decision) (owned bool, err error) {
 	if device == "" {
 		return false, nil
@@ -157,7 +157,7 @@ func (f *follower) on(ctx context.Context, device string, e *session.Event, d *s
 	var found session.DeviceSession
 	key := string(f.r.appendLinked(nil, device))
 	err = f.view(ctx, key, func(known *session.Session) {
-		found, owned = known.DeviceSession(f.r.Received, f.r.Policy, f.user, d.At.Time, f.places.before(key, d.At.Time, f.at))
+		found, owned = known.DeviceSession(f.r.Received, f.r.Policy, f.user, d.At.Time, f.order.relativeTo(f.position, key, d.At.Time))
 	})
 	if err != nil || !owned {
 		return false, err

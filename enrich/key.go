@@ -10,24 +10,24 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// The kinds of a key: whose id it holds. Where that is too long to be kept for a
-// million users its SHA-256 stands for it, and the kind is a capital. The kind
-// behind each is that of sessions that sources share: their key has no write key.
+// The kinds of a key: which id it holds. If the id is long, the key holds its SHA-256
+// instead, and the kind is a capital letter. The letter after each kind is for
+// sessions that sources share: their key has no write key.
 const (
 	byAnonymousID = 'a'
 	byUserID      = 'u'
 
-	shared = 1         // added to a kind
-	long   = 'a' - 'A' // taken from a kind
+	shared = 1         // is added to the kind
+	long   = 'a' - 'A' // is subtracted from the kind
 )
 
-// maxID is the length, in bytes, from which ids and write keys are hashed.
+// maxID is the length, in bytes, beyond which ids and write keys are hashed.
 const maxID = 256
 
-// appendKey appends the session key of a write key and an id that is already
-// normalised: its kind, the length of the write key, the write key, the id. No
-// two different inputs have the same key. The length of a write key that is
-// hashed is given as one that no other has.
+// appendKey appends the session key of a write key and a normalised id: the kind,
+// the length of the write key, the write key, the id. Different inputs have
+// different keys. For a hashed write key, the length is maxID+1, which no other
+// write key has.
 func appendKey(dst []byte, kind byte, writeKey string, id []byte) []byte {
 	if len(id) > maxID {
 		sum := sha256.Sum256(id)
@@ -46,8 +46,8 @@ func appendSource(dst []byte, writeKey string) []byte {
 	return append(dst, writeKey...)
 }
 
-// Key returns the session key of an anonymousId or, where that is empty, a
-// userId. It returns "" where both are.
+// Key returns the session key of an anonymousId or, if that is empty, of a userId. It
+// returns "" if both are empty.
 func (r *Request) Key(anonymousID, userID string) string {
 	if id := normalise(anonymousID); id != "" {
 		return string(r.appendKey(nil, byAnonymousID, []byte(id)))
@@ -58,7 +58,7 @@ func (r *Request) Key(anonymousID, userID string) string {
 	return ""
 }
 
-// appendKey appends the session key of an id that is already normalised.
+// appendKey appends the session key of a normalised id.
 func (r *Request) appendKey(dst []byte, kind byte, id []byte) []byte {
 	if r.Share {
 		return appendKey(dst, kind+shared, "", id)
@@ -66,10 +66,11 @@ func (r *Request) appendKey(dst []byte, kind byte, id []byte) []byte {
 	return appendKey(dst, kind, r.WriteKey, id)
 }
 
-// A link names the user of a device, or a device of a user, in the other's
-// session: a session key without the write key, which is the same in both.
+// A link is how the session of a device names its user, and how the session of a user
+// names a device. It is a session key without the write key, which is the same in
+// both.
 
-// appendLink appends the link to an id that is already normalised.
+// appendLink appends the link to a normalised id.
 func (r *Request) appendLink(dst []byte, kind byte, id []byte) []byte {
 	if r.Share {
 		kind += shared
@@ -81,12 +82,12 @@ func (r *Request) appendLink(dst []byte, kind byte, id []byte) []byte {
 	return append(append(dst, kind), id...)
 }
 
-// appendLinked appends the session key of that to which a link leads.
+// appendLinked appends the session key of the device or user that a link names.
 func (r *Request) appendLinked(dst []byte, link string) []byte {
 	return append(r.appendSource(append(dst, link[0])), link[1:]...)
 }
 
-// appendSource appends the part of a session key that says whose source it is.
+// appendSource appends the part of a session key that identifies the source.
 func (r *Request) appendSource(dst []byte) []byte {
 	if r.Share {
 		return appendSource(dst, "")
@@ -94,14 +95,15 @@ func (r *Request) appendSource(dst []byte) []byte {
 	return appendSource(dst, r.WriteKey)
 }
 
-// Anonymous is an anonymousId of no source, or of all that share their sessions.
+// Anonymous returns an anonymousId without a source or, with shared set, of all
+// sources that share their sessions.
 func Anonymous(text string, shared bool) ID {
 	r := Request{Share: shared}
-	id, _ := ParseKey(r.Key(text, "")) // its own keys can be read
+	id, _ := ParseKey(r.Key(text, "")) // cannot fail for a key made here
 	return id
 }
 
-// Link returns the link to what the key is of.
+// Link returns the link to the device or user with this key.
 func (id ID) Link() string {
 	id.WriteKey, id.HashedKey = "", false
 	key := id.Key()
@@ -119,14 +121,14 @@ func LinkedTo(s *session.Session, text string, user bool) bool {
 	return false
 }
 
-// To returns the key to which a link in the session of this one leads.
+// To returns the key of the device or user that a link in this one's session names.
 func (id ID) To(link string) (string, error) {
 	to, err := ParseLink(link)
 	to.WriteKey, to.HashedKey = id.WriteKey, id.HashedKey
 	return to.Key(), err
 }
 
-// ParseLink takes a link apart; of a shared one it tells so. It has no write key.
+// ParseLink parses a link. The result has no write key.
 func ParseLink(link string) (id ID, err error) {
 	if link == "" {
 		return id, errKey
@@ -134,21 +136,21 @@ func ParseLink(link string) (id ID, err error) {
 	return ParseKey(link[:1] + "\x00" + link[1:])
 }
 
-// ID is what a session key says.
+// ID is a parsed session key.
 type ID struct {
-	// Shared: it is of no source, but of all that share their sessions.
+	// Shared: it belongs to no single source, but to all that share their sessions.
 	Shared bool
 	// WriteKey is the write key, or the SHA-256 of a long one.
 	WriteKey string
-	// User: the id is a userId and no anonymousId.
+	// User: the id is a userId, not an anonymousId.
 	User bool
 	// ID is the id, or the SHA-256 of a long one.
 	ID string
-	// HashedKey and HashedID say that it is a SHA-256.
+	// HashedKey and HashedID: WriteKey, or ID, is a SHA-256.
 	HashedKey, HashedID bool
 }
 
-// Key returns the session key that says so.
+// Key returns the session key.
 func (id ID) Key() string {
 	kind := byte(byAnonymousID)
 	if id.User {
@@ -168,7 +170,7 @@ func (id ID) Key() string {
 	return string(append(append(key, id.WriteKey...), id.ID...))
 }
 
-// Of reports whether it is that of an anonymousId or, with user set, a userId.
+// Of reports whether the id is this anonymousId or, with user set, this userId.
 func (id ID) Of(text string, user bool) bool {
 	text = normalise(text)
 	if text == "" || user != id.User {
@@ -181,7 +183,7 @@ func (id ID) Of(text string, user bool) bool {
 	return id.ID == text
 }
 
-// OfSource reports whether it is that of a write key, or shared.
+// OfSource reports whether the key belongs to this write key, or is shared.
 func (id ID) OfSource(writeKey string) bool {
 	if id.Shared {
 		return true
@@ -193,7 +195,7 @@ func (id ID) OfSource(writeKey string) bool {
 	return id.WriteKey == writeKey
 }
 
-// User returns what stands for a userId in sessions, 0 for none.
+// User returns the hash by which sessions know a userId, 0 for an empty one.
 func User(userID string) session.UserID {
 	if userID = normalise(userID); userID == "" {
 		return 0
@@ -201,10 +203,10 @@ func User(userID string) session.UserID {
 	return session.UserID(hash(0, []byte(userID)))
 }
 
-// errKey is told of a key that appendKey cannot have made.
+// errKey says that appendKey cannot have made a key.
 var errKey = errors.New("not a session key")
 
-// ParseKey takes a session key apart.
+// ParseKey parses a session key.
 func ParseKey(key string) (id ID, err error) {
 	if key == "" {
 		return id, errKey
@@ -239,11 +241,11 @@ func ParseKey(key string) (id ID, err error) {
 	return id, nil
 }
 
-// spread, times a small number, is a number of no order.
+// spread is 2^64/phi: its multiples are well distributed (Fibonacci hashing).
 const spread = 0x9e3779b97f4a7c15
 
-// hash is the same in every process. The kind keeps a control call apart from
-// an event, or another control call, with the same messageId.
+// hash returns the same value in every process, and never 0. The kind distinguishes a
+// control call from an event, or from another kind of call, with the same messageId.
 func hash(kind session.Kind, text []byte) uint64 {
 	h := xxhash.Sum64(text)
 	if kind.Control() {

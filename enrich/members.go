@@ -5,11 +5,11 @@ import (
 	"slices"
 )
 
-// RemoveMembers takes the members at a path out of a JSON object, such as
-// source.dataplanes: every one of them, where keys stand several times, and
-// however their keys are escaped. A comma goes with each; every other byte
-// stays. changed is nil if there is none, and shares the memory of text; valid
-// is false if text is no JSON object, or nests deeper than 512.
+// RemoveMembers removes the members at a path, such as source.dataplanes, from a JSON
+// object: all of them if keys are duplicated, however the keys are escaped. One comma
+// is removed with each; every other byte stays. changed is nil if there are no such
+// members, and shares the memory of text. valid is false if text is not a JSON
+// object, or nests deeper than 512.
 func RemoveMembers(text []byte, path ...string) (changed Body, valid bool) {
 	p := pathEdit{path: path}
 	p.found = func(m member, _ span) { p.members = append(p.members, m) }
@@ -21,11 +21,11 @@ func RemoveMembers(text []byte, path ...string) (changed Body, valid bool) {
 	return p.apply(), true
 }
 
-// ReplaceStrings replaces strings in the values of the members at a path,
-// however deep they stand in them: those for which replace returns true, which
-// is told the key that a string stands under ("" in a value that is not in an
-// object of its own) and its text, both without escapes. Every other byte stays.
-// changed and valid are as RemoveMembers has them.
+// ReplaceStrings replaces strings in the values of the members at a path, at any
+// depth. It calls replace with the key of each string ("" if the string is not in an
+// object inside the value) and its text, both unescaped, and replaces the string if
+// that returns true. Every other byte stays. changed and valid are as in
+// [RemoveMembers].
 func ReplaceStrings(text []byte, replace func(key, value string) (with string, ok bool), path ...string) (changed Body, valid bool) {
 	p := pathEdit{path: path, replace: replace}
 	p.found = func(_ member, value span) { p.strings(int(value.start), "") }
@@ -35,7 +35,7 @@ func ReplaceStrings(text []byte, replace func(key, value string) (with string, o
 	return p.apply(), true
 }
 
-// pathEdit edits what stands at a path of a JSON object.
+// pathEdit edits the members at a path of a JSON object.
 type pathEdit struct {
 	document
 	path    []string
@@ -60,10 +60,10 @@ func (p *pathEdit) walk(text []byte) (valid bool) {
 	return end >= 0 && skipSpace(text, end) == len(text)
 }
 
-// maxText is as far as spans reach.
+// maxText bounds the length of a text, so that spans can hold its indexes.
 const maxText = 1 << 30
 
-// object walks over an object that stands at the first so many keys of the path.
+// object reads an object that is at the first `at` keys of the path.
 func (p *pathEdit) object(i, at int) int {
 	o := objectAt(&p.document, i)
 	for o.next() {
@@ -84,7 +84,7 @@ func (p *pathEdit) object(i, at int) int {
 	return o.end
 }
 
-// key returns the key that begins at i, without escapes.
+// key returns the key that begins at i, unescaped.
 func (p *pathEdit) key(i int) string {
 	end, escaped := p.scanString(i)
 	text := p.b[i+1 : end-1]
@@ -94,8 +94,8 @@ func (p *pathEdit) key(i int) string {
 	return string(text)
 }
 
-// strings replaces strings in the value that begins at i, which is known to be
-// valid, and returns where it ends.
+// strings replaces strings in the valid value that begins at i, and returns the index
+// after it.
 func (p *pathEdit) strings(i int, key string) int {
 	switch p.b[i] {
 	case '"':
@@ -125,7 +125,7 @@ func (p *pathEdit) strings(i int, key string) int {
 
 // appendString appends a JSON string.
 func appendString(to []byte, text string) []byte {
-	quoted, _ := json.Marshal(text) // a string has always a JSON text
+	quoted, _ := json.Marshal(text) // cannot fail for a string
 	return append(to, quoted...)
 }
 

@@ -2,8 +2,8 @@ package enrich
 
 import "math/bits"
 
-// span is a piece of the body: its first byte and the byte after its last. The
-// zero span is nothing.
+// span is a piece of the body, from start to before end. The zero span stands for
+// a missing value.
 type span struct{ start, end int32 }
 
 func (s span) of(b []byte) []byte { return b[s.start:s.end] }
@@ -16,7 +16,7 @@ type member struct {
 	commaBefore, commaAfter int32
 }
 
-// contextKind is what stands under a message's first "context" key.
+// contextKind is the kind of value under a message's first "context" key.
 type contextKind uint8
 
 const (
@@ -26,9 +26,9 @@ const (
 	contextOther
 )
 
-// message is where in the body one message and its few fields stand. Of
-// duplicate keys it has the first, as the data plane does; the spans of values
-// include the quotes of strings.
+// message has the positions of one message and of its few fields in the body. Of
+// duplicate keys it has the first, as the data plane does. The spans of strings
+// include the quotes.
 type message struct {
 	member
 	typ, event, channel                  span
@@ -41,7 +41,7 @@ type message struct {
 	fields, fieldsEnd int32
 }
 
-// field is a context.sessionId or context.sessionStart, duplicates included.
+// field is one context.sessionId or context.sessionStart; duplicates are fields too.
 type field struct {
 	member
 	value span
@@ -55,7 +55,7 @@ type payload struct {
 	messages []message
 	fields   []field
 	sentAt   span
-	// list: the messages stand in an array, from which they can be cut.
+	// list: the messages are in an array, from which they can be cut.
 	list bool
 }
 
@@ -64,8 +64,8 @@ func (p *payload) reset(body []byte) {
 	p.document.reset(body)
 }
 
-// parseSingle reads a body that is one message. It reports whether the body
-// can be worked on: whether it is valid, and an object.
+// parseSingle reads a body that is one message. It reports whether the body is a
+// valid JSON object.
 func (p *payload) parseSingle(body []byte) bool {
 	p.reset(body)
 	i := skipSpace(body, 0)
@@ -77,8 +77,7 @@ func (p *payload) parseSingle(body []byte) bool {
 }
 
 // parseBatch reads a body with messages under "batch". It reports whether the
-// body can be worked on: whether it is valid, and has messages and nothing else
-// under the first "batch" key.
+// body is valid, and has messages and nothing else under the first "batch" key.
 func (p *payload) parseBatch(body []byte) bool {
 	p.reset(body)
 	i := skipSpace(body, 0)
@@ -105,8 +104,8 @@ func (p *payload) parseBatch(body []byte) bool {
 	return found && o.end >= 0 && skipSpace(body, o.end) == len(body)
 }
 
-// batch reads the messages of a batch. Where it has none, or an element that is
-// no object, for which the data plane refuses all of it, it returns -1.
+// batch reads the messages of a batch. It returns -1 if there are none, or if an
+// element is not an object: the data plane refuses such a batch as a whole.
 func (p *payload) batch(i int) int {
 	b := p.b
 	if b[i] == '{' {
@@ -143,8 +142,8 @@ func (p *payload) batch(i int) int {
 // message reads the message that begins at b[i] and appends it. depth is how
 // many objects and arrays are around it.
 //
-// It walks over the members of the message, of its contexts and of their
-// libraries in one loop, with the stops ahead in locals as in scanContainer.
+// It reads the members of the message, of its contexts and of their libraries in
+// one loop, with the stops ahead in local variables, as scanContainer does.
 func (p *payload) message(i, depth int, comma int32) int {
 	b, stops := p.b, p.stops
 	p.messages = append(p.messages, message{
@@ -152,14 +151,14 @@ func (p *payload) message(i, depth int, comma int32) int {
 		fields: int32(len(p.fields)),
 	})
 	m := &p.messages[len(p.messages)-1]
-	// The member whose value is read: of the message, its context, its library.
-	var path [3]place
+	// The member that is being read: of the message, of its context, of its library.
+	var path [3]memberPos
 	level := 0
 	i = skipSpace(b, i+1)
 	at, ahead := seek(stops, i)
 	begun := true
 	for {
-		// The key of a member begins at i, or an object ends that has none.
+		// The key of a member begins at i, or an empty object ends there.
 		if i >= len(b) {
 			return -1
 		}
@@ -246,14 +245,14 @@ func (p *payload) message(i, depth int, comma int32) int {
 	}
 }
 
-// place is where a member stands whose value is being read.
-type place struct {
+// memberPos is the position of a member whose value is being read.
+type memberPos struct {
 	name       name
 	key, value int
 }
 
-// note notes where a value stands that ended at end, if it means something.
-func (p *payload) note(m *message, level int, at *place, end int) {
+// note notes the position of a value that ended at end, if the field matters.
+func (p *payload) note(m *message, level int, at *memberPos, end int) {
 	value := span{int32(at.value), int32(end)}
 	first := m.contextKind == contextMissing
 	switch {
@@ -281,8 +280,8 @@ func (p *payload) note(m *message, level int, at *place, end int) {
 	}
 }
 
-// field returns where to note the value under one of the message's keys, or
-// nil.
+// field returns the span in which to note the value of one of the message's keys,
+// or nil for other keys.
 func (m *message) field(n name) *span {
 	switch n {
 	case nameType:

@@ -1,7 +1,7 @@
 package enrich
 
-// name is a key that means something to the proxy, in a message, its context
-// or its properties.
+// name is a JSON key that matters to the proxy, in a message, its context or its
+// properties.
 type name uint8
 
 const (
@@ -27,8 +27,8 @@ const (
 	nameUserID
 )
 
-// longestName is the length of the longest key below when every character of
-// it is written as an escape.
+// longestName is the length of the longest key below if every character is written
+// as an escape.
 const longestName = len("originalTimestamp") * len(`\u0000`)
 
 var names = [...]string{
@@ -53,9 +53,9 @@ var names = [...]string{
 	nameUserID:            "userId",
 }
 
-// namesByHash has each name where hashOf puts it, which is another place for
-// each: one comparison tells what a key is. A switch would guess wrong at
-// nearly every key.
+// namesByHash has the names at the indexes that hashOf returns, which are different
+// for all of them (a perfect hash). So one comparison identifies a key. A switch
+// would have branches that the processor mispredicts for nearly every key.
 var namesByHash = func() (table [32]name) {
 	for n, text := range names {
 		table[hashOf([]byte(text))] = name(n)
@@ -78,7 +78,7 @@ func nameOf(key []byte) name {
 	return n
 }
 
-// object walks over the members of an object:
+// object iterates over the members of a JSON object:
 //
 //	o := objectAt(d, i)
 //	for o.next() {
@@ -87,13 +87,13 @@ func nameOf(key []byte) name {
 //	return o.end
 type object struct {
 	d *document
-	// name is the current member's key, keyStart where its quote stands, and
-	// value where its value begins.
+	// name is the current member's key, keyStart the index of its opening quote, and
+	// value the index of its value.
 	name     name
 	keyStart int
 	value    int
-	// commaBefore and commaAfter stand beside the member; -1 is none.
-	// commaAfter is known once the member is done.
+	// commaBefore and commaAfter are the indexes of the commas around the member; -1
+	// is none. commaAfter is set by done.
 	commaBefore, commaAfter int32
 	// end is the index after the object, or -1 if it is not valid, once next
 	// has returned false.
@@ -128,7 +128,7 @@ func (o *object) next() bool {
 	return o.value >= 0
 }
 
-// name walks over a key, as scanKey, and tells which it is.
+// name reads a key, as scanKey does, and returns which one it is.
 func (d *document) name(i int) (n name, value int) {
 	end, escaped, value := d.scanKey(i)
 	if value < 0 {
@@ -150,7 +150,7 @@ func nameOfEscaped(text []byte) name {
 	return nameOf(unescape(plain[:0], text))
 }
 
-// done says where the member's value ended, or -1 if it is not valid.
+// done finishes a member. end is where its value ended, or -1 if it is invalid.
 func (o *object) done(end int) {
 	if end < 0 {
 		o.last = true
@@ -176,8 +176,7 @@ func (o *object) done(end int) {
 	}
 }
 
-// has reports whether an object, which is known to be valid, has so many
-// members.
+// has reports whether a valid object has at least so many members.
 func (d *document) has(s span, members int) bool {
 	o := objectAt(d, int(s.start))
 	for ; members > 0 && o.next(); members-- {
@@ -186,8 +185,7 @@ func (d *document) has(s span, members int) bool {
 	return members == 0
 }
 
-// find returns the first value under a name in the object that begins at
-// b[i]; the object is known to be valid.
+// find returns the first value with this name in a valid object.
 func (d *document) find(s span, n name) span {
 	if s.none() || d.b[s.start] != '{' {
 		return span{}

@@ -2,25 +2,25 @@ package enrich
 
 import "github.com/rudder-session/rudder-session/sessionstate/session"
 
-// Skip is why no session was asked about a message, or what was decided was not
-// done.
+// Skip is why no session decided about a message, or why its decision was not
+// applied.
 type Skip uint8
 
 const (
-	// Asked: none of these, the session decides.
+	// Asked: not skipped, the session decides.
 	Asked Skip = iota
 	// OtherType: not a track, page, identify, screen, group or alias.
 	OtherType
-	// OfJob: of a reverse ETL or cloud extract job.
+	// OfJob: it comes from a reverse ETL or cloud extract job.
 	OfJob
 	// NoID: neither an anonymousId nor a userId.
 	NoID
-	// OddContext: its context is no object; there is no place for the fields.
+	// OddContext: its context is not an object, so it cannot have the fields.
 	OddContext
-	// NoRoom: with the fields the body would be larger than the data plane takes.
+	// NoRoom: with the fields, the body would be larger than the data plane accepts.
 	NoRoom
 
-	// Skips is how many there are.
+	// Skips is the number of values.
 	Skips
 )
 
@@ -40,39 +40,39 @@ func (s Skip) String() string {
 	return skipNames[s]
 }
 
-// Outcome counts what was done to the messages of a request. With Shadow it is
+// Outcome counts what was done to the messages of a request. With Shadow, it counts
 // what would have been done.
 type Outcome struct {
-	// Stamped and Cleared events got a session id, or lost their own; the rest
-	// of the messages went on untouched.
+	// Stamped events got a session id, Cleared ones lost session fields, Untouched
+	// messages were forwarded unchanged.
 	Stamped, Cleared, Untouched int
-	// Events by why it was decided about them so, for those whose session was
-	// asked; and Skipped, the other ones.
+	// Events counts events by the reason of the decision, Skipped those without a
+	// decision.
 	Events  [session.Reasons]int
 	Skipped [Skips]int
-	// Consumed control calls were not forwarded, by kind; and by kind and
-	// what they came to.
+	// Starts, Ends and Resets count control calls, which are not forwarded; Controls
+	// counts them by kind and result.
 	Starts, Ends, Resets int
 	Controls             [ByReset + 1][session.Reasons]uint32
-	// InvalidIDs counts startSession calls, and events whose SDK's session was to
-	// be adopted, whose sessionId broke a rule.
+	// InvalidIDs counts invalid session ids: of startSession calls and, with automatic
+	// adopt, of events.
 	InvalidIDs int
 	// Limited counts control calls that had no effect, and events whose session was
-	// not adopted, as their key had begun as many sessions as it may in a minute.
+	// not adopted, because the key had begun MaxStarts sessions in a minute.
 	Limited int
 	// Began and Ended count sessions, by what began and ended them.
 	Began, Ended [Causes]int
-	// Marks counts events that carry a start mark, MarkedAgain those of them that
-	// had carried it before.
+	// Marked counts events that carry a start mark, MarkedAgain those of them that are
+	// retries.
 	Marked, MarkedAgain int
-	// MarksRemoved counts events that came with a start mark and lost it.
+	// MarksRemoved counts events whose own start mark was removed.
 	MarksRemoved int
-	// StoreErrors counts keys whose session could not be had; Err is the first
-	// of the errors.
+	// StoreErrors counts keys whose session could not be read or written; Err is the
+	// first error.
 	StoreErrors int
 	Err         error
-	// ControlFailed: the session of a control call could not be had. The request
-	// must not be answered as if it had been carried out.
+	// ControlFailed: a control call could not be carried out. The request must not be
+	// answered as if it had been.
 	ControlFailed bool
 }
 
@@ -86,19 +86,19 @@ const (
 	ByIdentify              // an identify with another userId
 	ByLogout                // an event of a web SDK whose user has logged out
 	ByRestart               // the cold start of a mobile app
-	ByEvent                 // an event behind the timeout or the cutoff, or the first of all
+	ByEvent                 // an event after the timeout or the cutoff, or the first event of a key
 	BySDK                   // the SDK itself: its session was adopted
 
-	// Causes is how many there are.
+	// Causes is the number of values.
 	Causes
 )
 
 var causeNames = [Causes]string{"startSession", "endSession", "resetSession", "identify", "logout", "restart", "event", "sdk"}
 
-// String is the control call, or identify, logout, restart, event or sdk.
+// String is the name of the control call, or identify, logout, restart, event or sdk.
 func (c Cause) String() string { return causeNames[c] }
 
-// causeOf tells what a message is to a session that it begins or ends.
+// causeOf returns the cause that a message is for a session that it begins or ends.
 func causeOf(k session.Kind, o session.Origin) Cause {
 	switch k {
 	case session.Start:
@@ -195,8 +195,8 @@ func (o *Outcome) event(d *session.Decision) {
 	}
 }
 
-// unchange counts all events as untouched, as the body has no room for what was
-// decided about them.
+// unchange counts all events as untouched: the body would be too large with the
+// decisions applied.
 func (o *Outcome) unchange() {
 	for r := range o.Events {
 		if reason := session.Reason(r); reason.Changes() {

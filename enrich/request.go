@@ -14,7 +14,7 @@ type Endpoint uint8
 const (
 	// Batch: /v1/batch and /beacon/v1/batch. Each message names its own type.
 	Batch Endpoint = iota
-	// The single-event endpoints. They, not the body, say the event's type.
+	// The single-event endpoints. The endpoint, not the body, gives the event's type.
 	Identify
 	Track
 	Page
@@ -27,7 +27,7 @@ const (
 	ResetSession
 )
 
-// Endpoints is how many there are.
+// Endpoints is the number of endpoints.
 const Endpoints = ResetSession + 1
 
 var endpointNames = [Endpoints]string{
@@ -43,7 +43,7 @@ func (e Endpoint) String() string {
 	return endpointNames[e]
 }
 
-// ParseEndpoint reads the name of an endpoint.
+// ParseEndpoint parses the name of an endpoint.
 func ParseEndpoint(name string) (Endpoint, error) {
 	i := slices.Index(endpointNames[:], name)
 	if i < 0 {
@@ -61,31 +61,30 @@ type Names struct{ Start, End, Reset string }
 // Request is one request, without its body.
 type Request struct {
 	Endpoint Endpoint
-	// WriteKey is the source's write key. It is a part of every session key, but
-	// where Share is set: then a session belongs to the id alone.
+	// WriteKey is the source's write key. It is a part of every session key, unless
+	// Share is set: then a session belongs to the id alone.
 	WriteKey string
 	Share    bool
-	// Follow has events of a user and no device take the session of the device
-	// where the user was last active.
+	// Follow gives events of a user without a device the session of the device where
+	// the user was last active.
 	Follow bool
-	// Serial is any number, another one for each request: it tells events apart
-	// that nothing else does.
+	// Serial is a number that differs for each request. It distinguishes equal events
+	// that have neither a messageId nor a time.
 	Serial uint64
 	// Received is when the request arrived, in Unix milliseconds.
 	Received int64
-	// MaxBody is how many bytes a body may have for the data plane to take it.
+	// MaxBody is the size of the largest body that the data plane accepts, in bytes.
 	MaxBody int
 	// MaxStarts is how many sessions the control calls of one key may begin in a
-	// minute; 0 for any number.
+	// minute; 0 for no limit.
 	MaxStarts int
 	Names     Names
 	Policy    *session.Policy
-	// Shadow decides everything and changes no event.
+	// Shadow: decide everything, but change no event.
 	Shadow bool
-	// DryRun decides everything, as Shadow does, and changes no session either.
+	// DryRun: decide everything, as Shadow does, but change no session either.
 	DryRun bool
-	// Observe, if not nil, is told what was decided about each message, in the
-	// order of the body, before the request goes on. Nothing of what it is told
-	// is used again.
+	// Observe, if not nil, is called with the verdicts about all messages, in the
+	// order of the body, before Enrich or Control returns. It may keep them.
 	Observe func([]Verdict)
 }

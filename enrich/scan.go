@@ -2,10 +2,9 @@ package enrich
 
 import "math/bits"
 
-// The functions of this file walk over JSON and accept exactly what the data
-// plane's validator (gjson.ValidBytes) accepts, nesting up to maxDepth. They
-// take the index at which something begins and return the index after it, or
-// -1 if it is not valid.
+// The functions of this file validate JSON. They accept exactly what the data plane's
+// validator (gjson.ValidBytes) accepts, nested up to maxDepth. They take the index at
+// which a value begins, and return the index after it, or -1 if it is invalid.
 
 // maxDepth is how deep objects and arrays may nest. The data plane has no limit
 // of its own; deeper bodies are forwarded unread.
@@ -22,8 +21,8 @@ func isSpace(c byte) bool {
 	return c <= ' ' && (c == ' ' || c == '\n' || c == '\r' || c == '\t')
 }
 
-// scanString walks over the string that begins at i, a quote, and tells
-// whether it has escapes.
+// scanString reads the string whose opening quote is at i, and reports whether it
+// has escapes.
 func (d *document) scanString(i int) (end int, escaped bool) {
 	if i = stopAt(d.stops, i+1); i < len(d.b) && d.b[i] == '"' {
 		return i + 1, false
@@ -31,7 +30,7 @@ func (d *document) scanString(i int) (end int, escaped bool) {
 	return d.scanStringSlowly(i)
 }
 
-// scanStringSlowly goes on inside a string.
+// scanStringSlowly reads on from inside a string.
 func (d *document) scanStringSlowly(i int) (end int, escaped bool) {
 	for i < len(d.b) {
 		switch d.b[i] {
@@ -121,7 +120,7 @@ func scanLiteral(b []byte, i int, literal string) int {
 	return -1
 }
 
-// scanScalar walks over a value that is no object, array or string.
+// scanScalar reads a literal or a number.
 func scanScalar(b []byte, i int) int {
 	switch b[i] {
 	case 't':
@@ -136,8 +135,8 @@ func scanScalar(b []byte, i int) int {
 	return -1
 }
 
-// scanKey walks over an object's key, the colon and the white space around it,
-// to where the value begins. The key's string ends before end.
+// scanKey reads an object's key, the colon and the white space around it. It returns
+// the index after the key's closing quote, and the index of the value.
 func (d *document) scanKey(i int) (end int, escaped bool, value int) {
 	b := d.b
 	if i >= len(b) || b[i] != '"' {
@@ -164,8 +163,7 @@ func (d *document) scanKey(i int) (end int, escaped bool, value int) {
 	return end, escaped, value
 }
 
-// scanValue walks over any value. depth is how many objects and arrays are
-// around it.
+// scanValue reads any value. depth is the number of objects and arrays around it.
 func (d *document) scanValue(i, depth int) int {
 	if i >= len(d.b) {
 		return -1
@@ -184,12 +182,12 @@ func (d *document) scanValue(i, depth int) int {
 	return scanScalar(d.b, i)
 }
 
-// scanContainer walks over the object or array that begins at i.
+// scanContainer reads the object or array that begins at i.
 func (d *document) scanContainer(i, depth int) int {
 	b, stops := d.b, d.stops
-	// The stops that are still ahead: those set in m, of the word at. Each
-	// string has two. To go from stop to stop takes a third of the time that it
-	// takes to find each from where the last string ended.
+	// The next stops: the bits of ahead, which is the rest of word at. Each string
+	// has two. Going from stop to stop takes a third of the time that it takes to
+	// search each one from the end of the last string.
 	at, ahead := seek(stops, i)
 	// One bit for each open container: set for an object.
 	var objects [maxDepth / 64]uint64

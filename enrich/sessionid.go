@@ -7,7 +7,7 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// The rules of a session id, as they are told to the caller who breaks one.
+// The rules for session ids. A caller who breaks one is told it.
 var (
 	errIDType    = errors.New("sessionId must be a number, or a string of digits")
 	errIDDecimal = errors.New("sessionId must be an integer")
@@ -16,9 +16,9 @@ var (
 	errIDLarge   = errors.New("sessionId must be at most " + strconv.FormatInt(session.MaxID, 10))
 )
 
-// parseSessionID reads the id that a startSession asks for: a JSON number or a
-// string of digits that is an integer from session.MinID to MaxID. It
-// returns 0 where none is asked for (missing or null).
+// parseSessionID parses a sessionId: a JSON number or a string of digits that is an
+// integer from session.MinID to session.MaxID. It returns 0 if it is missing or
+// null.
 func parseSessionID(value []byte) (int64, error) {
 	if len(value) == 0 || value[0] == 'n' {
 		return 0, nil
@@ -69,8 +69,8 @@ func parseSessionID(value []byte) (int64, error) {
 	return id, nil
 }
 
-// decimal appends the digits of a JSON number that is not negative, and returns
-// the power of ten that they are to be multiplied with.
+// decimal appends the digits of a JSON number that is not negative, and returns the
+// power of ten by which to multiply them.
 func decimal(digits, number []byte) ([]byte, int) {
 	exponent, i := 0, 0
 	for ; i < len(number) && isDigit(number[i]); i++ {
@@ -83,8 +83,8 @@ func decimal(digits, number []byte) ([]byte, int) {
 		}
 	}
 	if i < len(number) {
-		// Atoi fails for numbers that no id can have; its result is then as far
-		// out as int reaches, which would overflow below.
+		// Atoi fails for exponents that no id can have, and returns the largest int,
+		// which would overflow below.
 		e, _ := strconv.Atoi(string(number[i+1:]))
 		exponent += min(max(e, -1<<30), 1<<30)
 	}

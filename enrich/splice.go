@@ -7,7 +7,7 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// edit replaces a piece of the body by a text, which stands in work.inserted.
+// edit replaces a piece of the body with a text in work.inserted.
 type edit struct {
 	span
 	text span
@@ -15,7 +15,7 @@ type edit struct {
 
 func byStart(a, b edit) int { return int(a.start - b.start) }
 
-// grown returns by how many bytes the edits make the body longer.
+// grown returns how many bytes longer the edits make the body.
 func grown(edits []edit) (n int) {
 	for i := range edits {
 		e := &edits[i]
@@ -24,8 +24,8 @@ func grown(edits []edit) (n int) {
 	return n
 }
 
-// splice returns the body with the edits, which are sorted and do not overlap,
-// done.
+// splice returns the body with the edits applied. They must be sorted and must not
+// overlap.
 func (w *work) splice() Body {
 	body := w.payload.b
 	var pieces Body
@@ -50,18 +50,18 @@ func (w *work) splice() Body {
 	return append(pieces, body[at:])
 }
 
-// oneEdit is what the usual request needs: a session id in its one event.
+// oneEdit is the memory for the usual request: a session id in a single event.
 type oneEdit struct {
 	pieces   [3][]byte
 	inserted [56]byte
 }
 
-// cut appends the edits that take members, which are sorted, out of their
-// objects or arrays. A comma goes with each, so that what is left is valid
-// again. All white space stays.
+// cut appends the edits that remove members from their objects or arrays. The members
+// must be sorted. One comma is removed with each, so that the rest is valid JSON. All
+// white space stays.
 func cut(edits []edit, members []member) []edit {
 	for len(members) > 0 {
-		// A run of members that follow on each other goes with its commas.
+		// Adjacent members are removed together with the commas between them.
 		n := 1
 		for n < len(members) && members[n-1].commaAfter >= 0 &&
 			members[n].commaBefore == members[n-1].commaAfter {
@@ -103,8 +103,8 @@ func (w *work) apply(m *message, d session.Decision) {
 	}
 }
 
-// cutFields cuts all of a message's session fields, or only those that are
-// sessionStart. Of duplicates every one goes.
+// cutFields removes all session fields of a message, or only sessionStart.
+// Duplicates are removed too.
 func (w *work) cutFields(m *message, onlyStart bool) {
 	w.members = w.members[:0]
 	for _, f := range w.payload.fields[m.fields:m.fieldsEnd] {
@@ -115,8 +115,8 @@ func (w *work) cutFields(m *message, onlyStart bool) {
 	w.edits = cut(w.edits, w.members)
 }
 
-// stamp sets sessionId and, where the decision says so, sessionStart. Of
-// duplicates the first counts.
+// stamp sets sessionId and, if the decision says so, sessionStart. Of duplicates it
+// sets the first.
 func (w *work) stamp(m *message, d session.Decision) {
 	if d.SessionID != w.id {
 		w.id, w.idText = d.SessionID, strconv.AppendInt(w.idText[:0], d.SessionID, 10)
@@ -141,7 +141,7 @@ func (w *work) stamp(m *message, d session.Decision) {
 	}
 }
 
-// set makes a value this text, unless it is already.
+// set replaces a value with this text, unless it is the same already.
 func (w *work) set(value span, text string) {
 	if string(value.of(w.payload.b)) == text {
 		return
@@ -153,8 +153,8 @@ func (w *work) set(value span, text string) {
 
 func (w *work) insertedFrom(from int) span { return span{int32(from), int32(len(w.inserted))} }
 
-// insert puts fields at the beginning of the message's context, from which so
-// many members are cut, and makes a context where there is none.
+// insert puts fields at the beginning of the message's context, and creates the
+// context if there is none. cut is how many members are removed from it.
 func (w *work) insert(m *message, id, start bool, cut int) {
 	var at span
 	var before, after string

@@ -7,9 +7,9 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// startLimiter bounds how many sessions may begin under a key in a minute. It
-// takes one from the table's count when a message is about to begin a session,
-// and gives back what was not needed. The zero value bounds nothing.
+// startLimiter limits how many sessions of a key may begin in a minute. It takes one
+// from the table's count when a message is about to begin a session, and returns
+// those that were not used. The zero value does not limit.
 type startLimiter struct {
 	table   *sessionstate.Table
 	key     string
@@ -41,8 +41,8 @@ func (l *startLimiter) Allow(i int) bool {
 	return allowed
 }
 
-// settle gives back what was taken for messages that began nothing, as others
-// had changed the session meanwhile, or for all where the store has failed.
+// settle returns what was taken for messages that did not begin a session, because
+// the session changed meanwhile; or for all messages, if the store has failed.
 func (l *startLimiter) settle(decisions []session.Decision, failed bool) {
 	unused := 0
 	for _, a := range l.answers {

@@ -2,8 +2,9 @@ package enrich
 
 import "golang.org/x/sys/cpu"
 
-// markStops marks all whole blocks of 64 bytes: in assembly, because a byte at
-// a time, or eight, it takes as long as all else that is done to a body.
+// markStops marks the stops of all whole blocks of 64 bytes. It is in assembly: in Go,
+// one or eight bytes at a time, it would take as long as everything else that is done
+// to a body.
 func markStops(stops []uint64, b []byte) {
 	n := len(b) / 64
 	if n == 0 {

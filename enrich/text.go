@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// unescape appends the text of a JSON string (what stands between its quotes)
-// to dst. Lone surrogates become U+FFFD.
+// unescape appends the text of a JSON string, given without its quotes, to dst. Lone
+// surrogates become U+FFFD.
 func unescape(dst, text []byte) []byte {
 	for {
 		i := bytes.IndexByte(text, '\\')
@@ -64,7 +64,7 @@ func hex4(b []byte) (r rune) {
 	return r
 }
 
-// textOf returns the text of a value that is a string, or nil.
+// textOf returns the text of a value if it is a string, or nil.
 func textOf(value []byte) []byte {
 	if len(value) < 2 || value[0] != '"' {
 		return nil
@@ -76,9 +76,9 @@ func textOf(value []byte) []byte {
 	return unescape(nil, value)
 }
 
-// idOf returns an id as the data plane reads it: a string as it is, another
-// value as its JSON text, without invisible characters, and trimmed; nothing
-// for "" and null. It may be a part of value.
+// idOf returns an id as the data plane reads it: a string's text, or another value's
+// JSON text, without invisible characters, and trimmed. It returns nothing for ""
+// and null. The result may share memory with value.
 func idOf(value []byte) []byte {
 	if len(value) == 0 {
 		return nil
@@ -93,7 +93,7 @@ func idOf(value []byte) []byte {
 		}
 		return []byte(normalise(string(unescape(nil, text))))
 	}
-	// The data plane holds the value decoded: numbers as float64, keys sorted.
+	// The data plane decodes the value: numbers to float64, objects to maps.
 	var v any
 	if json.Unmarshal(value, &v) == nil {
 		if text, err := json.Marshal(v); err == nil {
@@ -113,13 +113,13 @@ func trim(text []byte) []byte {
 	return text
 }
 
-// isPlain reports whether a string is printable ASCII without escapes, which
-// normalising only trims.
+// isPlain reports whether a string is printable ASCII without escapes: then normalise
+// would only trim it.
 func isPlain(text []byte) bool {
 	for ; len(text) >= 8; text = text[8:] {
 		x := binary.LittleEndian.Uint64(text)
-		slash, del := x^each*'\\', x^each*0x7f
-		if (x|(x-each*' ')&^x|(slash-each)&^slash|(del-each)&^del)&high != 0 {
+		slash, del := x^eachByte*'\\', x^eachByte*0x7f
+		if (x|(x-eachByte*' ')&^x|(slash-eachByte)&^slash|(del-eachByte)&^del)&highBits != 0 {
 			return false
 		}
 	}
@@ -140,8 +140,8 @@ func normalise(text string) string {
 	}, text))
 }
 
-// invisible reports the characters that unicode.IsPrint lets pass and the data
-// plane drops all the same (sanitize.Unicode of its go-kit).
+// invisible reports whether the data plane drops a character (sanitize.Unicode of its
+// go-kit) that unicode.IsPrint accepts.
 func invisible(r rune) bool {
 	switch r {
 	case '\u034f', '\u115f', '\u1160', '\u17b4', '\u17b5', '\u2800', '\u3164', '\uffa0':

@@ -2,9 +2,9 @@ package enrich
 
 import "github.com/araddon/dateparse"
 
-// parseTime reads a timestamp, a JSON string, as the data plane reads it: in each
-// form that dateparse knows, and without a zone as UTC. It returns Unix
-// milliseconds, what is finer cut off.
+// parseTime parses a timestamp, a JSON string, as the data plane does: in every format
+// that dateparse knows, and as UTC if it has no zone. It returns Unix milliseconds,
+// rounded down.
 func parseTime(value []byte) (ms int64, ok bool) {
 	if ms, ok = parseRFC3339(value); ok || len(value) < 2 || len(value) > longestTime || value[0] != '"' {
 		return ms, ok
@@ -12,15 +12,15 @@ func parseTime(value []byte) (ms int64, ok bool) {
 	return parseAnyTime(string(textOf(value)))
 }
 
-// longestTime bounds the JSON text of a time: no form is half as long.
+// longestTime bounds the length of a JSON timestamp. No format is half as long.
 const longestTime = 256
 
-// parseAnyTime reads what SDKs do not send, or only some do: iOS devices with a
-// twelve-hour clock send "2026-11-28T1:55:00.719 AMZ".
+// parseAnyTime parses the formats that few or no SDKs send. For example, iOS devices
+// with a twelve-hour clock send "2026-11-28T1:55:00.719 AMZ".
 func parseAnyTime(text string) (ms int64, ok bool) {
 	defer func() {
 		if recover() != nil {
-			ms, ok = 0, false // dateparse reads out of bounds of some texts
+			ms, ok = 0, false // dateparse panics on some texts
 		}
 	}()
 	t, err := dateparse.ParseAny(text)
@@ -30,7 +30,7 @@ func parseAnyTime(text string) (ms int64, ok bool) {
 	return t.UnixMilli(), true
 }
 
-// parseRFC3339 reads the form that almost all SDKs send, without an allocation.
+// parseRFC3339 parses the format that almost all SDKs send, without allocating.
 func parseRFC3339(value []byte) (ms int64, ok bool) {
 	if len(value) < len(`"2006-01-02T15:04:05"`) || value[0] != '"' {
 		return 0, false
@@ -63,7 +63,7 @@ func parseRFC3339(value []byte) (ms int64, ok bool) {
 	return seconds*1000 + ms, ok
 }
 
-// parseZone reads Z or ±hh:mm, and returns seconds east of UTC.
+// parseZone parses Z or ±hh:mm, and returns seconds east of UTC.
 func parseZone(b []byte) (offset int, ok bool) {
 	if len(b) == 1 && b[0] == 'Z' {
 		return 0, true
@@ -103,8 +103,8 @@ func daysIn(year, month int) int {
 	return 31
 }
 
-// daysSinceEpoch counts the days from 1970-01-01, in years that begin in March
-// so that the leap day is the last.
+// daysSinceEpoch returns the days since 1970-01-01. It computes with years that begin
+// in March, so that the leap day is the last day of the year.
 func daysSinceEpoch(year, month, day int) int64 {
 	if month <= 2 {
 		year--

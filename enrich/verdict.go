@@ -4,39 +4,39 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// Verdict is what was decided about one message, for people to read.
+// Verdict describes the decision about one message, for people.
 type Verdict struct {
-	// Type is the message's type, or its control call; "" if it has none.
+	// Type is the message's type, or the name of its control call; "" if it has none.
 	Type string
 	// Event is the name of a track.
 	Event string
-	// AnonymousID, UserID and MessageID are what the message has, "" for none.
+	// AnonymousID, UserID and MessageID are those of the message, "" for none.
 	AnonymousID, UserID, MessageID string
-	// Key is the key of its session; Server says that it comes from a server-side
-	// SDK, Mobile that it comes from a native mobile one.
+	// Key is the key of its session. Server: it comes from a server-side SDK. Mobile:
+	// it comes from a native mobile SDK.
 	Key            string
 	Server, Mobile bool
-	// SentAt and OriginalTimestamp are what it says about when it happened, as JSON;
-	// "" for none. Times has them read; Decision.At is when it happened.
+	// SentAt and OriginalTimestamp are its timestamps as JSON; "" for none. Times has
+	// them parsed; Decision.At is when it happened.
 	SentAt, OriginalTimestamp string
 	Times                     session.Timestamps
-	// Own and OwnStart are the values of the fields that the message came with,
-	// as JSON; "" for none.
+	// Own and OwnStart are the session fields that the message came with, as JSON; ""
+	// for none.
 	Own, OwnStart string
-	// Skip says why no session was asked; the rest then means nothing.
+	// Skip is why no session decided; if it is set, the fields below mean nothing.
 	Skip     Skip
 	Kind     session.Kind
 	Decision session.Decision
-	// InvalidID says what is wrong with the id that a startSession asks for.
+	// InvalidID says what is wrong with the sessionId of a startSession.
 	InvalidID error
-	// InvalidOwnID says what is wrong with the id that an event came with, where
-	// sessions of SDKs are adopted.
+	// InvalidOwnID says what is wrong with the id that an event came with, with
+	// automatic adopt.
 	InvalidOwnID error
-	// Refused: it would be answered with 400, and change nothing.
+	// Refused: the control call would be answered with 400, and change nothing.
 	Refused bool
 }
 
-// Action is the verdict in a word: stamped, cleared, untouched or consumed.
+// Action is what was done, as a word: stamped, cleared, untouched or consumed.
 func (v *Verdict) Action() string {
 	if v.Refused || v.Skip == Asked && v.Kind.Control() {
 		return "consumed"
@@ -44,7 +44,7 @@ func (v *Verdict) Action() string {
 	return v.Decision.Action.String()
 }
 
-// Reason is why, in a word.
+// Reason is why, as a word such as manual_session.
 func (v *Verdict) Reason() string {
 	switch {
 	case v.Refused:
@@ -55,15 +55,15 @@ func (v *Verdict) Reason() string {
 	return v.Decision.Because.Reason.String()
 }
 
-// observe tells r.Observe what was decided.
+// observe calls r.Observe with the verdicts.
 func (w *work) observe(r *Request) {
 	if r.Observe != nil {
 		r.Observe(w.verdicts(r))
 	}
 }
 
-// verdicts are those about the messages of the payload; the subjects are in the
-// order of the body too.
+// verdicts returns the verdicts about all messages. Like them, the subjects are in the
+// order of the body.
 func (w *work) verdicts(r *Request) []Verdict {
 	verdicts := make([]Verdict, len(w.payload.messages))
 	next := 0
@@ -89,8 +89,8 @@ func (w *work) verdicts(r *Request) []Verdict {
 	return verdicts
 }
 
-// skipOf finds out once more why a message was skipped: it is not noted for
-// those requests that nobody looks at.
+// skipOf determines again why a message was skipped. extract does not keep the reason,
+// because most requests have no observer.
 func (w *work) skipOf(r *Request, i int) Skip {
 	n, keys := len(w.subjects), len(w.keys)
 	skip := w.extract(r, i)
