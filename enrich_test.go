@@ -52,9 +52,9 @@ func TestCases(t *testing.T) {
 	for store, option := range map[string]func(n int) string{
 		"memory": func(int) string { return "store memory" },
 		"file":   func(int) string { return "store file" },
-		"redis":  func(n int) string { return fmt.Sprintf("store redis %s {\nprefix case-%d:\n}", redis.URL(), n) },
+		"redis":  func(n int) string { return fmt.Sprintf("store redis %s {\nprefix case-%d:\ntimeout 10s\n}", redis.URL(), n) },
 		"redis strict": func(n int) string {
-			return fmt.Sprintf("store redis %s {\nprefix strict-%d:\nconsistency strict\n}", redis.URL(), n)
+			return fmt.Sprintf("store redis %s {\nprefix strict-%d:\nconsistency strict\ntimeout 10s\n}", redis.URL(), n)
 		},
 	} {
 		t.Run(store, func(t *testing.T) {
