@@ -53,7 +53,9 @@ type field struct {
 	dir      string
 	upstream string
 	redis    string // address
-	all      []*process
+	// databases is how many of Redis' are in use.
+	databases int
+	all       []*process
 }
 
 func (f *field) start(name, address string, env []string, program string, args ...string) (*process, error) {
@@ -97,7 +99,10 @@ func (f *field) contestant(name string) (*contestant, error) {
 				return nil, err
 			}
 		}
-		return c, f.caddy(c, store("redis redis://"+f.redis), "rudder_session")
+		// Each has a database of its own: an earlier build need not be able to read
+		// what a later one writes.
+		f.databases++
+		return c, f.caddy(c, store(fmt.Sprintf("redis redis://%s/%d", f.redis, f.databases-1)), "rudder_session")
 	case example:
 		return c, f.example(c)
 	case plainNginx, luaNginx:

@@ -20,13 +20,15 @@ type lagTable struct {
 
 type lagShard struct {
 	mu   sync.Mutex
-	sets *[lagSets][lagWays]keyLags
+	sets *[lagSets]lagSet
 }
 
-type keyLags struct {
-	key  uint64 // a hash that no client can foresee
-	seen int64
-	lags session.Lags
+// lagSet is the lags of the few keys that share a place. What is looked at for
+// each key lies together, in one line of the processor's cache.
+type lagSet struct {
+	keys [lagWays]uint64 // hashes that no client can foresee
+	seen [lagWays]int64
+	lags [lagWays]session.Lags
 }
 
 const (
@@ -51,34 +53,35 @@ func (t *lagTable) observe(key string, r *session.Request, known *session.Lags, 
 	shard := &t.shards[hash%lagShards]
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	e := shard.find(hash)
-	*known = e.lags
+	set, way := shard.find(hash)
+	lags := &set.lags[way]
+	*known = *lags
 	if look {
 		return true
 	}
-	e.seen = r.Received
+	set.seen[way] = r.Received
 	for i := first; i < len(r.Events); i++ {
 		if clock := r.Events[i].Clock(); clock != session.NoClock {
-			e.lags.Observe(clock, r.Received-r.Events[i].Times.Sent, r.Received)
+			lags.Observe(clock, r.Received-r.Events[i].Times.Sent, r.Received)
 		}
 	}
 	return true
 }
 
-// find returns what is remembered of a key, in the place of another if need be.
-func (s *lagShard) find(hash uint64) *keyLags {
+// find returns where a key is, in the place of another if need be.
+func (s *lagShard) find(hash uint64) (set *lagSet, way int) {
 	if s.sets == nil {
-		s.sets = new([lagSets][lagWays]keyLags)
+		s.sets = new([lagSets]lagSet)
 	}
-	set := &s.sets[hash/lagShards%lagSets]
-	oldest := &set[0]
-	for i := range set {
-		if e := &set[i]; e.key == hash {
-			return e
-		} else if e.seen < oldest.seen {
-			oldest = e
+	set = &s.sets[hash/lagShards%lagSets]
+	for i, key := range &set.keys {
+		if key == hash {
+			return set, i
+		}
+		if set.seen[i] < set.seen[way] {
+			way = i
 		}
 	}
-	*oldest = keyLags{key: hash}
-	return oldest
+	set.keys[way], set.seen[way], set.lags[way] = hash, 0, session.Lags{}
+	return set, way
 }

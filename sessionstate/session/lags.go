@@ -31,7 +31,7 @@ func (c Clock) index() int { return int(c - DeviceClock) }
 // be one of the same clock makes the others forgotten.
 func (l *Lags) Observe(c Clock, lag, at int64) {
 	recent := &l.recent[c.index()]
-	if known, ok := smallest(recent, at); ok && !c.near(lag, known) {
+	if known, ok := smallest(recent, at); ok && !c.near(lag, known.Lag) {
 		*recent = [recentLags]Lag{{lag, at}}
 		return
 	}
@@ -48,16 +48,24 @@ func (l *Lags) Observe(c Clock, lag, at int64) {
 // stored is what the session has.
 func (l *Lags) way(c Clock, lag, at int64, stored Lag) int64 {
 	way := lag
-	if known, ok := smallest(&l.recent[c.index()], at); ok {
-		if !c.near(lag, known) {
+	recent := &l.recent[c.index()]
+	if known, ok := smallest(recent, at); ok {
+		if !c.near(lag, known.Lag) {
 			return lag
 		}
-		way = min(way, known)
+		way = min(way, known.Lag)
 	}
-	if stored.fresh(at) && c.near(lag, stored.Lag) {
+	if l.includes(c, stored, at) && c.near(lag, stored.Lag) {
 		way = min(way, stored.Lag)
 	}
 	return way
+}
+
+// includes reports whether a lag that was stored is of one of the last requests,
+// as far as is known. One that is of an older request must not count for ever:
+// clocks drift.
+func (l *Lags) includes(c Clock, stored Lag, at int64) bool {
+	return stored.fresh(at) && stored.At > l.recent[c.index()][recentLags-1].At
 }
 
 func (c Clock) near(a, b int64) bool {
@@ -67,10 +75,10 @@ func (c Clock) near(a, b int64) bool {
 
 func (l Lag) fresh(at int64) bool { return l.At != 0 && at-l.At <= LagWindow }
 
-func smallest(recent *[recentLags]Lag, at int64) (least int64, ok bool) {
+func smallest(recent *[recentLags]Lag, at int64) (least Lag, ok bool) {
 	for _, l := range recent {
-		if l.fresh(at) && (!ok || l.Lag < least) {
-			least, ok = l.Lag, true
+		if l.fresh(at) && (!ok || l.Lag < least.Lag) {
+			least, ok = l, true
 		}
 	}
 	return least, ok

@@ -243,10 +243,10 @@ func (t *transition) smallestLags() [2]Lag {
 		if !ok {
 			continue
 		}
-		if stored[i].fresh(t.now) && clock.near(stored[i].Lag, least) {
-			least = min(least, stored[i].Lag)
+		known := stored[i]
+		if known.Lag >= least.Lag || !t.lags.includes(clock, known, t.now) || !clock.near(known.Lag, least.Lag) {
+			stored[i] = least
 		}
-		stored[i] = Lag{least, t.now}
 	}
 	return stored
 }

@@ -1,0 +1,73 @@
+package clocksim
+
+import (
+	"math"
+	"math/rand/v2"
+)
+
+// network is how long requests take, one way. Times are in seconds.
+type network struct {
+	// base is the usual way, spread the standard deviation of the logarithm of
+	// what varies with each request, and differ that of what varies with each
+	// device.
+	base, spread, differ float64
+	// stalls is the share of requests that take between stallMin and stallMax
+	// longer.
+	stalls, stallMin, stallMax float64
+}
+
+var (
+	wired  = network{base: 0.06, spread: 0.35, differ: 0.5, stalls: 0.005, stallMin: 0.1, stallMax: 3}
+	mobile = network{base: 0.31, spread: 0.9, differ: 0.5, stalls: 0.02, stallMin: 1, stallMax: 60}
+)
+
+// at is the network as one device has it.
+func (n network) at(r *rand.Rand) network {
+	n.base *= lognormal(r, n.differ)
+	return n
+}
+
+// way draws how long a request takes one way.
+func (n *network) way(r *rand.Rand) float64 {
+	way := n.base * (0.5 + 0.5*math.Exp(n.spread*r.NormFloat64()))
+	if r.Float64() < n.stalls {
+		way += between(r, n.stallMin, n.stallMax)
+	}
+	return way
+}
+
+func between(r *rand.Rand, least, most float64) float64 { return least + (most-least)*r.Float64() }
+
+// lognormal draws a factor whose logarithm is spread by that much, 1 in the middle or
+// a little less.
+func lognormal(r *rand.Rand, spread float64) float64 {
+	return math.Exp(spread*r.NormFloat64() - spread/2)
+}
+
+// deviceClock is a device's clock: off by a constant, and by a drift.
+type deviceClock struct{ off, drift float64 }
+
+// newClock draws a clock. Seven in ten are right to half a second, two to a
+// minute; the others are wrong by hours, or by years.
+func newClock(r *rand.Rand) deviceClock {
+	c := deviceClock{drift: between(r, -100e-6, 100e-6)}
+	switch x := r.Float64(); {
+	case x < 0.70:
+		c.off = 0.5 * r.NormFloat64()
+	case x < 0.90:
+		c.off = 60 * r.NormFloat64()
+	case x < 0.98:
+		c.off = between(r, -86_400, 86_400)
+	default:
+		c.off = between(r, -3e8, 3e8)
+	}
+	return c
+}
+
+// read returns what the clock shows at a true time, in Unix milliseconds.
+func (c deviceClock) read(t float64) int64 { return millis(t + c.off + c.drift*t) }
+
+// epoch is the true time 0 of each device.
+const epoch = 1_700_000_000_000
+
+func millis(t float64) int64 { return epoch + int64(math.Floor(t*1000)) }

@@ -1,0 +1,68 @@
+package clocksim
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"slices"
+)
+
+// call is how startSession is called.
+type call uint8
+
+const (
+	// tracked: as a track, which takes the way of all events.
+	tracked call = iota
+	// timed: at the endpoint, with originalTimestamp and sentAt.
+	timed
+	// awaited: at the endpoint, without times; nothing is done until the answer is
+	// there.
+	awaited
+)
+
+// Scenario is one row of the table.
+type Scenario struct {
+	Name string
+	call call
+	// app: batches of an app's SDK, over a mobile network; else a browser's
+	// requests.
+	app bool
+	// automatic: nobody calls startSession, and the proxy makes the sessions
+	// (automatic proxy).
+	automatic bool
+	// sessions is how many each device has, pause the seconds between two of them,
+	// at least and at most.
+	sessions int
+	pause    [2]float64
+	// offline is the mean of the seconds until there is no network for a while; 0
+	// if there always is.
+	offline float64
+	// stalls: the first request of each device takes 20 to 60 s.
+	stalls bool
+}
+
+var pause = [2]float64{60, 1200}
+
+// Scenarios are the rows of the table.
+var Scenarios = []Scenario{
+	{Name: "web, calls as tracks", sessions: 6, pause: pause},
+	{Name: "web, endpoint call that tells its times", call: timed, sessions: 6, pause: pause},
+	{Name: "web, endpoint call without times, awaited", call: awaited, sessions: 6, pause: pause},
+	{Name: "mobile", app: true, sessions: 6, pause: pause},
+	{Name: "mobile, offline for hours", app: true, sessions: 6, pause: pause, offline: 3000},
+	{Name: "mobile, first request stalled", app: true, sessions: 1, pause: pause, stalls: true},
+	{Name: "`automatic proxy`, gaps of 29 to 31 min, mobile", app: true, automatic: true, sessions: 6, pause: [2]float64{1740, 1860}},
+}
+
+// deliveries are the requests of one device, in the order in which they arrive.
+func (s *Scenario) deliveries(r *rand.Rand) []delivery {
+	d := &device{Rand: r, scenario: s, clock: newClock(r), stalls: s.stalls}
+	if s.app {
+		d.network = mobile.at(r)
+		d.queue()
+	} else {
+		d.network = wired.at(r)
+		d.browse()
+	}
+	slices.SortStableFunc(d.deliveries, func(a, b delivery) int { return cmp.Compare(a.at, b.at) })
+	return d.deliveries
+}
