@@ -1,10 +1,10 @@
 package ruddersession_test
 
 import (
-	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"net/http"
 	"os"
 	"path/filepath"

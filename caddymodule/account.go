@@ -19,11 +19,11 @@ import (
 // account is what is reported about a request, in metrics, the access log,
 // placeholders and the trace.
 type account struct {
-	target      target
-	disposition disposition
-	shadow      bool
-	sessionID   int64
-	outcome     enrich.Outcome
+	target    target
+	outcome   requestOutcome
+	shadow    bool
+	sessionID int64
+	messages  enrich.Outcome
 }
 
 // open creates the account of a request, and makes it available to the access log
@@ -45,9 +45,9 @@ func (h *Handler) open(r *http.Request, t target) *account {
 }
 
 // close sets what became of the request, and counts it.
-func (a *account) close(d disposition) {
-	a.disposition = d
-	metrics.requests.get(a.target.number()*int(dispositions) + int(d)).Inc()
+func (a *account) close(o requestOutcome) {
+	a.outcome = o
+	metrics.requests.get(a.target.number()*int(requestOutcomes) + int(o)).Inc()
 }
 
 const placeholderPrefix = "http.rudder_session."
@@ -90,9 +90,9 @@ func (a *account) placeholder(key string) (any, bool) {
 	case "endpoint":
 		return endpointName(a.target.number()), true
 	case "outcome":
-		return a.disposition.outcome(), true
+		return a.outcome.word(), true
 	case "reason":
-		return a.disposition.reason(), true
+		return a.outcome.reason(), true
 	case "session_id":
 		if a.sessionID == 0 {
 			return "", true
@@ -114,7 +114,7 @@ type namedCount struct {
 
 // counts returns the numbers of messages by what was done to them.
 func (a *account) counts() [5]namedCount {
-	o := &a.outcome
+	o := &a.messages
 	return [...]namedCount{
 		{"events", o.Stamped + o.Cleared + o.Untouched},
 		{"stamped", o.Stamped},
@@ -127,14 +127,14 @@ func (a *account) counts() [5]namedCount {
 // MarshalLogObject writes the fields of the access log. They contain no ids.
 func (a *account) MarshalLogObject(to zapcore.ObjectEncoder) error {
 	to.AddString("endpoint", endpointName(a.target.number()))
-	to.AddString("outcome", a.disposition.outcome())
-	if reason := a.disposition.reason(); reason != "" {
+	to.AddString("outcome", a.outcome.word())
+	if reason := a.outcome.reason(); reason != "" {
 		to.AddString("reason", reason)
 	}
 	if a.shadow {
 		to.AddBool("shadow", true)
 	}
-	if a.disposition == changed || a.disposition == unchanged || a.disposition == answered {
+	if a.outcome == changed || a.outcome == unchanged || a.outcome == answered {
 		for _, c := range a.counts() {
 			to.AddInt(c.name, c.n)
 		}
@@ -161,16 +161,16 @@ func (a *account) endSpan(span trace.Span) {
 	}
 	span.SetAttributes(
 		attribute.String("rudder_session.endpoint", endpointName(a.target.number())),
-		attribute.String("rudder_session.outcome", a.disposition.outcome()),
+		attribute.String("rudder_session.outcome", a.outcome.word()),
 		attribute.Bool("rudder_session.shadow", a.shadow),
 	)
-	if reason := a.disposition.reason(); reason != "" {
+	if reason := a.outcome.reason(); reason != "" {
 		span.SetAttributes(attribute.String("rudder_session.reason", reason))
 	}
 	for _, c := range a.counts() {
 		span.SetAttributes(attribute.Int("rudder_session."+c.name, c.n))
 	}
-	if a.outcome.Err != nil {
+	if a.messages.Err != nil {
 		span.SetStatus(codes.Error, "session state is unavailable")
 	}
 	span.End()

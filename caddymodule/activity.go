@@ -23,7 +23,7 @@ type activity struct {
 	mu       sync.Mutex
 	kept     []Decided // a ring, once it is full
 	next     int
-	watchers map[*watcher]struct{}
+	watchers map[*Watcher]struct{}
 }
 
 const (
@@ -165,8 +165,8 @@ func (a *activity) forget(ids []enrich.ID) {
 	})
 }
 
-// watcher gets decisions as they are made.
-type watcher struct {
+// Watcher gets decisions as they are made.
+type Watcher struct {
 	decisions chan Decided
 	// missed is how many there was no room for.
 	missed atomic.Int64
@@ -174,7 +174,16 @@ type watcher struct {
 	gone chan struct{}
 }
 
-func (w *watcher) tell(d Decided) {
+// Decisions has the decisions, in the order in which they were made.
+func (w *Watcher) Decisions() <-chan Decided { return w.decisions }
+
+// Missed returns how many decisions there was no room for since it was last called.
+func (w *Watcher) Missed() int64 { return w.missed.Swap(0) }
+
+// Gone is closed when the table is.
+func (w *Watcher) Gone() <-chan struct{} { return w.gone }
+
+func (w *Watcher) tell(d Decided) {
 	select {
 	case w.decisions <- d:
 	default:
@@ -183,12 +192,12 @@ func (w *watcher) tell(d Decided) {
 }
 
 // watch begins to tell decisions to a watcher, until stop is called.
-func (a *activity) watch() (w *watcher, stop func()) {
-	w = &watcher{decisions: make(chan Decided, watcherBehind), gone: make(chan struct{})}
+func (a *activity) watch() (w *Watcher, stop func()) {
+	w = &Watcher{decisions: make(chan Decided, watcherBehind), gone: make(chan struct{})}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.watchers == nil {
-		a.watchers = map[*watcher]struct{}{}
+		a.watchers = map[*Watcher]struct{}{}
 	}
 	a.watchers[w] = struct{}{}
 	a.watching.Add(1)

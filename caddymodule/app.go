@@ -103,13 +103,15 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	return err
 }
 
-func (a *App) readOptions() (err error) {
-	if a.settings.Capacity, err = Read("capacity", a.Capacity, parseCapacity, defaultCapacity); err != nil {
-		return err
+func (a *App) options() []option {
+	return []option{
+		{"store", a.unmarshalStore, nil}, // Caddy loads it: see Provision
+		valueOption("capacity", &a.Capacity, parseCapacity, defaultCapacity, &a.settings.Capacity),
+		valueOption("retention", &a.Retention, ParseDuration, defaultRetention, &a.settings.Retention),
 	}
-	a.settings.Retention, err = Read("retention", a.Retention, ParseDuration, defaultRetention)
-	return err
 }
+
+func (a *App) readOptions() error { return readOptions(a.options()) }
 
 // Start opens the store, and gives it what this configuration wants.
 func (a *App) Start() error {
@@ -117,46 +119,50 @@ func (a *App) Start() error {
 	if err != nil {
 		return err
 	}
-	defer a.lease.leave()
-	t.hold(a)
+	defer a.leave()
+	t.add(a)
 	return t.open(a)
 }
 
 // Stop leaves the table what the configurations that still run want.
 func (a *App) Stop() error {
-	a.drop()
+	a.withdraw()
 	return nil
 }
 
 // Cleanup gives the table back when the last request is done with it.
 func (a *App) Cleanup() error {
 	if a.lease != nil {
-		a.drop()
+		a.withdraw()
 		a.lease.retire()
 	}
 	return nil
 }
 
-func (a *App) drop() {
+// withdraw takes away from the table what this configuration wants of it.
+func (a *App) withdraw() {
 	if t, err := a.lease.enter(); err == nil {
-		t.drop(a)
-		a.lease.leave()
+		t.remove(a)
+		a.leave()
 	}
 }
 
-// enter returns the table, open. The caller must call a.lease.leave when it is
-// done with it, if there was no error.
-func (a *App) enter() (*table, error) {
+// enter returns the table, open. The caller must call leave when it is done with
+// it, if there was no error.
+func (a *App) enter() (*sharedTable, error) {
 	t, err := a.lease.enter()
 	if err != nil {
 		return nil, err
 	}
 	if err := t.open(a); err != nil {
-		a.lease.leave()
+		a.leave()
 		return nil, err
 	}
 	return t, nil
 }
+
+// leave ends what enter began.
+func (a *App) leave() { a.lease.leave() }
 
 // Interface guards
 var (

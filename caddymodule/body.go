@@ -24,7 +24,7 @@ type body struct {
 	// decoded is the decompressed body; nil if the body is not to be looked at, for
 	// the reason in unread.
 	decoded []byte
-	unread  disposition
+	unread  requestOutcome
 	// buffer holds decoded if the body was compressed.
 	buffer *bytes.Buffer
 	// reader is the request's body if it reads from this memory.

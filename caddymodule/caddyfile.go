@@ -8,6 +8,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 func init() {
@@ -47,28 +49,8 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("rudder_session: unexpected %q", d.Val())
 	}
-	for d.NextBlock(0) {
-		switch name := d.Val(); name {
-		case "store":
-			if a.StoreRaw != nil {
-				return d.Err("store: stands twice")
-			}
-			if err := a.unmarshalStore(d); err != nil {
-				return err
-			}
-		case "capacity":
-			if err := Option(d, name, &a.Capacity, parseCapacity); err != nil {
-				return err
-			}
-		case "retention":
-			if err := Option(d, name, &a.Retention, ParseDuration); err != nil {
-				return err
-			}
-		default:
-			return d.Errf("rudder_session: unknown option %q", name)
-		}
-	}
-	return nil
+	_, err := unmarshalBlock(d, "rudder_session", a.options())
+	return err
 }
 
 // storeHints say of stores that a build has to ask for how that is done.
@@ -77,6 +59,9 @@ var storeHints = map[string]string{
 }
 
 func (a *App) unmarshalStore(d *caddyfile.Dispenser) error {
+	if a.StoreRaw != nil {
+		return d.Err("store: stands twice")
+	}
 	if !d.NextArg() {
 		return d.Err("store: which one?")
 	}
@@ -125,60 +110,16 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("rudder_session: unexpected %q", d.Val())
 	}
-	var own Source
-	for d.NextBlock(0) {
-		name := d.Val()
-		known, err := own.unmarshalOption(d, name)
-		if !known {
-			known, err = h.unmarshalOption(d, name)
-		}
-		if !known {
-			err = d.Errf("rudder_session: unknown option %q", name)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	h.Automatic, h.Timeout, h.Cutoff = own.Automatic, own.Timeout, own.Cutoff
-	return nil
+	_, err := unmarshalBlock(d, "rudder_session", h.options())
+	return err
 }
 
-func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, name string) (known bool, err error) {
-	switch name {
-	case "identify_reset":
-		return true, Option(d, name, &h.IdentifyReset, parseIdentifyReset)
-	case "manual_timeout":
-		return true, Option(d, name, &h.ManualTimeout, parseBound)
-	case "max_body":
-		return true, Option(d, name, &h.MaxBody, parseMaxBody)
-	case "on_store_error":
-		return true, Option(d, name, &h.OnStoreError, parseOnStoreError)
-	case "max_session_starts":
-		return true, Option(d, name, &h.MaxSessionStarts, parseMaxStarts)
-	case "finish_timeout":
-		return true, Option(d, name, &h.FinishTimeout, ParseDuration)
-	case "prefix":
-		return true, Option(d, name, &h.Prefix, parsePrefix)
-	case "control_events":
-		err := List(d, name, &h.ControlEvents)
-		if err == nil && len(h.ControlEvents) != 3 {
-			err = d.Errf("%s: three names are needed, to start, end and reset, not %d", name, len(h.ControlEvents))
-		}
-		return true, err
-	case "write_keys":
-		return true, List(d, name, &h.WriteKeys)
-	case "source":
-		return true, h.unmarshalSource(d)
-	case "shadow":
-		return true, flag(d, name, &h.Shadow)
-	case "share_sessions":
-		return true, flag(d, name, &h.ShareSessions)
-	case "follow_user":
-		return true, flag(d, name, &h.FollowUser)
-	case "keep_encoding":
-		return true, flag(d, name, &h.KeepEncoding)
+func (h *Handler) unmarshalControlEvents(d *caddyfile.Dispenser) error {
+	err := List(d, "control_events", &h.ControlEvents)
+	if err == nil && len(h.ControlEvents) != 3 {
+		err = d.Errf("control_events: three names are needed, to start, end and reset, not %d", len(h.ControlEvents))
 	}
-	return false, nil
+	return err
 }
 
 // flag reads an option without a value.
@@ -207,48 +148,31 @@ func (h *Handler) unmarshalSource(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("source: unexpected %q", d.Val())
 	}
-	var source Source
-	empty := true
-	for nesting := d.Nesting(); d.NextBlock(nesting); empty = false {
-		name := d.Val()
-		known, err := source.unmarshalOption(d, name)
-		if !known && name == "name" {
-			known, err = true, Option(d, name, &source.Name, parseName)
-		}
-		if !known {
-			err = d.Errf("source: unknown option %q", name)
-		}
-		if err != nil {
-			return err
-		}
+	var given Source
+	lines, err := unmarshalBlock(d, "source", given.options(new(session.Policy), new(string)))
+	if err != nil {
+		return err
 	}
-	if empty {
+	if lines == 0 {
 		return d.Errf("source: nothing is said about %q", key)
 	}
 	if h.Sources == nil {
 		h.Sources = map[string]Source{}
 	}
-	h.Sources[key] = source
+	h.Sources[key] = given
 	return nil
 }
 
-func (s *Source) unmarshalOption(d *caddyfile.Dispenser, name string) (known bool, err error) {
-	switch name {
-	case "automatic":
-		if err := first(d, name, &s.Automatic, parseAutomatic); err != nil {
-			return true, err
-		}
-		if !d.NextArg() {
-			return true, nil
-		}
-		d.Prev()
-		return true, Option(d, "timeout", &s.Timeout, ParseDuration)
-	case "timeout":
-		return true, Option(d, name, &s.Timeout, ParseDuration)
-	case "cutoff":
-		return true, Option(d, name, &s.Cutoff, parseBound)
+// unmarshalAutomatic reads who makes sessions and, if it is there, the timeout.
+func unmarshalAutomatic(d *caddyfile.Dispenser, automatic, timeout *Value) error {
+	if err := first(d, "automatic", automatic, parseAutomatic); err != nil {
+		return err
 	}
-	return false, nil
+	if !d.NextArg() {
+		return nil
+	}
+	d.Prev()
+	return Option(d, "timeout", timeout, ParseDuration)
 }
 
 // Option reads an option with one value from a Caddyfile. What has no

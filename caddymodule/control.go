@@ -53,12 +53,12 @@ func (h *Handler) serveControl(w http.ResponseWriter, r *http.Request, a *accoun
 		a.refuse(unavailableState)
 		return unavailable(w, r)
 	}
-	defer h.app.lease.leave()
+	defer h.app.leave()
 	table.arrive(request, received(r))
 	table.observe(request, h.source(writeKey).name)
 	span, began := startSpan(r), time.Now()
 	id, outcome, err := enrich.Control(r.Context(), table.sessions(), request, body.decoded)
-	a.outcome = outcome
+	a.messages = outcome
 	measure(a.target, len(body.decoded), began)
 	countSessions(&outcome)
 	if err == nil || outcome.Err != nil {
@@ -85,7 +85,7 @@ func (h *Handler) serveCurrent(w http.ResponseWriter, r *http.Request, a *accoun
 		a.close(unavailableState)
 		return unavailable(w, r)
 	}
-	defer h.app.lease.leave()
+	defer h.app.leave()
 	table.arrive(request, received(r))
 	w.Header().Set("Cache-Control", "no-store")
 	id, err := enrich.Current(r.Context(), table.sessions(), request, anonymousID, userID)
@@ -121,10 +121,10 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, a *account, id 
 }
 
 // refuse reports a control call that was not carried out.
-func (a *account) refuse(d disposition) {
-	a.close(d)
+func (a *account) refuse(o requestOutcome) {
+	a.close(o)
 	if !a.target.current {
-		countControl(a.target.endpoint.String(), d.outcome(), 1)
+		countControl(a.target.endpoint.String(), o.word(), 1)
 	}
 }
 

@@ -71,12 +71,19 @@ func timing(v *enrich.Verdict) *Timing {
 	t := &Timing{Compared: v.Decision.Compared.String()}
 	if at.Clock != session.NoClock {
 		t.Original, t.SentAt = time.UnixMilli(at.Original).UTC(), time.UnixMilli(v.Times.Sent).UTC()
-		t.Clock, t.Lag, t.Way = clocks[at.Clock], at.Lag, v.Decision.Way
+		t.Clock, t.Lag, t.Way = clockName(at.Clock), at.Lag, v.Decision.Way
 	}
 	if *t == (Timing{}) {
 		return nil
 	}
 	return t
+}
+
+func clockName(c session.Clock) string {
+	if c == session.ServerClock {
+		return "server"
+	}
+	return "device"
 }
 
 // decided puts what people are to see of a verdict together.
@@ -117,6 +124,13 @@ func clip(text string) string {
 	return text
 }
 
+// Concerns reports whether the decision is about a message with this write key,
+// anonymousId and userId; "" is any.
+func (d *Decided) Concerns(writeKey, anonymousID, userID string) bool {
+	is := func(wanted, has string) bool { return wanted == "" || clip(wanted) == has }
+	return is(writeKey, d.WriteKey) && is(anonymousID, d.AnonymousID) && is(userID, d.UserID)
+}
+
 // rawJSON keeps a value of a message as it came, unless it is long.
 func rawJSON(text string) json.RawMessage {
 	if text == "" {
@@ -130,7 +144,7 @@ func rawJSON(text string) json.RawMessage {
 }
 
 // observe has the decisions of a request shown to those who look, if any do.
-func (t *table) observe(request *enrich.Request, source string) {
+func (t *sharedTable) observe(request *enrich.Request, source string) {
 	if !t.activity.wanted(request.Received) {
 		return
 	}

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// defaultFinishTimeout is, in milliseconds, how long the most patient SDK (iOS) waits
+// defaultFinishTimeout is how long the most patient SDK (iOS) waits
 // for an answer.
-const defaultFinishTimeout = 60 * 1000
+const defaultFinishTimeout = 60 * time.Second
 
 // detached is the context of a request whose body has been read. The server cancels a
 // request's context when the client goes, and a client may go as soon as it has sent

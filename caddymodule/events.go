@@ -31,7 +31,7 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, next caddy
 		a.close(noStore)
 		return next.ServeHTTP(w, r)
 	}
-	defer h.app.lease.leave()
+	defer h.app.leave()
 
 	source := h.source(request.WriteKey)
 	table.arrive(request, received(r))
@@ -39,8 +39,8 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, next caddy
 	span, began := startSpan(r), time.Now()
 	result := enrich.Enrich(r.Context(), table.sessions(), request, body.decoded)
 	failed := result.ControlFailed || result.StoreErrors > 0 && h.rejects()
-	a.outcome, a.sessionID = result.Outcome, result.SessionID
-	a.close(dispositionOf(&result, failed))
+	a.messages, a.sessionID = result.Outcome, result.SessionID
+	a.close(outcomeOf(&result, failed))
 	measure(a.target, len(body.decoded), began)
 	source.meter.count(request.Endpoint, &result.Outcome, failed)
 	table.activity.count(request.Received, &result.Outcome, failed)
@@ -66,7 +66,7 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, next caddy
 	return next.ServeHTTP(answer, r)
 }
 
-func dispositionOf(result *enrich.Result, failed bool) disposition {
+func outcomeOf(result *enrich.Result, failed bool) requestOutcome {
 	switch {
 	case failed:
 		return unavailableState
@@ -83,8 +83,8 @@ func dispositionOf(result *enrich.Result, failed bool) disposition {
 }
 
 // enter returns the table. If there is no error, the caller must call
-// h.app.lease.leave when it no longer uses the table.
-func (h *Handler) enter() (*table, error) {
+// h.app.leave when it no longer uses the table.
+func (h *Handler) enter() (*sharedTable, error) {
 	table, err := h.app.enter()
 	if err != nil {
 		h.logger.Error("opening the session store", zap.Error(err))

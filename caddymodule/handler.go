@@ -4,7 +4,6 @@
 package caddymodule
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"time"
@@ -152,13 +151,6 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-const (
-	defaultTimeout = 30 * 60 * 1000 // milliseconds
-	defaultMaxBody = 4000 * 1024    // bytes
-	// defaultMaxStarts is ten a second: no user begins so many, any loop does.
-	defaultMaxStarts = 600
-)
-
 // Provision reads the options.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = sampled(ctx.Logger())
@@ -175,78 +167,6 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.app.serves(h)
 	return nil
-}
-
-func (h *Handler) readOptions() (err error) {
-	base := session.Policy{Timeout: defaultTimeout, Retention: h.app.settings.Retention, Shared: h.ShareSessions}
-	if base.IdentifyReset, err = Read("identify_reset", h.IdentifyReset, parseIdentifyReset, 0); err != nil {
-		return err
-	}
-	if base.ManualTimeout, err = Read("manual_timeout", h.ManualTimeout, parseBound, 0); err != nil {
-		return err
-	}
-	own := Source{Automatic: h.Automatic, Timeout: h.Timeout, Cutoff: h.Cutoff}
-	if h.others.policy, err = own.policy(base); err != nil {
-		return err
-	}
-	h.others.meter = newEventMeter("")
-	h.sources = map[string]*source{}
-	for key, options := range h.Sources {
-		writeKey, err := ReadAll("source", []string{key})
-		if err != nil {
-			return err
-		}
-		if h.sources[writeKey[0]] != nil {
-			return fmt.Errorf("source: %q stands twice", key)
-		}
-		s := &source{}
-		if s.policy, err = options.policy(h.others.policy); err != nil {
-			return fmt.Errorf("source %q: %w", key, err)
-		}
-		if s.name, err = Read("name", options.Name, parseName, ""); err != nil {
-			return fmt.Errorf("source %q: %w", key, err)
-		}
-		s.meter = newEventMeter(s.name)
-		h.sources[writeKey[0]] = s
-	}
-	if h.names, err = parseNames(h.ControlEvents); err != nil {
-		return err
-	}
-	writeKeys, err := ReadAll("write_keys", h.WriteKeys)
-	if err != nil {
-		return err
-	}
-	h.writeKeys = map[string]struct{}{}
-	for _, key := range writeKeys {
-		h.writeKeys[key] = struct{}{}
-	}
-	if h.maxBody, err = Read("max_body", h.MaxBody, parseMaxBody, defaultMaxBody); err != nil {
-		return err
-	}
-	if h.reject, err = Read("on_store_error", h.OnStoreError, parseOnStoreError, false); err != nil {
-		return err
-	}
-	if h.maxStarts, err = Read("max_session_starts", h.MaxSessionStarts, parseMaxStarts, defaultMaxStarts); err != nil {
-		return err
-	}
-	finish, err := Read("finish_timeout", h.FinishTimeout, ParseDuration, defaultFinishTimeout)
-	if err != nil {
-		return err
-	}
-	h.finish = time.Duration(finish) * time.Millisecond
-	h.prefix, err = Read("prefix", h.Prefix, parsePrefix, "")
-	return err
-}
-
-func (s Source) policy(p session.Policy) (_ session.Policy, err error) {
-	if p.Automatic, err = Read("automatic", s.Automatic, parseAutomatic, p.Automatic); err != nil {
-		return p, err
-	}
-	if p.Timeout, err = Read("timeout", s.Timeout, ParseDuration, p.Timeout); err != nil {
-		return p, err
-	}
-	p.Cutoff, err = Read("cutoff", s.Cutoff, parseBound, p.Cutoff)
-	return p, err
 }
 
 // handledVar marks a request that a handler has worked on: the same one, or
@@ -277,7 +197,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 }
 
 // passes reports whether an event request is not to be read, and why.
-func (h *Handler) passes(r *http.Request, writeKey string, found bool) (why disposition, passes bool) {
+func (h *Handler) passes(r *http.Request, writeKey string, found bool) (why requestOutcome, passes bool) {
 	switch {
 	case !found:
 		return noWriteKey, true

@@ -21,7 +21,7 @@ type collectors struct {
 	all []prometheus.Collector
 
 	events                  *prometheus.CounterVec
-	requests                cached[prometheus.Counter] // by endpoint and disposition
+	requests                cached[prometheus.Counter] // by endpoint and outcome
 	controls                *prometheus.CounterVec
 	began, ended            cached[prometheus.Counter] // by cause
 	given, again, released  prometheus.Counter
@@ -55,9 +55,9 @@ func newCollectors() *collectors {
 	requests := counters("requests_total",
 		"Requests to the endpoints of events and control calls by what became of them and, where they were handed on unread, why.",
 		"endpoint", "outcome", "reason")
-	m.requests = byNumber(endpoints*int(dispositions), func(i int) prometheus.Counter {
-		d := disposition(i % int(dispositions))
-		return requests.WithLabelValues(endpointName(i/int(dispositions)), d.outcome(), d.reason())
+	m.requests = byNumber(endpoints*int(requestOutcomes), func(i int) prometheus.Counter {
+		o := requestOutcome(i % int(requestOutcomes))
+		return requests.WithLabelValues(endpointName(i/int(requestOutcomes)), o.word(), o.reason())
 	})
 	m.controls = counters("control_calls_total",
 		"Control calls by kind and result, in whichever form they came.",
@@ -160,16 +160,16 @@ type eventMeter struct{ cached[prometheus.Counter] }
 // Where an eventMeter has what: for each endpoint the decisions, the skips, and
 // the control calls.
 const (
-	firstSkip    = int(session.Reasons)
-	firstControl = firstSkip + int(enrich.Skips)
-	outcomes     = firstControl + int(enrich.Causes)
+	firstSkip     = int(session.Reasons)
+	firstControl  = firstSkip + int(enrich.Skips)
+	eventOutcomes = firstControl + int(enrich.Causes)
 )
 
 func newEventMeter(source string) *eventMeter {
-	return &eventMeter{byNumber(endpoints*outcomes, func(i int) prometheus.Counter {
+	return &eventMeter{byNumber(endpoints*eventOutcomes, func(i int) prometheus.Counter {
 		outcome := "untouched"
 		var reason string
-		switch place := i % outcomes; {
+		switch place := i % eventOutcomes; {
 		case place >= firstControl:
 			outcome, reason = "consumed", enrich.Cause(place-firstControl).String()
 		case place >= firstSkip:
@@ -181,7 +181,7 @@ func newEventMeter(source string) *eventMeter {
 				outcome = r.Action().String()
 			}
 		}
-		return metrics.events.WithLabelValues(endpointName(i/outcomes), source, outcome, reason)
+		return metrics.events.WithLabelValues(endpointName(i/eventOutcomes), source, outcome, reason)
 	})}
 }
 
@@ -190,7 +190,7 @@ func newEventMeter(source string) *eventMeter {
 func (m *eventMeter) count(e enrich.Endpoint, o *enrich.Outcome, failed bool) {
 	add := func(place, n int) {
 		if n > 0 {
-			m.get(int(e)*outcomes + place).Add(float64(n))
+			m.get(int(e)*eventOutcomes + place).Add(float64(n))
 		}
 	}
 	metrics.storeErrors.Add(float64(o.StoreErrors))

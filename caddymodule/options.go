@@ -114,6 +114,12 @@ func ParseDuration(text string) (int64, error) {
 	return d.Milliseconds(), nil
 }
 
+// parseTimeout is ParseDuration, for what takes Go's own.
+func parseTimeout(text string) (time.Duration, error) {
+	ms, err := ParseDuration(text)
+	return time.Duration(ms) * time.Millisecond, err
+}
+
 // parseBound reads a duration, or off, which is 0.
 func parseBound(text string) (int64, error) {
 	if text == "off" {

@@ -29,7 +29,7 @@ func refused(status int) bool {
 // settle releases the start marks if the events were refused permanently, by the data
 // plane or by any later handler. status is that of the response, or 0 if there was
 // none; err is what the later handlers returned. It must be called before body.leave.
-func (h *Handler) settle(r *http.Request, body *body, table *table, marks []enrich.Mark, status int, err error) {
+func (h *Handler) settle(r *http.Request, body *body, table *sharedTable, marks []enrich.Mark, status int, err error) {
 	if status == 0 && err != nil {
 		status = statusOf(err)
 		if handlesErrors(r) {
@@ -63,7 +63,7 @@ func (h *Handler) settleLater(r *http.Request, body *body, marks []enrich.Mark, 
 		if err != nil {
 			return // logged
 		}
-		defer h.app.lease.leave()
+		defer h.app.leave()
 		h.release(ctx, table, marks)
 	})
 }
@@ -100,7 +100,7 @@ func statusOf(err error) int {
 const longestRelease = 5 * time.Second
 
 // release releases the start marks of events that were refused permanently.
-func (h *Handler) release(ctx context.Context, table *table, marks []enrich.Mark) {
+func (h *Handler) release(ctx context.Context, table *sharedTable, marks []enrich.Mark) {
 	// The marks must be released even if the client has gone.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longestRelease)
 	defer cancel()

@@ -6,47 +6,61 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/rudder-session/rudder-session/enrich"
 )
 
-// site is a handler, and where it stands in the configuration.
-type site struct {
+// Site is a handler, and where it stands in the configuration.
+type Site struct {
 	handler *Handler
 	// names are the hosts that it serves or, where all are, the addresses on which
 	// its server listens. A handler within a module that is not Caddy's own has none.
 	names []string
 }
 
-func (s site) String() string { return strings.Join(s.names, ", ") }
+// String names the site by its hosts or addresses.
+func (s Site) String() string { return strings.Join(s.names, ", ") }
+
+// Request is a request of a source, received at a moment in Unix milliseconds,
+// with the options that the handler has for it.
+func (s Site) Request(received int64, e enrich.Endpoint, writeKey string) *enrich.Request {
+	return s.handler.requestAt(received, e, writeKey)
+}
+
+// Decided shows what was decided about a message of such a request.
+func (s Site) Decided(r *enrich.Request, v *enrich.Verdict) Decided {
+	return decided(r, s.handler.source(r.WriteKey).name, v)
+}
 
 // sites returns the handlers that care for a write key, by name: those of the site
 // that is wanted, or all if wanted is "".
-func (a *App) sites(writeKey, wanted string) ([]site, error) {
+func (a *App) sites(writeKey, wanted string) ([]Site, error) {
 	a.mu.Lock()
 	handlers := slices.Clone(a.handlers)
 	a.mu.Unlock()
-	names := a.siteNames()
-	var all, found []site
+	names := a.namesByHandler()
+	var all, found []Site
 	for _, h := range handlers {
 		if !h.listed(writeKey) {
 			continue
 		}
-		s := site{h, names[h]}
+		s := Site{h, names[h]}
 		all = append(all, s)
 		if wanted == "" || slices.Contains(s.names, wanted) {
 			found = append(found, s)
 		}
 	}
-	byName := func(a, b site) int { return strings.Compare(a.String(), b.String()) }
+	byName := func(a, b Site) int { return strings.Compare(a.String(), b.String()) }
 	slices.SortStableFunc(found, byName)
 	if wanted != "" && len(found) == 0 {
 		slices.SortStableFunc(all, byName)
-		return nil, fmt.Errorf("site: %q serves no such write key; there are: %s", wanted, strings.Join(siteList(all), ", "))
+		return nil, fmt.Errorf("site: %q serves no such write key; there are: %s", wanted, strings.Join(SiteNames(all), ", "))
 	}
 	return found, nil
 }
 
-// siteList names each site once.
-func siteList(sites []site) (names []string) {
+// SiteNames names each site once.
+func SiteNames(sites []Site) (names []string) {
 	for _, s := range sites {
 		if name := s.String(); name != "" && !slices.Contains(names, name) {
 			names = append(names, name)
@@ -55,8 +69,8 @@ func siteList(sites []site) (names []string) {
 	return names
 }
 
-// siteNames returns the names of the handlers of this configuration.
-func (a *App) siteNames() map[*Handler][]string {
+// namesByHandler returns the names of the handlers of this configuration.
+func (a *App) namesByHandler() map[*Handler][]string {
 	app, err := a.ctx.AppIfConfigured("http")
 	if err != nil {
 		return nil

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rudder-session/rudder-session/caddymodule"
+	"github.com/rudder-session/rudder-session/caddymodule/adminapi"
 )
 
 // TestImportTakesItsTime: Caddy's admin endpoint gives a request ten seconds to
@@ -17,7 +17,7 @@ func TestImportTakesItsTime(t *testing.T) {
 	p := run(t, withAdmin("memory", ""))
 	p.Start(t, "one", 1111111111)
 	mux := http.NewServeMux()
-	for _, route := range (caddymodule.Admin{}).Routes() {
+	for _, route := range (adminapi.API{}).Routes() {
 		mux.HandleFunc(route.Pattern, func(w http.ResponseWriter, r *http.Request) {
 			if err := route.Handler.ServeHTTP(w, r); err != nil {
 				http.Error(w, err.Error(), http.StatusBadRequest)

@@ -25,6 +25,7 @@ import (
 
 	_ "github.com/rudder-session/rudder-session"
 	"github.com/rudder-session/rudder-session/caddymodule"
+	"github.com/rudder-session/rudder-session/caddymodule/inspector"
 	"github.com/rudder-session/rudder-session/caddymodule/sourceconfig"
 	"github.com/rudder-session/rudder-session/caddymodule/stores/file"
 	"github.com/rudder-session/rudder-session/caddymodule/stores/redis"
@@ -337,7 +338,7 @@ func TestOptionsInDocs(t *testing.T) {
 		{"docs/configuration.md", []string{"caddymodule/caddyfile.go"}, 10,
 			[]any{caddymodule.Handler{}, caddymodule.App{}, caddymodule.Source{}}, []string{"name"}},
 		{"docs/custom-domain.md", []string{"caddymodule/sourceconfig/sourceconfig.go"}, 2, []any{sourceconfig.Handler{}}, nil},
-		{"docs/inspector.md", []string{"caddymodule/inspector.go"}, 1, []any{caddymodule.Inspector{}}, nil},
+		{"docs/inspector.md", []string{"caddymodule/inspector/inspector.go"}, 1, []any{inspector.Handler{}}, nil},
 		{"docs/stores.md", []string{"caddymodule/stores/file/file.go", "caddymodule/stores/redis/caddyfile.go"}, 9,
 			[]any{file.Store{}, redis.Store{}, redis.TLS{}}, []string{"ca", "certificate", "key", "server_name", "insecure_skip_verify"}},
 	} {

@@ -69,14 +69,25 @@ func setGate(t *testing.T, before func(attempt int)) {
 func proxyOptions(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, file := range []string{"Caddyfile.example", "deploy/Caddyfile"} {
-		found := regexp.MustCompile(`(?ms)^\treverse_proxy \S+ \{\n(.*?)^\t\}$`).FindStringSubmatch(readText(t, file))
-		if found == nil {
+	for _, file := range []string{
+		"Caddyfile.example", "deploy/Caddyfile", "deploy/Caddyfile.custom-domain", "deploy/Caddyfile.custom-domain-self-hosted",
+	} {
+		text := readText(t, file)
+		found := atDepth(text, "\t")
+		if len(found) == 0 {
+			found = atDepth(text, "\t\t")
+		}
+		if len(found) == 0 {
 			t.Fatalf("%s has no reverse_proxy", file)
 		}
-		all[file] = found[1]
+		all[file] = found[len(found)-1][1] // the last one leads to the data plane
 	}
 	return all
+}
+
+// atDepth finds the blocks of reverse_proxy at an indentation.
+func atDepth(text, indent string) [][]string {
+	return regexp.MustCompile(`(?ms)^`+indent+`reverse_proxy [^\n]+ \{\n(.*?)^`+indent+`\}$`).FindAllStringSubmatch(text, -1)
 }
 
 var someDuration = regexp.MustCompile(`(?m)^(\s*(lb_try_interval|lb_try_duration|response_header_timeout|read_timeout) )(\S+)$`)

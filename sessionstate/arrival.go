@@ -5,28 +5,13 @@ import (
 	"time"
 )
 
-// Clocked is a Store with a clock of its own, by which all processes go that share
-// it: what two of them decide is ordered by one clock.
-type Clocked interface {
-	Store
-
-	// At returns what the store's clock said at a moment of this machine's clock.
-	// It is the same moment as long as the store's clock is not known, or does not
-	// differ by more than the measurement leaves open.
-	At(local time.Time) time.Time
-
-	// Ahead returns by how much this machine's clock is ahead of the store's, less
-	// than 0 if it is behind, by how much that may be wrong, and whether it is known.
-	Ahead() (ahead, within time.Duration, known bool)
-}
-
 // Arrival returns when a request arrived, in Unix milliseconds by the clock that
 // this table goes by, from when that was by this machine's. Sessions may be
 // forgotten by age at that moment if steady is true: the clock has not just jumped.
 func (t *Table) Arrival(local time.Time) (ms int64, steady bool) {
 	at := local
-	if t.clock != nil {
-		at = t.clock.At(local)
+	if t.can.clocked != nil {
+		at = t.can.clocked.At(local)
 	}
 	ms = at.UnixMilli()
 	return ms, t.steady.At(ms, local)

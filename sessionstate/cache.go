@@ -4,6 +4,8 @@ import (
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
+
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // Cache is a least-recently-used table of sessions, bounded by their number and
@@ -71,11 +73,11 @@ func shardOf(shards []*cacheShard, hash uint64) *cacheShard {
 }
 
 // Get returns the session of a key, or nil, and marks it as recently used.
-func (c *Cache) Get(key string) *Session { return c.Load(key, new(Session)) }
+func (c *Cache) Get(key string) *session.Session { return c.Load(key, new(session.Session)) }
 
 // Load does what Get does, without an allocation: the session is decoded into
 // the one given, whose segments are overwritten.
-func (c *Cache) Load(key string, into *Session) *Session {
+func (c *Cache) Load(key string, into *session.Session) *session.Session {
 	s, hash := c.lock(key)
 	e, found := s.use(hash, key)
 	if !found {
@@ -89,7 +91,7 @@ func (c *Cache) Load(key string, into *Session) *Session {
 	switch {
 	case len(form) == 0:
 		return absent
-	case decodeSession(form, into) != nil:
+	case session.DecodeInto(form, into) != nil:
 		return nil
 	}
 	return into
@@ -97,7 +99,7 @@ func (c *Cache) Load(key string, into *Session) *Session {
 
 // Version returns the version of the cached session of a key, 0 if the key is
 // known to have none, and whether anything is known of it.
-func (c *Cache) Version(key string) (version Version, known bool) {
+func (c *Cache) Version(key string) (version session.Version, known bool) {
 	s, hash := c.lock(key)
 	defer s.mu.Unlock()
 	e, _, found := s.peek(hash, key)
@@ -109,7 +111,7 @@ func (c *Cache) Version(key string) (version Version, known bool) {
 
 // Swap replaces the session of version old (0: none) by next, and reports whether
 // old was the version that it found.
-func (c *Cache) Swap(key string, old Version, next *Session) bool {
+func (c *Cache) Swap(key string, old session.Version, next *session.Session) bool {
 	e := newCacheEntry(key, next)
 	s, hash := c.lock(key)
 	defer s.mu.Unlock()
@@ -122,7 +124,7 @@ func (c *Cache) Swap(key string, old Version, next *Session) bool {
 }
 
 // Put caches a session in the place of whatever is cached of its key.
-func (c *Cache) Put(key string, next *Session) {
+func (c *Cache) Put(key string, next *session.Session) {
 	e := newCacheEntry(key, next)
 	s, hash := c.lock(key)
 	defer s.mu.Unlock()
@@ -190,18 +192,18 @@ func (c *Cache) InUse(key string) bool {
 
 // Each calls fn for every session until it returns an error, which it returns.
 // It holds no lock while fn runs.
-func (c *Cache) Each(fn func(key string, s *Session) error) error {
+func (c *Cache) Each(fn func(key string, s *session.Session) error) error {
 	for _, s := range *c.shards.Load() {
 		s.mu.Lock()
 		entries := s.entries()
 		s.mu.Unlock()
 		for i := range entries {
 			e := &entries[i]
-			session, err := DecodeSession(e.form())
+			cached, err := session.Decode(e.form())
 			if err != nil {
 				continue // known to be absent
 			}
-			if err := fn(e.key(), session); err != nil {
+			if err := fn(e.key(), cached); err != nil {
 				return err
 			}
 		}

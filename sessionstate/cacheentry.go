@@ -1,5 +1,7 @@
 package sessionstate
 
+import "github.com/rudder-session/rudder-session/sessionstate/session"
+
 // cacheEntry is what the cache holds of a session key. Nobody writes to text once
 // it is cached, so it may be read without the shard's lock.
 type cacheEntry struct {
@@ -12,14 +14,15 @@ type cacheEntry struct {
 	arrival uint32
 }
 
-// usualForm is a length, in bytes, that few stored forms exceed.
-const usualForm = 512
+// formBuffer is room for the stored form of most sessions. [session.Append]
+// allocates for a longer one, such as one with many links.
+const formBuffer = 512
 
-func newCacheEntry(key string, s *Session) cacheEntry {
-	var buffer [usualForm]byte // append allocates where it does not suffice
+func newCacheEntry(key string, s *session.Session) cacheEntry {
+	var buffer [formBuffer]byte
 	form := buffer[:0]
 	if s != absent {
-		form = AppendSession(form, s)
+		form = session.Append(form, s)
 	}
 	text := make([]byte, len(key)+len(form))
 	copy(text[copy(text, key):], form)
@@ -33,7 +36,7 @@ func (e *cacheEntry) key() string { return string(e.text[:e.keyLength]) }
 func (e *cacheEntry) form() []byte { return e.text[e.keyLength:] }
 
 // version returns the session's version, 0 if the key is known to have none.
-func (e *cacheEntry) version() Version {
-	version, _ := SessionVersion(e.form())
+func (e *cacheEntry) version() session.Version {
+	version, _ := session.VersionOf(e.form())
 	return version
 }

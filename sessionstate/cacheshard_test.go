@@ -33,7 +33,7 @@ func TestShardAgainstMap(t *testing.T) {
 			}
 			latest[key] = step + 1
 			s.use(hash, key)
-			s.set(hash, newCacheEntry(key, &Session{Version: session.Version(step + 1)}))
+			s.set(hash, newCacheEntry(key, &session.Session{Version: session.Version(step + 1)}))
 		case action < 330:
 			if has(key, hash) {
 				removed++
@@ -66,7 +66,7 @@ func TestShardCollision(t *testing.T) {
 	for _, protected := range []bool{false, true} {
 		var s cacheShard
 		s.reset(10)
-		first, second := newCacheEntry("first", &Session{Version: 1}), newCacheEntry("second", &Session{Version: 2})
+		first, second := newCacheEntry("first", &session.Session{Version: 1}), newCacheEntry("second", &session.Session{Version: 2})
 		s.set(7, first)
 		if protected {
 			s.protect(7, first)
@@ -96,11 +96,11 @@ func TestShardCollision(t *testing.T) {
 
 // TestCacheEntry: key and session come apart again, whatever their lengths.
 func TestCacheEntry(t *testing.T) {
-	long := &Session{Version: 1 << 40, Seen: 5}
+	long := &session.Session{Version: 1 << 40, Seen: 5}
 	for i := range session.MaxValues {
 		long.Links = append(long.Links, session.Interval[string]{Value: string(make([]byte, 200+i)), From: int64(i), Last: int64(i)})
 	}
-	for _, s := range []*Session{absent, {Version: 7, Seen: 8}, long} {
+	for _, s := range []*session.Session{absent, {Version: 7, Seen: 8}, long} {
 		for _, n := range []int{0, 1, 71, 128, 16384, 70_000} {
 			key := string(make([]byte, n))
 			e := newCacheEntry(key, s)
@@ -113,7 +113,7 @@ func TestCacheEntry(t *testing.T) {
 				}
 				continue
 			}
-			got, err := DecodeSession(e.form())
+			got, err := session.Decode(e.form())
 			if err != nil || got.Version != s.Version || len(got.Links) != len(s.Links) || e.version() != s.Version {
 				t.Errorf("%+v, %v", got, err)
 			}
@@ -124,7 +124,7 @@ func TestCacheEntry(t *testing.T) {
 // TestCacheLoadAllocatesNothing, on probation or protected, found or not.
 func TestCacheLoadAllocatesNothing(t *testing.T) {
 	c := NewCache(shardedFrom)
-	s := &Session{Version: 1, Seen: 2, Segments: []Segment{{From: session.At(1), Mode: session.Manual, ID: session.MinID}}}
+	s := &session.Session{Version: 1, Seen: 2, Segments: []session.Segment{{From: session.At(1), Mode: session.Manual, ID: session.MinID}}}
 	keys := []string{"probation", "protected"}
 	for _, key := range keys {
 		c.Put(key, s)
@@ -136,7 +136,7 @@ func TestCacheLoadAllocatesNothing(t *testing.T) {
 	if c.InUse("probation") || !c.InUse("protected") {
 		t.Fatal("keys are not where they are to be")
 	}
-	var into Session
+	var into session.Session
 	c.Load("protected", &into)
 	for _, key := range append(keys, "unknown") {
 		if n := testing.AllocsPerRun(100, func() { c.Load(key, &into) }); n != 0 {

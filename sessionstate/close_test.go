@@ -13,7 +13,7 @@ import (
 )
 
 func TestCloseWritesAll(t *testing.T) {
-	store := newFated(t)
+	store := newFailStore(t)
 	var reports atomic.Int32
 	o := Options{Report: func(err error) {
 		reports.Add(1)
@@ -43,7 +43,7 @@ func TestCloseWritesAll(t *testing.T) {
 
 // What cannot be written is told, and the store is closed all the same.
 func TestCloseFails(t *testing.T) {
-	store := newFated(t)
+	store := newFailStore(t)
 	table := delaying(store, Options{})
 	send(t, table, "key", trackAt(base, 1))
 	store.set(hooks{fate: always(failed)})
@@ -58,7 +58,7 @@ func TestCloseFails(t *testing.T) {
 // A table that is closed while a write fails, or is under way, ends all the same.
 func TestCloseWhileWriting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := newFated(t)
+		store := newFailStore(t)
 		table := delaying(store, flushing(time.Second))
 		store.set(hooks{fate: always(failed)})
 		send(t, table, "key", trackAt(base, 1))

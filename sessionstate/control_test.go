@@ -18,7 +18,7 @@ func TestControlCallTakesOver(t *testing.T) {
 	for name, stored := range map[string]bool{"new key": false, "known key": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store := newFated(t)
+				store := newFailStore(t)
 				table := open(t, store, flushing(time.Second))
 				if stored {
 					send(t, table, "key", trackAt(base, 1))
@@ -58,7 +58,7 @@ func TestControlCallDuringAWrite(t *testing.T) {
 	for _, written := range []bool{true, false} {
 		t.Run(fmt.Sprint("written ", written), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store := newFated(t)
+				store := newFailStore(t)
 				table := open(t, store, flushing(time.Second))
 				answer := make(chan struct{})
 				store.set(hooks{
@@ -113,7 +113,7 @@ func TestControlCallDuringAWrite(t *testing.T) {
 // It does not wait for longer than its deadline, and has then changed nothing.
 func TestControlCallGivesUpWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := newFated(t)
+		store := newFailStore(t)
 		o := flushing(time.Second)
 		o.Deadline = time.Second
 		table := open(t, store, o)
@@ -139,7 +139,7 @@ func TestControlCallGivesUpWaiting(t *testing.T) {
 // its own deadline is over: the call has changed nothing yet.
 func TestEventBehindACallThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := newFated(t)
+		store := newFailStore(t)
 		o := flushing(time.Minute)
 		o.Deadline = time.Second
 		table := open(t, store, o)
@@ -204,7 +204,7 @@ func TestFailedControlCallChangesNothing(t *testing.T) {
 
 // play plays the scene, beside one in which the call is never made.
 func (s *scene) play(t *testing.T, f fate, then string) {
-	store, twin := newFated(t), newFated(t)
+	store, twin := newFailStore(t), newFailStore(t)
 	table, other := delaying(store, flushing(time.Second)), delaying(twin, flushing(time.Second))
 	both := func(e session.Event) {
 		t.Helper()
@@ -267,15 +267,15 @@ func same(a, b *session.Session) bool {
 	return text(a) == text(b)
 }
 
-// A call that fails in a table which can hold no more changes has changed
-// nothing either.
+// A call that fails in a table which can hold no more changes of events has
+// changed nothing either.
 func TestFailedControlCallInAFullTable(t *testing.T) {
-	store := newFated(t)
+	store := newFailStore(t)
 	table := delaying(store, Options{Settings: Settings{Capacity: 2 * MaxDelayed}})
 	send(t, table, "key", startAt(base, 1))
 	store.set(hooks{fate: always(unheard)})
 	for i := range MaxDelayed {
-		send(t, table, fmt.Sprint("key ", i), trackAt(base, 1))
+		_, _ = give(table, fmt.Sprint("key ", i), &proxied, trackAt(base, 1))
 	}
 	if _, err := give(table, "key", &proxied, endAt(base+5, 2)); err == nil {
 		t.Fatal("the call did not fail")
@@ -295,33 +295,33 @@ func TestFailedControlCallInAFullTable(t *testing.T) {
 // A store may forget what was not seen for long, of which a change waits, or
 // which is cached: what is newer is not lost with it.
 func TestStoreForgets(t *testing.T) {
-	forget := func(t *testing.T, store *fated) {
+	forget := func(t *testing.T, store *failStore) {
 		if err := store.Delete(t.Context(), "key"); err != nil {
 			t.Error(err)
 		}
 	}
-	for name, play := range map[string]func(t *testing.T, store *fated, table *Table){
-		"while a change waits": func(t *testing.T, store *fated, table *Table) {
+	for name, play := range map[string]func(t *testing.T, store *failStore, table *Table){
+		"while a change waits": func(t *testing.T, store *failStore, table *Table) {
 			send(t, table, "key", trackAt(base+1, 2))
 			forget(t, store)
 		},
-		"before a change": func(t *testing.T, store *fated, table *Table) {
+		"before a change": func(t *testing.T, store *failStore, table *Table) {
 			forget(t, store)
 			send(t, table, "key", trackAt(base+1, 2))
 		},
-		"before a change and a call": func(t *testing.T, store *fated, table *Table) {
+		"before a change and a call": func(t *testing.T, store *failStore, table *Table) {
 			forget(t, store)
 			send(t, table, "key", trackAt(base+1, 2))
 			send(t, table, "key", endAt(base+2, 3))
 			send(t, table, "key", startAt(base+3, 4))
 		},
-		"before a call": func(t *testing.T, store *fated, table *Table) {
+		"before a call": func(t *testing.T, store *failStore, table *Table) {
 			send(t, table, "key", trackAt(base+1, 2))
 			pass(time.Second)
 			forget(t, store)
 			send(t, table, "key", startAt(base+2, 3))
 		},
-		"while a change fails": func(t *testing.T, store *fated, table *Table) {
+		"while a change fails": func(t *testing.T, store *failStore, table *Table) {
 			store.set(hooks{fate: always(unheard)})
 			send(t, table, "key", trackAt(base+1, 2))
 			pass(10 * time.Second)
@@ -331,7 +331,7 @@ func TestStoreForgets(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store := newFated(t)
+				store := newFailStore(t)
 				table := open(t, store, flushing(time.Second))
 				send(t, table, "key", startAt(base, 1))
 				play(t, store, table)

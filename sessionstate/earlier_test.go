@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	. "github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // What earlier versions have written is read, and the same when it is written in
@@ -31,17 +31,17 @@ func TestEarlierValues(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := DecodeSession(value)
+		s, err := session.Decode(value)
 		if err != nil {
 			t.Errorf("%s %q: %v", fields[0], key, err)
 			continue
 		}
 		last := s.Segments[len(s.Segments)-1]
-		if strings.HasSuffix(string(key), "manual-device") && (last.Mode != Manual || last.ID != 1732349999000 || last.Mark == 0 || last.User == 0) ||
-			strings.HasSuffix(string(key), "ended-device") && (last.Mode != Manual || last.ID != 1732349999001) {
+		if strings.HasSuffix(string(key), "manual-device") && (last.Mode != session.Manual || last.ID != 1732349999000 || last.Mark == 0 || last.User == 0) ||
+			strings.HasSuffix(string(key), "ended-device") && (last.Mode != session.Manual || last.ID != 1732349999001) {
 			t.Errorf("%s %q: %+v", fields[0], key, s)
 		}
-		if again, err := DecodeSession(AppendSession(nil, s)); err != nil || !reflect.DeepEqual(again, s) {
+		if again, err := session.Decode(session.Append(nil, s)); err != nil || !reflect.DeepEqual(again, s) {
 			t.Errorf("%s %q: %+v, %v, before %+v", fields[0], key, again, err, s)
 		}
 		formats[value[0]]++

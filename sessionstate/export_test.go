@@ -2,7 +2,7 @@ package sessionstate
 
 // For tests from outside the package.
 const (
-	MaxDelayed  = maxDelayed
-	WriteChunk  = writeChunk
-	MaxPatience = maxPatience
+	MaxDelayed    = maxDelayed
+	WriteChunk    = writeChunk
+	MaxWaitBudget = maxWaitBudget
 )

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// flush writes all that is due at a moment, and reports whether more waits.
-func (b *writeBehind) flush(moment time.Time) (more bool, err error) {
+// flush writes all changes that are due by now, and reports whether more wait.
+func (b *writeBehind) flush(now time.Time) (more bool, err error) {
 	wrote := false
-	for keys := b.due(moment); len(keys) > 0; {
+	for keys := b.due(now); len(keys) > 0; {
 		chunk := keys[:min(len(keys), b.chunk)]
 		keys = keys[len(chunk):]
 		if e := b.write(chunk); e != nil {
@@ -24,13 +24,14 @@ func (b *writeBehind) flush(moment time.Time) (more bool, err error) {
 	return b.wrote(wrote, err), err
 }
 
-// flushUrgent writes what is urgent. What fails is as other changes from then on.
+// flushUrgent writes the urgent changes. Those that fail are tried again as other
+// changes are.
 func (b *writeBehind) flushUrgent() {
 	n, err := b.writeUrgent()
 	b.wrote(n > 0, err)
 }
 
-// wrote notes what writing came to, and reports whether more waits.
+// wrote records the result of a flush, and reports whether more changes wait.
 func (b *writeBehind) wrote(any bool, err error) (more bool) {
 	if any && b.report != nil {
 		b.report(err)
@@ -69,8 +70,8 @@ func (b *writeBehind) writeUrgent() (n int, err error) {
 
 // write writes the changes of some keys, and returns the last error.
 func (b *writeBehind) write(keys []string) (err error) {
-	changes, flight := b.take(keys)
-	defer close(flight)
+	changes, inFlight := b.beginFlush(keys)
+	defer close(inFlight)
 	if len(changes) == 0 {
 		return nil
 	}
@@ -85,20 +86,20 @@ func (b *writeBehind) write(keys []string) (err error) {
 		b.chunk = min(b.chunk*2, writeChunk)
 	}
 	for i := range changes {
-		if e := b.land(ctx, &changes[i]); e != nil {
+		if e := b.endFlush(ctx, &changes[i]); e != nil {
 			err = e
 		}
 	}
 	return err
 }
 
-// due returns the keys that are to be written, in the order in which a tree
-// likes them best.
-func (b *writeBehind) due(moment time.Time) (keys []string) {
+// due returns the keys that are to be written, sorted, so that a B+tree store
+// touches neighbouring pages together.
+func (b *writeBehind) due(now time.Time) (keys []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for key, e := range b.entries {
-		if !e.due.After(moment) {
+		if !e.due.After(now) {
 			keys = append(keys, key)
 		}
 	}
@@ -106,9 +107,10 @@ func (b *writeBehind) due(moment time.Time) (keys []string) {
 	return keys
 }
 
-// take lets changes take off that nobody holds.
-func (b *writeBehind) take(keys []string) (changes []Swap, flight chan struct{}) {
-	flight = make(chan struct{})
+// beginFlush marks pending changes as in flight, except those of pinned keys. The
+// caller closes inFlight when endFlush was called for each.
+func (b *writeBehind) beginFlush(keys []string) (changes []Swap, inFlight chan struct{}) {
+	inFlight = make(chan struct{})
 	changes = make([]Swap, 0, len(keys))
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -117,18 +119,18 @@ func (b *writeBehind) take(keys []string) (changes []Swap, flight chan struct{})
 		if e != nil {
 			e.urgent = false
 		}
-		if e != nil && !e.held {
-			e.flight = flight
-			e.taken, e.written = e.written, nil
+		if e != nil && !e.pinned {
+			e.inFlight = inFlight
+			e.flushed, e.written = e.written, nil
 			e.due = never // put says when what comes after it is due
 			changes = append(changes, Swap{Key: key, Old: e.old, Next: e.next})
 		}
 	}
-	return changes, flight
+	return changes, inFlight
 }
 
-// land notes what came of a change.
-func (b *writeBehind) land(ctx context.Context, c *Swap) error {
+// endFlush records the result of a change that was in flight.
+func (b *writeBehind) endFlush(ctx context.Context, c *Swap) error {
 	old, err := c.Next.Version, c.Err
 	conflict := !c.Done && err == nil
 	if conflict && !b.shared {
@@ -139,10 +141,10 @@ func (b *writeBehind) land(ctx context.Context, c *Swap) error {
 	}
 	b.mu.Lock()
 	e := b.entries[c.Key]
-	e.flight = nil
-	if e.taken != nil {
-		close(e.taken)
-		e.taken = nil
+	e.inFlight = nil
+	if e.flushed != nil {
+		close(e.flushed)
+		e.flushed = nil
 	}
 	if err == nil {
 		e.old = old
@@ -155,7 +157,7 @@ func (b *writeBehind) land(ctx context.Context, c *Swap) error {
 	}
 	b.mu.Unlock()
 	if conflict && b.shared {
-		b.lost(c.Key)
+		b.invalidate(c.Key)
 	}
 	return err
 }

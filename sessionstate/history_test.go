@@ -68,7 +68,7 @@ type retelling struct {
 	failing   int // so many of a hundred calls
 	histories [][]session.Event
 
-	store     *fated
+	store     *failStore
 	table     *Table
 	reference *Table
 	memory    *memorystore.Store
@@ -102,7 +102,7 @@ func dawdle(n int) { time.Sleep(time.Duration(n) * time.Millisecond) }
 
 func (r *retelling) tell() {
 	r.dice = map[string]*rand.Rand{}
-	r.store = &fated{sessions: map[string]*session.Session{}}
+	r.store = &failStore{sessions: map[string]*session.Session{}}
 	r.store.set(hooks{
 		onGet: func(_ context.Context, key string) error {
 			dawdle(r.chance(key, 3))

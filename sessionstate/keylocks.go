@@ -19,13 +19,13 @@ type keyLocks struct {
 type lockShard struct {
 	mu   sync.Mutex
 	held map[string]*keyLock
-	// some is how many are in held, to be asked without the mutex.
-	some atomic.Int32
+	// count is len(held), readable without the mutex.
+	count atomic.Int32
 }
 
 type keyLock struct {
 	turn  chan struct{} // holds one element while the key is locked
-	users int           // who holds it and who waits, guarded by the shard's mutex
+	users int           // holder and waiters, guarded by the shard's mutex
 	// stale says that the session was changed by others since the key was
 	// locked: what was read or written under the lock is not to be cached.
 	stale atomic.Bool
@@ -45,7 +45,7 @@ func (l *keyLocks) shard(key string) *lockShard {
 // locked reports whether somebody has the key locked.
 func (l *keyLocks) locked(key string) bool {
 	s := l.shard(key)
-	if s.some.Load() == 0 {
+	if s.count.Load() == 0 {
 		return false
 	}
 	s.mu.Lock()
@@ -70,7 +70,7 @@ func (l *keyLocks) lock(ctx context.Context, key string) (*keyLock, error) {
 	if k == nil {
 		k = &keyLock{turn: make(chan struct{}, 1)}
 		s.held[strings.Clone(key)] = k
-		s.some.Add(1)
+		s.count.Add(1)
 	}
 	k.users++
 	s.mu.Unlock()
@@ -95,12 +95,12 @@ func (l *keyLocks) leave(key string, k *keyLock) {
 	defer s.mu.Unlock()
 	if k.users--; k.users == 0 {
 		delete(s.held, key)
-		s.some.Add(-1)
+		s.count.Add(-1)
 	}
 }
 
-// spoil marks a key as changed by others.
-func (l *keyLocks) spoil(key string) {
+// invalidate marks a key as changed by others.
+func (l *keyLocks) invalidate(key string) {
 	s := l.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,8 +109,8 @@ func (l *keyLocks) spoil(key string) {
 	}
 }
 
-// spoilAll marks every key as changed by others.
-func (l *keyLocks) spoilAll() {
+// invalidateAll marks every key as changed by others.
+func (l *keyLocks) invalidateAll() {
 	for i := range l.shards {
 		s := &l.shards[i]
 		s.mu.Lock()

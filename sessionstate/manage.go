@@ -2,8 +2,6 @@ package sessionstate
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/rudder-session/rudder-session/sessionstate/session"
@@ -32,58 +30,35 @@ type Stats struct {
 	ClockKnown              bool
 }
 
-// counted has the counters of a cache.
-type counted interface {
-	Stats() (hits, misses, evictions uint64)
-}
-
 // Stats returns the figures of this moment.
 func (t *Table) Stats() Stats {
-	s := Stats{Sessions: t.Len(), Capacity: int(t.capacity.Load())}
-	var memory any = t.resident
-	if t.cache != nil {
-		memory = t.cache
-	}
-	if c, ok := memory.(counted); ok {
-		s.Hits, s.Misses, s.Evictions = c.Stats()
-	}
-	if t.behind != nil {
-		s.Delayed = t.behind.len()
-	}
-	if breaker, ok := t.plain.(interface{ Down() float64 }); ok {
-		s.Down = breaker.Down()
-	}
-	s.Newer = t.newer.Load()
-	if d, ok := t.plain.(Detachable); ok {
-		s.Detached = d.Detached()
-	}
-	if t.clock != nil {
-		s.ClockAhead, s.ClockWithin, s.ClockKnown = t.clock.Ahead()
-	}
+	s := Stats{Sessions: t.Len(), Capacity: int(t.capacity.Load()), Newer: t.newer.Load()}
+	t.mode.stats(&s)
+	t.can.stats(&s)
 	return s
 }
 
 // Session returns what is known of a key, or nil.
-func (t *Table) Session(ctx context.Context, key string) (found *Session, err error) {
-	err = t.update(ctx, key, ask{fresh: true}, func(s *Session) (*Session, Change) {
+func (t *Table) Session(ctx context.Context, key string) (found *session.Session, err error) {
+	err = t.update(ctx, key, readOptions{fresh: true}, func(s *session.Session) (*session.Session, session.Change) {
 		found = s.Clone()
-		return s, Unchanged
+		return s, session.Unchanged
 	})
 	return found, err
 }
 
 // Preview does what [Table.Apply] does, but changes nothing: it returns what the
 // session would become.
-func (t *Table) Preview(ctx context.Context, key string, r *session.Request, decisions []Decision) (next *Session, err error) {
+func (t *Table) Preview(ctx context.Context, key string, r *session.Request, decisions []session.Decision) (next *session.Session, err error) {
 	var lags session.Lags
 	preview := *r
 	if t.lags.observe(key, r, &lags, true) {
 		preview.Lags = &lags
 	}
-	err = t.update(ctx, key, ask{fresh: true}, func(s *Session) (*Session, Change) {
+	err = t.update(ctx, key, readOptions{fresh: true}, func(s *session.Session) (*session.Session, session.Change) {
 		next, _ = session.Transition(s, &preview, decisions)
 		next = next.Clone()
-		return s, Unchanged
+		return s, session.Unchanged
 	})
 	return next, err
 }
@@ -91,121 +66,65 @@ func (t *Table) Preview(ctx context.Context, key string, r *session.Request, dec
 // Forget removes a key from memory and store, and from the memory of all others
 // that share the store. A message of it that arrives later begins anew.
 func (t *Table) Forget(ctx context.Context, key string) error {
-	if t.resident != nil {
-		return t.store.Delete(ctx, key)
-	}
-	ctx, cancel := t.bounded(ctx)
+	ctx, cancel := t.withDeadline(ctx)
 	defer cancel()
-	lock, err := t.locks.lock(ctx, key)
-	if err != nil {
-		return err
-	}
-	defer t.locks.unlock(key, lock)
-	if t.cache == nil {
-		return t.store.Delete(ctx, key)
-	}
-	if _, err := t.behind.hold(ctx, key, 0); err != nil {
-		return err
-	}
-	err = t.store.Delete(ctx, key)
-	t.behind.settle(key, err == nil)
-	t.cache.Remove(key)
-	return err
+	return t.mode.forget(ctx, key)
 }
 
 // EraseTraces has what is left of forgotten sessions in a store that
 // [LeavesTraces] overwritten in the background.
 func (t *Table) EraseTraces(ctx context.Context) error {
-	s, ok := t.plain.(LeavesTraces)
-	if !ok {
+	if t.can.traces == nil {
 		return nil
 	}
-	ctx, cancel := t.bounded(ctx)
+	ctx, cancel := t.withDeadline(ctx)
 	defer cancel()
-	return s.EraseTraces(ctx)
+	return t.can.traces.EraseTraces(ctx)
 }
 
 // SetAside returns the names of what the store could not read and keeps apart.
 func (t *Table) SetAside() ([]string, error) {
-	if s, ok := t.plain.(LeavesTraces); ok {
-		return s.SetAside()
+	if t.can.traces == nil {
+		return nil, nil
 	}
-	return nil, nil
+	return t.can.traces.SetAside()
 }
 
 // RemoveSetAside deletes that, and returns the names of what it deleted.
 func (t *Table) RemoveSetAside() ([]string, error) {
-	if s, ok := t.plain.(LeavesTraces); ok {
-		return s.RemoveSetAside()
+	if t.can.traces == nil {
+		return nil, nil
 	}
-	return nil, nil
+	return t.can.traces.RemoveSetAside()
 }
 
 // Unlink removes a link from the session of a key. It is durable when Unlink
 // returns.
 func (t *Table) Unlink(ctx context.Context, key, link string) error {
-	return t.update(ctx, key, ask{fresh: true}, func(s *Session) (*Session, Change) {
+	return t.update(ctx, key, readOptions{fresh: true}, func(s *session.Session) (*session.Session, session.Change) {
 		if s == nil || !s.HasLink(link) {
-			return s, Unchanged
+			return s, session.Unchanged
 		}
-		return s.Unlink(link), Controlled
+		return s.Unlink(link), session.WriteThrough
 	})
 }
 
 // Put writes a session that comes from elsewhere, if it is newer than what is
 // known of its key, and reports whether it did. It is durable when Put returns.
-func (t *Table) Put(ctx context.Context, key string, s *Session) (written bool, err error) {
-	err = t.update(ctx, key, ask{fresh: true}, func(known *Session) (*Session, Change) {
+func (t *Table) Put(ctx context.Context, key string, s *session.Session) (written bool, err error) {
+	err = t.update(ctx, key, readOptions{fresh: true}, func(known *session.Session) (*session.Session, session.Change) {
 		written = versionOf(known) < s.Version
 		if !written {
-			return known, Unchanged
+			return known, session.Unchanged
 		}
-		return s, Controlled
+		return s, session.WriteThrough
 	})
 	return written, err
 }
 
 // Each calls fn for every session, in no order, until fn returns an error, which
-// it returns. Sessions changed meanwhile may be seen in either state, or twice;
-// what others who share the store have not written yet is not seen.
-func (t *Table) Each(ctx context.Context, fn func(key string, s *Session) error) error {
-	waiting := map[string]*Session{}
-	if t.behind != nil {
-		waiting = t.behind.waiting()
-	}
-	err := t.store.Scan(ctx, func(key string, s *Session) error {
-		if later := waiting[key]; later != nil {
-			delete(waiting, key)
-			if later.Version > s.Version {
-				s = later
-			}
-		}
-		return fn(key, s)
-	})
-	if err != nil || t.shared {
-		return err // a shared store has a session before anything of it may wait
-	}
-	for _, key := range slices.Sorted(maps.Keys(waiting)) {
-		if err := fn(key, waiting[key]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// waiting returns what is yet to be written, by key.
-func (b *writeBehind) waiting() map[string]*Session {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	all := make(map[string]*Session, len(b.entries))
-	for key, e := range b.entries {
-		all[key] = e.next
-	}
-	return all
-}
-
-func (b *writeBehind) len() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.entries)
+// it returns. Sessions changed meanwhile may be seen in either state, or twice.
+// What other processes have not written yet to a shared store is not seen.
+func (t *Table) Each(ctx context.Context, fn func(key string, s *session.Session) error) error {
+	return t.mode.each(ctx, fn)
 }

@@ -3,6 +3,8 @@ package sessionstate
 import (
 	"context"
 	"time"
+
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // Observer is told of each call of a store that is not resident: which one
@@ -16,7 +18,7 @@ type observed struct {
 	tell Observer
 }
 
-func (o *observed) Get(ctx context.Context, key string) (*Session, error) {
+func (o *observed) Get(ctx context.Context, key string) (*session.Session, error) {
 	start := time.Now()
 	s, err := o.Store.Get(ctx, key)
 	o.tell("get", result(err), time.Since(start))
@@ -45,10 +47,10 @@ func (o *observed) Delete(ctx context.Context, key string) error {
 	return err
 }
 
-func (o *observed) Scan(ctx context.Context, fn func(string, *Session) error) error {
+func (o *observed) Scan(ctx context.Context, fn func(string, *session.Session) error) error {
 	start := time.Now()
 	var own error
-	err := o.Store.Scan(ctx, func(key string, s *Session) error {
+	err := o.Store.Scan(ctx, func(key string, s *session.Session) error {
 		own = fn(key, s)
 		return own
 	})

@@ -1,5 +1,7 @@
 package sessionstate
 
+import "github.com/rudder-session/rudder-session/sessionstate/session"
+
 // class is what kind of change waits to be written. A kind further down finds
 // room where one before it finds none any more.
 type class uint8
@@ -29,7 +31,7 @@ func hasRoom(c class, ofSource, total int) bool {
 	return ofSource < sourceShare[c]*eighth && total < totalShare[c]*eighth
 }
 
-func classOf(old Version) class {
+func classOf(old session.Version) class {
 	if old == 0 {
 		return ofNewKey
 	}

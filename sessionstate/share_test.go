@@ -29,7 +29,7 @@ func giveAs(source string, table *Table, key string, e session.Event) (session.D
 // sources and control calls go on. All is well when it is over.
 func TestFloodTakesItsShareOfWhatWaits(t *testing.T) {
 	const eighth = MaxDelayed / 8
-	store := newFated(t)
+	store := newFailStore(t)
 	table := delaying(store, Options{Settings: Settings{Capacity: 2 * MaxDelayed}})
 	for _, key := range []string{"settled", "other settled"} {
 		if d, err := giveAs("flood", table, key, startAt(base, 1)); err != nil || d.SessionID != base {
@@ -80,7 +80,7 @@ func TestFloodTakesItsShareOfWhatWaits(t *testing.T) {
 // That a session lasts longer costs nobody an event where it finds no room to
 // wait: it is known in memory alone.
 func TestNoRoomToLastLonger(t *testing.T) {
-	store := newFated(t)
+	store := newFailStore(t)
 	table := delaying(store, Options{Settings: Settings{Capacity: 2 * MaxDelayed}})
 	const known = 5
 	for i := range known {
@@ -121,7 +121,7 @@ func TestNoRoomToLastLonger(t *testing.T) {
 // last longer is not; many at once share a write.
 func TestWriteFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := newFated(t)
+		store := newFailStore(t)
 		o := flushing(time.Hour)
 		o.WriteFirst = true
 		table := open(t, store, o)
@@ -167,7 +167,7 @@ func TestWriteFirstWhereNothingIsTaken(t *testing.T) {
 	for name, f := range map[string]fate{"failed": failed, "unheard": unheard} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store := newFated(t)
+				store := newFailStore(t)
 				o := flushing(100 * time.Millisecond)
 				o.WriteFirst, o.Deadline = true, time.Second
 				table := open(t, store, o)
@@ -207,7 +207,7 @@ func TestWriteFirstWhereNothingIsTaken(t *testing.T) {
 func TestSourcesTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const many = 5 * WriteChunk
-		store := newFated(t)
+		store := newFailStore(t)
 		o := flushing(time.Hour)
 		o.WriteFirst, o.Settings.Capacity = true, 2*many
 		table := open(t, store, o)
@@ -264,12 +264,12 @@ func TestSourcesTakeTurns(t *testing.T) {
 // A session that a later version has written is an error, each time, and is told
 // once; it stays as it is.
 func TestNewerIsTold(t *testing.T) {
-	store := newFated(t)
+	store := newFailStore(t)
 	told := 0
 	table := open(t, store, Options{OnNewer: func() { told++ }})
-	store.set(hooks{onGet: func(context.Context, string) error { return ErrNewer }})
+	store.set(hooks{onGet: func(context.Context, string) error { return session.ErrNewer }})
 	for i, e := range []session.Event{trackAt(base, 1), startAt(base, 2), endAt(base, 3)} {
-		if _, err := give(table, fmt.Sprint("key ", i), &proxied, e); !errors.Is(err, ErrNewer) {
+		if _, err := give(table, fmt.Sprint("key ", i), &proxied, e); !errors.Is(err, session.ErrNewer) {
 			t.Errorf("%v", err)
 		}
 	}
@@ -286,7 +286,7 @@ func TestNewerIsTold(t *testing.T) {
 func TestSlowStoreGetsFewAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 5 * WriteChunk
-		store := newFated(t)
+		store := newFailStore(t)
 		table := open(t, store, flushing(time.Second))
 		each := time.Millisecond
 		longest := time.Duration(0)

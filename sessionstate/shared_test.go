@@ -11,14 +11,14 @@ import (
 // pair is two tables of two processes, here and there, over one store. Each is
 // told what the other does when a test says so.
 type pair struct {
-	store       *fated
+	store       *failStore
 	here, there *told
 	a, b        *Table
 }
 
 func newPair(t *testing.T, o Options) *pair {
-	p := &pair{store: newFated(t)}
-	p.here, p.there = &told{fated: p.store}, &told{fated: p.store}
+	p := &pair{store: newFailStore(t)}
+	p.here, p.there = &told{failStore: p.store}, &told{failStore: p.store}
 	p.a, p.b = open(t, p.here, o), open(t, p.there, o)
 	return p
 }
@@ -96,9 +96,9 @@ func TestSharedSessionsAreCached(t *testing.T) {
 // Where nothing may be kept each event reads the store, and sees what others did
 // a moment ago.
 func TestStrict(t *testing.T) {
-	store := newFated(t)
-	a := open(t, &told{fated: store, strict: true}, Options{})
-	b := open(t, &told{fated: store, strict: true}, Options{})
+	store := newFailStore(t)
+	a := open(t, &told{failStore: store, strict: true}, Options{})
+	b := open(t, &told{failStore: store, strict: true}, Options{})
 	for i := range session.MessageID(10) {
 		at := base + int64(i)*10
 		ask(t, a, "key", startAt(at, 10*i+1))

@@ -48,11 +48,11 @@ func eachTable(t *testing.T, test func(t *testing.T, table *Table)) {
 			test(t, table)
 		})
 	}
-	t.Run("own, being written", func(t *testing.T) { test(t, open(t, newFated(t), flushing(time.Millisecond))) })
+	t.Run("own, being written", func(t *testing.T) { test(t, open(t, newFailStore(t), flushing(time.Millisecond))) })
 	t.Run("own, being written, not cached", func(t *testing.T) {
 		o := flushing(time.Millisecond)
 		o.Capacity = 1
-		table := open(t, newFated(t), o)
+		table := open(t, newFailStore(t), o)
 		ask(t, table, "other", startAt(base, 1))
 		test(t, table)
 	})

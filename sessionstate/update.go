@@ -9,350 +9,139 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// ask is how much is asked of an update.
-type ask struct {
-	// fresh: what others have done to a shared store is to be seen even if it
-	// happened this moment.
+// readOptions are what an update needs of the session that it reads, and of the
+// one that it writes.
+type readOptions struct {
+	// fresh: changes that others made to a shared store must be seen, however
+	// recent.
 	fresh bool
-	// patience is how long it may take until others know that a session lasts
-	// longer. They need to when its timeout has passed, which takes much longer.
-	patience time.Duration
+	// waitBudget is how long others may not know that a session lasts longer. They
+	// need to once its timeout has passed, which is much later.
+	waitBudget time.Duration
 }
 
-func askFor(r *session.Request) ask {
-	a := ask{patience: min(time.Duration(r.Policy.Timeout)*time.Millisecond/8, maxPatience)}
+// maxWaitBudget bounds how much shorter than it was a session can seem after a
+// crash.
+const maxWaitBudget = 10 * time.Second
+
+func readOptionsOf(r *session.Request) readOptions {
+	o := readOptions{waitBudget: min(time.Duration(r.Policy.Timeout)*time.Millisecond/8, maxWaitBudget)}
 	for i := range r.Events {
-		a.fresh = a.fresh || r.Events[i].Kind.Control()
+		o.fresh = o.fresh || r.Events[i].Kind.Control()
 	}
-	return a
+	return o
 }
 
-// scratches are sessions to read the cache into. What is read is gone when the
-// update has ended: a change keeps nothing of it.
-var scratches = sync.Pool{New: func() any { return &Session{Segments: make([]Segment, 0, MaxSegments)} }}
+// attempts bounds how often an update is tried again after others changed the
+// same session. One of them succeeds each time, so it takes as many concurrent
+// requests of one user to reach the bound.
+const attempts = 100
 
-// maxPatience bounds how much a crash can make a session seem shorter than it
-// was.
-const maxPatience = 10 * time.Second
+// scratches are sessions to decode what is cached into. An update that ends
+// keeps nothing of its scratch.
+var scratches = sync.Pool{New: func() any {
+	return &session.Session{Segments: make([]session.Segment, 0, session.MaxSegments)}
+}}
 
-// now does an update if nothing is to be written for what is cached, or it may
-// be later: it waits for nobody. Where somebody has the key locked, what is
-// cached may be about to change: that is worth to be waited for.
-func (t *Table) now(key string, a ask, scratch *Session, change func(*Session) (*Session, Change)) bool {
-	if t.cache == nil || a.fresh && t.shared || t.locks.locked(key) {
-		return false
-	}
-	cached := t.cache.Load(key, scratch)
-	if cached == nil {
-		return false
-	}
-	next, changed := change(orNil(cached))
-	switch {
-	case changed == Unchanged:
-		return true
-	case changed == Noted:
-		t.note(key, versionOf(cached), next)
-		return true
-	case cached == absent && t.limited != nil && t.limited.Full():
-		return false // the store is to say so
-	}
-	return t.delays(changed) && !t.urgent(changed) && t.delayIdle(key, a, versionOf(cached), next)
-}
+// updateFunc returns what becomes of a session, nil for none, and how durable that
+// has to be. It may be called several times.
+type updateFunc = func(s *session.Session) (next *session.Session, change session.Change)
 
-// urgent reports whether a change that [Table.delays] lets be written later is to
-// be written before it is told to anybody, if the store takes it.
-func (t *Table) urgent(changed Change) bool { return t.writeFirst && changed == Changed }
-
-// update asks change what becomes of a key's session until that could be
+// update calls change with the session of a key until what it returns could be
 // written, or nothing is to be.
-func (t *Table) update(ctx context.Context, key string, a ask, change func(*Session) (*Session, Change)) error {
-	scratch := scratches.Get().(*Session)
+func (t *Table) update(ctx context.Context, key string, o readOptions, change updateFunc) error {
+	scratch := scratches.Get().(*session.Session)
 	defer scratches.Put(scratch)
-	return t.updateIn(scratch, ctx, key, a, change)
+	return t.updateIn(scratch, ctx, key, o, change)
 }
 
-func (t *Table) updateIn(scratch *Session, ctx context.Context, key string, a ask, change func(*Session) (*Session, Change)) error {
-	if t.now(key, a, scratch, change) {
+func (t *Table) updateIn(scratch *session.Session, ctx context.Context, key string, o readOptions, change updateFunc) error {
+	if t.tryCached(scratch, key, o, change) {
 		return nil
 	}
-	if t.resident != nil {
-		_, err := t.updateLocked(scratch, ctx, key, nil, a, change)
-		return err
-	}
-	bounded, cancel := t.bounded(ctx)
+	bounded, cancel := t.withDeadline(ctx)
 	defer cancel()
-	written, err := t.updateAlone(scratch, bounded, key, a, change)
-	// Nobody else has to wait for the key meanwhile.
-	t.awaitWrite(bounded, written)
+	done, err := t.updateLocked(scratch, bounded, key, o, change)
+	// The key is unlocked by now: nobody else has to wait for this write.
+	t.awaitWrite(bounded, done)
 	return err
 }
 
-// updateAlone does an update while the key is locked.
-func (t *Table) updateAlone(scratch *Session, ctx context.Context, key string, a ask, change func(*Session) (*Session, Change)) (written <-chan struct{}, err error) {
-	lock, err := t.locks.lock(ctx, key)
-	if err != nil {
-		return nil, t.meanwhile(key, a, scratch, change, err)
+// tryUpdate does an update if it need not wait for the store, and reports whether
+// it did.
+func (t *Table) tryUpdate(scratch *session.Session, key string, o readOptions, change updateFunc) bool {
+	if t.mode.waits() {
+		return t.tryCached(scratch, key, o, change)
 	}
-	defer t.locks.unlock(key, lock)
-	return t.updateLocked(scratch, ctx, key, lock, a, change)
+	return t.updateIn(scratch, context.Background(), key, o, change) == nil
 }
 
-// updateLocked returns what is closed when the change is in the store, if that is
-// to be waited for.
-func (t *Table) updateLocked(scratch *Session, ctx context.Context, key string, lock *keyLock, a ask, change func(*Session) (*Session, Change)) (written <-chan struct{}, err error) {
+// tryCached does an update of what is cached if nothing is to be written, or it
+// can be written later. It waits for nobody. It declines if the key is locked: the
+// cached session may be about to change.
+func (t *Table) tryCached(scratch *session.Session, key string, o readOptions, change updateFunc) bool {
+	if t.mode.locked(key) {
+		return false
+	}
+	s, known := t.mode.peek(key, o, scratch)
+	if !known {
+		return false
+	}
+	next, changed := change(s)
+	if changed == session.Unchanged {
+		return true
+	}
+	return t.mode.tryWrite(write{key: key, options: o, old: s, next: next, change: changed})
+}
+
+// updateLocked does an update while the key is locked. It returns what is closed
+// when the change is in the store, nil if nobody is to wait for that.
+func (t *Table) updateLocked(scratch *session.Session, ctx context.Context, key string, o readOptions, change updateFunc) (done <-chan struct{}, err error) {
+	lock, err := t.mode.lock(ctx, key)
+	if err != nil {
+		return nil, t.cachedFallback(scratch, key, o, change, err)
+	}
+	defer t.mode.unlock(key, lock)
 	for range attempts {
-		s, err := t.get(ctx, key, lock, a.fresh && t.shared, scratch)
+		s, err := t.mode.read(ctx, key, lock, o, scratch)
 		if err != nil {
-			return nil, t.unread(err)
+			return nil, t.countNewer(err)
 		}
 		next, changed := change(s)
-		switch {
-		case changed == Unchanged:
-			return nil, nil
-		case changed == Noted && t.resident != nil:
-			next.Version++
-		case changed == Noted:
-			if t.cache != nil {
-				t.keep(key, lock, next)
-			}
+		if changed == session.Unchanged {
 			return nil, nil
 		}
-		if s == nil && t.limited != nil && t.limited.Full() {
-			return nil, ErrFull
-		}
-		if t.delays(changed) {
-			written, err := t.delay(ctx, key, lock, a, s, next, changed)
-			if changed > session.Prompt || !errors.Is(err, errTooManyDelayed) {
-				return written, err
-			}
-			if !t.shared {
-				// It has not happened for the store, and costs nobody a session.
-				next.Version = versionOf(s)
-				t.keep(key, lock, next)
-				return nil, nil
-			}
-		}
-		ok, err := t.swap(ctx, key, lock, s, next)
-		if err != nil && changed == session.Prompt && t.behind != nil {
-			// Others are to know it now, but it is no reason to give up an event.
-			return t.delay(ctx, key, lock, a, s, next, changed)
-		}
-		if ok || err != nil {
-			return nil, err
+		w := write{key: key, lock: lock, options: o, old: s, next: next, change: changed}
+		result, err := t.mode.write(ctx, w)
+		if err != nil || !result.conflict {
+			return result.done, err
 		}
 	}
 	return nil, ErrContended
 }
 
-// unread notes sessions that a later version has written.
-func (t *Table) unread(err error) error {
-	if errors.Is(err, ErrNewer) && t.newer.Add(1) == 1 && t.onNewer != nil {
-		t.onNewer()
-	}
-	return err
-}
-
-// meanwhile does an update that changes nothing by what is cached, where a call
-// before it was waited for in vain: it has changed nothing yet.
-func (t *Table) meanwhile(key string, a ask, scratch *Session, change func(*Session) (*Session, Change), err error) error {
-	if t.cache == nil || a.fresh && t.shared {
-		return err
-	}
-	if cached := t.cache.Load(key, scratch); cached != nil {
-		if _, changed := change(orNil(cached)); changed <= Noted {
+// cachedFallback answers an update from the cache, if it changes nothing, where
+// the lock of the key could not be had in time: the holder of the lock has changed
+// nothing yet. Otherwise it returns err.
+func (t *Table) cachedFallback(scratch *session.Session, key string, o readOptions, change updateFunc, err error) error {
+	if s, known := t.mode.peek(key, o, scratch); known {
+		if _, changed := change(s); changed <= session.CacheOnly {
 			return nil
 		}
 	}
 	return err
 }
 
-// note caches what a session is now if nobody has the key locked, and what is
-// cached of it is what next was made from. Else it is lost.
-func (t *Table) note(key string, cached session.Version, next *Session) {
-	t.locks.idle(key, func() bool {
-		version, known := t.cache.Version(key)
-		if known && version == cached {
-			t.cache.Put(key, next)
-		}
-		return true
-	})
+// countNewer counts sessions that cannot be read because a later version has
+// written them, and returns err.
+func (t *Table) countNewer(err error) error {
+	if errors.Is(err, session.ErrNewer) && t.newer.Add(1) == 1 && t.onNewer != nil {
+		t.onNewer()
+	}
+	return err
 }
 
-// orNil returns the session, or nil if it stands for none.
-func orNil(s *Session) *Session {
-	if s == absent {
-		return nil
-	}
-	return s
-}
-
-// delays reports whether a change may be written later. In a store of the
-// table's own all may but control calls, which must survive a crash; in a
-// shared one others must know of all but how long a session lasts.
-func (t *Table) delays(changed Change) bool {
-	return t.behind != nil && (changed == Touched || changed < Controlled && !t.shared)
-}
-
-func (t *Table) get(ctx context.Context, key string, lock *keyLock, fresh bool, scratch *Session) (*Session, error) {
-	if t.resident != nil {
-		return t.resident.Load(key, scratch), nil
-	}
-	if t.cache == nil {
-		return t.store.Get(ctx, key)
-	}
-	if s := t.cache.Load(key, scratch); s != nil && !fresh {
-		return orNil(s), nil
-	}
-	if t.shared {
-		if _, err := t.behind.hold(ctx, key, 0); err != nil {
-			return nil, err
-		}
-	} else if s := t.behind.get(key); s != nil {
-		t.keep(key, lock, s)
-		return s, nil
-	}
-	s, err := t.store.Get(ctx, key)
-	if t.shared {
-		s = t.behind.over(key, s, err)
-	}
-	switch {
-	case err != nil:
-	case s == nil:
-		t.keep(key, lock, absent)
-	default:
-		t.keep(key, lock, s)
-	}
-	return s, err
-}
-
-// keep caches what is known of a locked key, unless others changed it since.
-func (t *Table) keep(key string, lock *keyLock, s *Session) {
-	t.cache.Put(key, s)
-	if lock.stale.Load() {
-		t.cache.Remove(key)
-	}
-}
-
-// delay has a locked key's new session written later. It returns what put does.
-func (t *Table) delay(ctx context.Context, key string, lock *keyLock, a ask, s, next *Session, changed Change) (written <-chan struct{}, err error) {
-	of := origin{source: SourceOf(ctx), class: classOf(versionOf(s)), urgent: t.urgent(changed)}
-	if written, err = t.behind.put(key, versionOf(s), next, t.due(a), of); err != nil {
-		return nil, err
-	}
-	t.keep(key, lock, next)
-	if lock.stale.Load() {
-		t.behind.drop(key)
-	}
-	return written, nil
-}
-
-// delayIdle does so if nobody has the key locked, and what is cached of it is
-// what next was made from. Others can tell of a change meanwhile: that is seen
-// when next is written.
-func (t *Table) delayIdle(key string, a ask, cached session.Version, next *Session) bool {
-	return t.locks.idle(key, func() bool {
-		version, known := t.cache.Version(key)
-		if !known || version != cached {
-			return false
-		}
-		// A change that may be made so is one of a source that nobody asked for.
-		if _, err := t.behind.put(key, cached, next, t.due(a), origin{class: classOf(cached)}); err != nil {
-			return false
-		}
-		t.cache.Put(key, next)
-		return true
-	})
-}
-
-// due is how long a change may wait to be written.
-func (t *Table) due(a ask) time.Duration {
-	if t.shared {
-		return a.patience
-	}
-	return 0
-}
-
-func (t *Table) swap(ctx context.Context, key string, lock *keyLock, s, next *Session) (bool, error) {
-	change := [1]Swap{{Key: key, Old: versionOf(s), Next: next}}
-	if t.cache == nil {
-		t.store.CompareAndSwap(ctx, change[:])
-		return change[0].Done, change[0].Err
-	}
-	if !t.shared && t.behind.full(key, SourceOf(ctx)) {
-		return false, errTooManyDelayed
-	}
-	var err error
-	if change[0].Old, err = t.behind.hold(ctx, key, change[0].Old); err != nil {
-		return false, err
-	}
-	t.store.CompareAndSwap(ctx, change[:])
-	done, err := change[0].Done, change[0].Err
-	switch {
-	case done:
-		t.behind.settle(key, true)
-		t.keep(key, lock, next)
-	case t.shared:
-		// Others came first, or it is not known what the store has.
-		t.behind.settle(key, err == nil)
-		t.cache.Remove(key)
-	case err != nil:
-		t.behind.settle(key, false)
-		t.undo(ctx, key, s, next)
-	default:
-		t.cache.Remove(key)
-		err = t.behind.rebase(ctx, key)
-	}
-	return done, err
-}
-
-// undo has a session of the table's own store written again after a change that
-// failed: it may have been written all the same, or be so yet, and whoever
-// asked for it is told that nothing has changed.
-func (t *Table) undo(ctx context.Context, key string, s, next *Session) {
-	again := &Session{Seen: next.Seen}
-	if s != nil {
-		again = s.Clone()
-	}
-	again.Version = next.Version + 1
-	of := origin{source: SourceOf(ctx), class: ofControl}
-	if _, err := t.behind.put(key, next.Version, again, 0, of); err != nil {
-		t.cache.Remove(key)
-		return
-	}
-	t.cache.Put(key, again)
-}
-
-func versionOf(s *Session) session.Version {
-	if s == nil {
-		return 0
-	}
-	return s.Version
-}
-
-// changed forgets what is known of a key that others have changed.
-func (t *Table) changed(key string) {
-	if t.cache == nil {
-		return
-	}
-	// Who locks the key between the two finds nothing cached; who had it locked
-	// before is told not to cache what he has read.
-	t.cache.Remove(key)
-	t.locks.spoil(key)
-	t.cache.Remove(key)
-	t.behind.drop(key)
-}
-
-// lost forgets all: what others did may have been missed.
-func (t *Table) lost() {
-	if t.cache == nil {
-		return
-	}
-	t.cache.Clear()
-	t.locks.spoilAll()
-	t.cache.Clear()
-}
-
-func (t *Table) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+func (t *Table) withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	if t.deadline == 0 {
 		return ctx, func() {}
 	}

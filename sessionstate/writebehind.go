@@ -6,17 +6,19 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // writeBehind holds changes that are written to the store a little later, many
 // at once. Of a session that changes often only the newest state is written.
 type writeBehind struct {
 	store Store
-	// shared: others change the store too. Where they came first, what waits is
-	// given up, and lost is called.
-	shared bool
-	lost   func(key string)
-	// report is told what each write came to.
+	// shared: others change the store too. Where they came first, the waiting
+	// change is dropped, and invalidate is called.
+	shared     bool
+	invalidate func(key string)
+	// report, if not nil, is called with the result of each write.
 	report func(error)
 
 	mu      sync.Mutex
@@ -40,27 +42,28 @@ type writeBehind struct {
 // delayed is the state of one key that is not yet in the store.
 type delayed struct {
 	// old is the version that the store has.
-	old  Version
-	next *Session
-	// flight is closed when the write that is under way has ended; nil if none is.
-	flight chan struct{}
-	// held: somebody else is about to write the key.
-	held bool
+	old  session.Version
+	next *session.Session
+	// inFlight is closed when the write that is under way has ended; nil if none
+	// is.
+	inFlight chan struct{}
+	// pinned: somebody else is about to write the key.
+	pinned bool
 	// due is when it is to be written.
 	due time.Time
 
 	source string
 	urgent bool // it is in writeBehind.urgent
-	// written is closed when next, and taken when what is in flight, was written
-	// or could not be; nil if nobody waits for it.
-	written, taken chan struct{}
+	// written is closed when next was written or could not be; nil if nobody waits
+	// for it. flushed is the same for what is in flight.
+	written, flushed chan struct{}
 }
 
-// origin says of a change whose it is, and how much it matters.
+// origin says whose a change is, and how much it matters.
 type origin struct {
 	source string
 	class  class
-	// urgent: it is to be written now, and whoever made it waits for that.
+	// urgent: it is to be written at once, and its caller waits for that.
 	urgent bool
 }
 
@@ -81,23 +84,25 @@ const (
 	slowestRetry = time.Second
 )
 
-// never is a due time that any other is before.
+// never is a due time after all others.
 var never = time.Unix(1<<60, 0)
 
 var errTooManyDelayed = errors.New("the store does not take writes: too many wait for it")
 
-// prepare makes what put and its like need; start begins to write.
-func (b *writeBehind) prepare() {
-	b.entries, b.used = map[string]*delayed{}, map[string]int{}
-	b.hurry, b.chunk = make(chan struct{}, 1), writeChunk
-	b.wake, b.changed = make(chan struct{}, 1), make(chan struct{}, 1)
-	b.stop, b.stopped = make(chan struct{}), make(chan struct{})
+// newWriteBehind makes one that writes nothing before start is called.
+func newWriteBehind(store Store, o *Options) *writeBehind {
+	return &writeBehind{
+		store: store, report: o.Report, interval: o.FlushInterval, chunk: writeChunk,
+		entries: map[string]*delayed{}, used: map[string]int{},
+		wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), changed: make(chan struct{}, 1),
+		stop: make(chan struct{}), stopped: make(chan struct{}),
+	}
 }
 
 func (b *writeBehind) start() { go b.run() }
 
 // get returns the state of a key that is yet to be written, or nil.
-func (b *writeBehind) get(key string) *Session {
+func (b *writeBehind) get(key string) *session.Session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if e := b.entries[key]; e != nil {
@@ -106,11 +111,12 @@ func (b *writeBehind) get(key string) *Session {
 	return nil
 }
 
-// put has next written later, in the place of the session of version old: some
-// time after it is due, that is after so long, or what waits already. Of an
-// urgent change it returns what is closed when it is written; nil while the store
-// fails, for nobody is to wait for that.
-func (b *writeBehind) put(key string, old Version, next *Session, after time.Duration, of origin) (written <-chan struct{}, err error) {
+// put has next written later, in place of the session of version old. It replaces
+// what already waits for the key. It is written in the first flush that begins
+// after the given time; an urgent change at once, and put then returns what is
+// closed when it is written. While the store fails that is nil, for nobody should
+// wait for a failing store.
+func (b *writeBehind) put(key string, old session.Version, next *session.Session, after time.Duration, of origin) (written <-chan struct{}, err error) {
 	due := time.Now().Add(after)
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -153,7 +159,7 @@ func signal(to chan<- struct{}) {
 	}
 }
 
-// remove forgets an entry: it is written, or is not to be.
+// remove removes an entry, which is written or no longer to be written.
 func (b *writeBehind) remove(key string, e *delayed) {
 	delete(b.entries, key)
 	if b.used[e.source]--; b.used[e.source] == 0 {
@@ -162,7 +168,7 @@ func (b *writeBehind) remove(key string, e *delayed) {
 	e.release()
 }
 
-// release tells those who wait for what was to be written.
+// release wakes those who wait for next to be written.
 func (e *delayed) release() {
 	if e.written != nil {
 		close(e.written)
@@ -170,75 +176,18 @@ func (e *delayed) release() {
 	}
 }
 
-// hold waits until the key is not being written, and keeps it from being until
-// settle is called. It returns the version that the store has of it: known, if
-// nothing is to be written of it.
-func (b *writeBehind) hold(ctx context.Context, key string, known Version) (old Version, err error) {
-	for {
-		b.mu.Lock()
-		e := b.entries[key]
-		if e == nil || e.flight == nil {
-			if e != nil {
-				e.held = true
-				known = e.old
-			}
-			b.mu.Unlock()
-			return known, nil
-		}
-		flight := e.flight
-		b.mu.Unlock()
-		select {
-		case <-flight:
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		}
-	}
-}
-
-// settle ends hold. If the key was written meanwhile, or others have, what was
-// to be written of it is not any more.
-func (b *writeBehind) settle(key string, written bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if e := b.entries[key]; e != nil {
-		e.held = false
-		if written {
-			b.remove(key, e)
-		}
-	}
-}
-
-// drop forgets a change that is not under way.
+// drop drops the change that waits for a key, unless it is in flight.
 func (b *writeBehind) drop(key string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if e := b.entries[key]; e != nil && e.flight == nil {
+	if e := b.entries[key]; e != nil && e.inFlight == nil {
 		b.remove(key, e)
 	}
 }
 
-// over ends hold: it returns what waits to be written over s, what the store
-// has, or s itself if nothing does, or others came first.
-func (b *writeBehind) over(key string, s *Session, err error) *Session {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	e := b.entries[key]
-	if e == nil {
-		return s
-	}
-	e.held = false
-	if err == nil && versionOf(s) == e.old {
-		return e.next
-	}
-	if err == nil {
-		b.remove(key, e)
-	}
-	return s
-}
-
-// full reports whether nothing could be put for a key, not even to undo a
-// control call.
-func (b *writeBehind) full(key, source string) bool {
+// isFull reports whether put would refuse a change of the key, even one that undoes
+// a control call.
+func (b *writeBehind) isFull(key, source string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.entries[key] == nil && !hasRoom(ofControl, b.used[source], len(b.entries))
@@ -251,8 +200,7 @@ func (b *writeBehind) setInterval(d time.Duration) {
 	signal(b.changed)
 }
 
-// run writes what there is to write, an interval after it came or, where that is
-// urgent, at once.
+// run writes changes in the first flush after they are due, and urgent ones at once.
 func (b *writeBehind) run() {
 	defer close(b.stopped)
 	failures := 0
@@ -276,8 +224,8 @@ func (b *writeBehind) run() {
 	}
 }
 
-// pause waits for as long as changes may wait, longer after failures, and writes
-// what is urgent meanwhile. It reports false if it is to be stopped.
+// pause waits for the interval, longer after failures, and writes urgent changes
+// during it. It returns false when the write-behind is stopped.
 func (b *writeBehind) pause(failures int) bool {
 	for {
 		b.mu.Lock()
@@ -304,27 +252,8 @@ func (b *writeBehind) pause(failures int) bool {
 	}
 }
 
-// rebase ends hold after another change came first: in a store of the table's
-// own it was the store that forgot what was there, and what waits holds.
-func (b *writeBehind) rebase(ctx context.Context, key string) error {
-	old, err := b.stored(ctx, key)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if e := b.entries[key]; e != nil {
-		e.held = false
-		switch {
-		case err != nil:
-		case old == e.next.Version:
-			b.remove(key, e)
-		default:
-			e.old = old
-		}
-	}
-	return err
-}
-
 // stored returns which version of a session the store has.
-func (b *writeBehind) stored(ctx context.Context, key string) (Version, error) {
+func (b *writeBehind) stored(ctx context.Context, key string) (session.Version, error) {
 	s, err := b.store.Get(ctx, key)
 	return versionOf(s), err
 }
@@ -336,10 +265,27 @@ func (b *writeBehind) close() error {
 	<-b.stopped
 	failed := false
 	for {
-		more, err := b.flush(time.Now().Add(maxPatience))
+		more, err := b.flush(time.Now().Add(maxWaitBudget))
 		if !more || err != nil && failed {
 			return err
 		}
 		failed = err != nil
 	}
+}
+
+// waiting returns the sessions that wait to be written, by key.
+func (b *writeBehind) waiting() map[string]*session.Session {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := make(map[string]*session.Session, len(b.entries))
+	for key, e := range b.entries {
+		all[key] = e.next
+	}
+	return all
+}
+
+func (b *writeBehind) len() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.entries)
 }

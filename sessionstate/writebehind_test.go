@@ -25,7 +25,7 @@ func pass(d time.Duration) {
 // after the first of the changes.
 func TestDelayedChangesAreOneWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := newFated(t)
+		store := newFailStore(t)
 		table := open(t, store, flushing(100*time.Millisecond))
 		for round := range 3 {
 			before := store.counts()
@@ -54,7 +54,7 @@ func TestDelayedChangesAreOneWrite(t *testing.T) {
 
 func TestIntervalIsConfigured(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := newFated(t)
+		store := newFailStore(t)
 		table := open(t, store, flushing(time.Second))
 		for i, interval := range []time.Duration{10 * time.Millisecond, time.Hour} {
 			table.Configure(Settings{Capacity: 1000, FlushInterval: interval})
@@ -85,7 +85,7 @@ func TestDelayedChangesAreWrittenInPieces(t *testing.T) {
 	for _, how := range []string{"interval", "close"} {
 		t.Run(how, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store := newFated(t)
+				store := newFailStore(t)
 				table := delaying(store, flushing(time.Second))
 				for i := range n {
 					send(t, table, fmt.Sprint("key ", i), trackAt(base, 1))
@@ -121,7 +121,7 @@ func TestDelayedWriteIsTriedAgain(t *testing.T) {
 	for name, f := range map[string]fate{"failed": failed, "unheard": unheard, "late": late} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store := newFated(t)
+				store := newFailStore(t)
 				o := flushing(100 * time.Millisecond)
 				var reports []error
 				var tries []time.Time
@@ -178,7 +178,7 @@ func TestUnheardDelayedWrite(t *testing.T) {
 	for name, f := range map[string]fate{"unheard": unheard, "late": late} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store := newFated(t)
+				store := newFailStore(t)
 				table := open(t, store, flushing(time.Second))
 				store.set(hooks{fate: first(f)})
 				send(t, table, "key", trackAt(base, 1))
@@ -212,7 +212,7 @@ func TestDelayedChangesFailEachByItself(t *testing.T) {
 	}
 	t.Run("interval", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			store := newFated(t)
+			store := newFailStore(t)
 			table := open(t, store, flushing(time.Second))
 			store.set(hooks{fate: down})
 			fill(t, table)
@@ -228,7 +228,7 @@ func TestDelayedChangesFailEachByItself(t *testing.T) {
 		})
 	})
 	t.Run("close", func(t *testing.T) {
-		store := newFated(t)
+		store := newFailStore(t)
 		table := delaying(store, Options{})
 		store.set(hooks{fate: down})
 		fill(t, table)
@@ -244,7 +244,7 @@ func TestDelayedChangesFailEachByItself(t *testing.T) {
 // Events go on while a write is under way, and are written after it.
 func TestEventsDoNotWaitForWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := newFated(t)
+		store := newFailStore(t)
 		table := open(t, store, flushing(time.Second))
 		answer := make(chan struct{})
 		store.set(hooks{swapped: func([]Swap) { <-answer }})
@@ -274,7 +274,7 @@ func TestEventsDoNotWaitForWrites(t *testing.T) {
 // What leaves the cache while it waits is not lost, and not asked for.
 func TestEvictedWhileDelayed(t *testing.T) {
 	const n = 50
-	store := newFated(t)
+	store := newFailStore(t)
 	o := Options{}
 	o.Capacity = 1
 	table := delaying(store, o)
@@ -304,7 +304,7 @@ func TestEvictedWhileDelayed(t *testing.T) {
 // It is so too while it is being written, and when it is just written.
 func TestEvictedWhileBeingWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := newFated(t)
+		store := newFailStore(t)
 		o := flushing(time.Second)
 		o.Capacity = 1
 		table := open(t, store, o)

@@ -14,7 +14,6 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"go.etcd.io/bbolt"
 
-	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
@@ -113,7 +112,7 @@ func TestLaterFiles(t *testing.T) {
 		"schema":                            {schema(2)},
 		"schema and sessions of no form":    {schema(2), sessions(key(3), []byte("whatever")), sessions(key(4), nil)},
 		"schema and sessions of its format": {schema(9), sessions(key(3), ofFormat(key(3), 9))},
-		"a session of the next format":      {sessions(key(3), ofFormat(key(3), ReadFormat+1))},
+		"a session of the next format":      {sessions(key(3), ofFormat(key(3), session.ReadFormat+1))},
 		"a session of a later format":       {sessions(key(9000), ofFormat(key(9000), 31))},
 		"schema without the sessions": {schema(2), func(tx *bbolt.Tx) error {
 			return tx.DeleteBucket(filestore.SessionsBucket)
@@ -148,7 +147,7 @@ func TestLaterFiles(t *testing.T) {
 		s := mustOpen(t, path)
 		fill(t, s, 0, 100, 0, 1)
 		closeOnce(t, s)
-		value := ofFormat(key(3), ReadFormat+1)
+		value := ofFormat(key(3), session.ReadFormat+1)
 		value[9]++
 		put(t, path, sessions(key(3), value))
 		asides := 0
@@ -164,11 +163,11 @@ func TestLaterFiles(t *testing.T) {
 // TestSchemaGoesWithFormat: whoever changes what is written has to raise the
 // number of the schema with it, or earlier versions take it for damage.
 func TestSchemaGoesWithFormat(t *testing.T) {
-	if WriteFormat != filestore.WriteFormat {
-		t.Errorf("format %d is written, and schema %d is of format %d: raise schema", WriteFormat, filestore.Schema, filestore.WriteFormat)
+	if session.WriteFormat != filestore.WriteFormat {
+		t.Errorf("format %d is written, and schema %d is of format %d: raise schema", session.WriteFormat, filestore.Schema, filestore.WriteFormat)
 	}
-	if WriteFormat > ReadFormat {
-		t.Errorf("format %d is written, and %d read", WriteFormat, ReadFormat)
+	if session.WriteFormat > session.ReadFormat {
+		t.Errorf("format %d is written, and %d read", session.WriteFormat, session.ReadFormat)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // Errors of Open and of all methods name the file.
@@ -110,14 +111,14 @@ func Open(path string, log Log) (*Store, error) {
 }
 
 // Get returns the session of a key, or nil.
-func (s *Store) Get(_ context.Context, key string) (session *sessionstate.Session, err error) {
+func (s *Store) Get(_ context.Context, key string) (found *session.Session, err error) {
 	err = s.view(func(b *bbolt.Bucket) (err error) {
 		if v := b.Get([]byte(key)); v != nil {
-			session, err = decode([]byte(key), v)
+			found, err = decode([]byte(key), v)
 		}
 		return err
 	})
-	return session, err
+	return found, err
 }
 
 // CompareAndSwap returns when the changes are on the disk. If the context ends
@@ -142,12 +143,12 @@ func (s *Store) CompareAndSwap(ctx context.Context, changes []sessionstate.Swap)
 
 func (s *Store) swap(b *bbolt.Bucket, c *sessionstate.Swap) (wrote bool) {
 	c.Done, c.Err = false, nil
-	var version sessionstate.Version
+	var version session.Version
 	known := false
 	if v := b.Get([]byte(c.Key)); v != nil {
 		known = true
 		if v, c.Err = plain([]byte(c.Key), v); c.Err == nil {
-			version, c.Err = sessionstate.SessionVersion(v)
+			version, c.Err = session.VersionOf(v)
 		}
 		if c.Err != nil {
 			return false
@@ -194,10 +195,10 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 const scanned = 1000
 
 // Scan calls fn in the order of the keys, while no lock is held.
-func (s *Store) Scan(ctx context.Context, fn func(string, *sessionstate.Session) error) error {
+func (s *Store) Scan(ctx context.Context, fn func(string, *session.Session) error) error {
 	type entry struct {
 		key     string
-		session *sessionstate.Session
+		session *session.Session
 	}
 	entries := make([]entry, 0, scanned)
 	for next := []byte(nil); ; {
@@ -206,8 +207,8 @@ func (s *Store) Scan(ctx context.Context, fn func(string, *sessionstate.Session)
 		}
 		entries = entries[:0]
 		more, err := s.chunk(next, func(k, v []byte) error {
-			session, err := decode(k, v)
-			entries = append(entries, entry{string(k), session})
+			stored, err := decode(k, v)
+			entries = append(entries, entry{string(k), stored})
 			return err
 		})
 		if err != nil {

@@ -47,7 +47,7 @@ func TestSingleChangesGoFirst(t *testing.T) {
 	group.Go(func() { fill(t, s, 10, 1010, 0, 1) })
 	await(t, "they wait", func() bool { return filestore.Waiting(s) == 1 })
 	group.Go(func() {
-		if err := swap(s, key(5), 0, session(5, 7)); err != nil {
+		if err := swap(s, key(5), 0, sessionOf(5, 7)); err != nil {
 			t.Error(err)
 		}
 	})

@@ -10,6 +10,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // slack is how many sessions more than the bound there may be for a while: so
@@ -151,11 +152,11 @@ func (s *Store) eachSeen(ctx context.Context, spare *func(string) bool, fn func(
 			if spare != nil && (*spare)(string(k)) {
 				return nil
 			}
-			session, err := plain(k, v)
+			form, err := plain(k, v)
 			if err != nil {
 				return nil //nolint:nilerr // it is no use to anybody, but not for this to find out
 			}
-			if seen, err := sessionstate.SessionSeen(session); err == nil {
+			if seen, err := session.SeenOf(form); err == nil {
 				fn(k, v, seen)
 			}
 			return nil

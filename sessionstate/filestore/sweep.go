@@ -8,6 +8,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 const (
@@ -78,19 +79,19 @@ func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) wake {
 // Sweep forgets the sessions that by time now, in Unix milliseconds, were not
 // seen for the retention, a few at a time, and returns how many.
 func (s *Store) Sweep(ctx context.Context, now int64) (n int, err error) {
-	policy := &sessionstate.Policy{Retention: s.retention.Load()}
+	policy := &session.Policy{Retention: s.retention.Load()}
 	if policy.Retention == 0 {
 		return 0, nil
 	}
 	for next := []byte(nil); ; {
 		var old [][2][]byte // keys, and the values that are to be forgotten
 		next, err = s.chunk(next, func(k, v []byte) error {
-			session, err := plain(k, v)
+			form, err := plain(k, v)
 			var seen int64
 			if err == nil {
-				seen, err = sessionstate.SessionSeen(session)
+				seen, err = session.SeenOf(form)
 			}
-			if err == nil && policy.Expired(&sessionstate.Session{Seen: seen}, now) {
+			if err == nil && policy.Expired(&session.Session{Seen: seen}, now) {
 				old = append(old, [2][]byte{bytes.Clone(k), bytes.Clone(v)})
 			}
 			return nil

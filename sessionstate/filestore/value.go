@@ -7,23 +7,23 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
-	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // sumSize is how many bytes stand before a session: the sum of key and session.
 const sumSize = 4
 
-func sum(key, session []byte) uint32 {
+func sum(key, form []byte) uint32 {
 	var d xxhash.Digest
 	d.Reset()
 	d.Write(key)
 	d.Write([]byte{0})
-	d.Write(session)
+	d.Write(form)
 	return uint32(d.Sum64())
 }
 
-func encode(key string, s *sessionstate.Session) []byte {
-	b := sessionstate.AppendSession(make([]byte, sumSize, 96), s)
+func encode(key string, s *session.Session) []byte {
+	b := session.Append(make([]byte, sumSize, 96), s)
 	binary.LittleEndian.PutUint32(b, sum([]byte(key), b[sumSize:]))
 	return b
 }
@@ -36,19 +36,19 @@ func plain(key, v []byte) ([]byte, error) {
 	return v[sumSize:], nil
 }
 
-func decode(key, v []byte) (*sessionstate.Session, error) {
+func decode(key, v []byte) (*session.Session, error) {
 	b, err := plain(key, v)
 	if err != nil {
 		return nil, err
 	}
-	session, err := sessionstate.DecodeSession(b)
-	return session, newerFormat(err)
+	decoded, err := session.Decode(b)
+	return decoded, newerFormat(err)
 }
 
 // newerFormat says of a session that a later version has written what Open says
 // of such a file.
 func newerFormat(err error) error {
-	if errors.Is(err, sessionstate.ErrNewer) {
+	if errors.Is(err, session.ErrNewer) {
 		return fmt.Errorf("%w: %w", ErrNewer, err)
 	}
 	return err

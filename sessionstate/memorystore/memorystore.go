@@ -39,11 +39,11 @@ func (s *Store) Delete(_ context.Context, key string) error {
 
 // Scan visits the sessions of a moment shard by shard.
 func (s *Store) Scan(ctx context.Context, fn func(string, *session.Session) error) error {
-	return s.Each(func(key string, session *session.Session) error {
+	return s.Each(func(key string, stored *session.Session) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		return fn(key, session)
+		return fn(key, stored)
 	})
 }
 

@@ -22,7 +22,7 @@ func openAt(t *testing.T, s *redistest.Server, timeout time.Duration) *Store {
 }
 
 func swapNext(s *Store, version session.Version) (bool, error) {
-	change := []sessionstate.Swap{{Key: "key", Old: version - 1, Next: &sessionstate.Session{Version: version}}}
+	change := []sessionstate.Swap{{Key: "key", Old: version - 1, Next: &session.Session{Version: version}}}
 	s.CompareAndSwap(context.Background(), change)
 	return change[0].Done, change[0].Err
 }
@@ -66,10 +66,10 @@ func TestTooLate(t *testing.T) {
 	client := *store.link.client.Load()
 	past, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 	defer cancel()
-	next := &sessionstate.Session{Version: 2}
+	next := &session.Session{Version: 2}
 	swaps := []swap{{
 		Swap: &sessionstate.Swap{Key: "key", Old: 1, Next: next}, expected: "\x00\x00\x00\x00\x00\x00\x00\x01",
-		value: sessionstate.AppendSession(nil, next), open: true,
+		value: session.Append(nil, next), open: true,
 	}}
 	// The deadline is in the arguments; the call itself has time.
 	err := store.send(latecomer{t.Context(), past}, client, swaps)

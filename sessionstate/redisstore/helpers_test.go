@@ -36,8 +36,8 @@ func message(kind session.Kind) session.Event {
 func apply(table *Table, key string, e session.Event) (session.Decision, error) {
 	var d [1]session.Decision
 	err := table.Apply(context.Background(), key, request(e.Times.Original, &policy, []session.Event{e}), d[:])
-	d[0].Because = session.Because{}
-	return d[0], err
+	// What it does, without what explains it.
+	return session.Decision{Action: d[0].Action, SessionID: d[0].SessionID, Start: d[0].Start, Repeated: d[0].Repeated}, err
 }
 
 // send is apply where no error is expected.

@@ -5,8 +5,8 @@ import (
 	"testing"
 
 	"github.com/rudder-session/rudder-session/internal/redistest"
-	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // A session that a newer proxy has written is left as it is, whatever is asked of
@@ -15,27 +15,27 @@ func TestNewerValues(t *testing.T) {
 	server := redistest.Start(t)
 	const prefix = "newer:"
 	table := openTables(t, 1, redisstore.Options{URLs: []string{server.URL()}, Prefix: prefix})[0]
-	send(t, table, "key", Start)
+	send(t, table, "key", session.Start)
 	value := "\x04" + server.Do("GET", prefix+"key")[1:] + "more of a later format"
 	server.Do("SET", prefix+"key", value)
 	redistest.Await(t, "it is seen", func() bool {
-		_, err := apply(table, "key", message(Other))
-		return errors.Is(err, ErrNewer)
+		_, err := apply(table, "key", message(session.Other))
+		return errors.Is(err, session.ErrNewer)
 	})
 	for range 10 { // more often than it takes to be taken for down
-		for _, kind := range []Kind{Other, Start, End, Reset} {
-			if _, err := apply(table, "key", message(kind)); !errors.Is(err, ErrNewer) {
+		for _, kind := range []session.Kind{session.Other, session.Start, session.End, session.Reset} {
+			if _, err := apply(table, "key", message(kind)); !errors.Is(err, session.ErrNewer) {
 				t.Errorf("%v", err)
 			}
 		}
 	}
-	if err := table.Release(t.Context(), "key", 1, 1); !errors.Is(err, ErrNewer) {
+	if err := table.Release(t.Context(), "key", 1, 1); !errors.Is(err, session.ErrNewer) {
 		t.Errorf("%v", err)
 	}
 	if got := server.Do("GET", prefix+"key"); got != value {
 		t.Errorf("there is %q now", got)
 	}
-	send(t, table, "other", Start)
+	send(t, table, "other", session.Start)
 	if s := table.Stats(); s.Down != 0 || s.Newer == 0 {
 		t.Errorf("%+v", s)
 	}

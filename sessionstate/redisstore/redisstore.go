@@ -11,10 +11,11 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // Store is a [sessionstate.Store] in Redis. Sessions are strings in the form of
-// [sessionstate.AppendSession], under their keys behind a prefix.
+// [session.Append], under their keys behind a prefix.
 type Store struct {
 	link    *link
 	prefix  string
@@ -117,14 +118,14 @@ func (s *Store) Retain(retention int64) {
 }
 
 // Get returns the session of a key, or nil.
-func (s *Store) Get(ctx context.Context, key string) (*sessionstate.Session, error) {
+func (s *Store) Get(ctx context.Context, key string) (*session.Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	b, err := s.get(ctx, key)
 	if b == nil || err != nil {
 		return nil, err
 	}
-	return sessionstate.DecodeSession(b)
+	return session.Decode(b)
 }
 
 func (s *Store) get(ctx context.Context, key string) (b []byte, err error) {
@@ -153,7 +154,7 @@ const scanned = 500
 // Scan calls fn with the sessions of all masters. It has a connection of its own:
 // on the other Redis would remember each key as read, and forget for it those of
 // sessions that are in use.
-func (s *Store) Scan(ctx context.Context, fn func(string, *sessionstate.Session) error) error {
+func (s *Store) Scan(ctx context.Context, fn func(string, *session.Session) error) error {
 	if s.link.client.Load() == nil {
 		return ErrDown
 	}
@@ -180,7 +181,7 @@ func (s *Store) Scan(ctx context.Context, fn func(string, *sessionstate.Session)
 	return nil
 }
 
-func (s *Store) scanNode(ctx context.Context, client, node rueidis.Client, fn func(string, *sessionstate.Session) error) error {
+func (s *Store) scanNode(ctx context.Context, client, node rueidis.Client, fn func(string, *session.Session) error) error {
 	pattern := globs.Replace(s.prefix) + "*"
 	for cursor := uint64(0); ; {
 		page, err := s.page(ctx, node, cursor, pattern)
@@ -196,11 +197,11 @@ func (s *Store) scanNode(ctx context.Context, client, node rueidis.Client, fn fu
 			if err != nil {
 				return plain(err)
 			}
-			session, err := sessionstate.DecodeSession(b)
+			stored, err := session.Decode(b)
 			if err != nil {
 				return err
 			}
-			if err := fn(strings.TrimPrefix(key, s.prefix), session); err != nil {
+			if err := fn(strings.TrimPrefix(key, s.prefix), stored); err != nil {
 				return err
 			}
 		}

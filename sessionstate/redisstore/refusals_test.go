@@ -215,10 +215,19 @@ func TestForeignValues(t *testing.T) {
 	server := redistest.Start(t)
 	const prefix = "foreign:"
 	table := openTables(t, 1, redisstore.Options{URLs: []string{server.URL()}, Prefix: prefix})[0]
-	for name, value := range map[string]string{"empty": "", "text": "hello", "a later format": "\x02" + strings.Repeat("\x00", 20)} {
+	for name, c := range map[string]struct {
+		value string
+		want  error
+	}{
+		"empty":          {"", session.ErrFormat},
+		"text":           {"hello", session.ErrFormat},
+		"a later format": {string(rune(session.ReadFormat+1)) + strings.Repeat("\x00", 20), session.ErrNewer},
+		"cut off":        {string(rune(session.WriteFormat)) + strings.Repeat("\x00", 9), session.ErrFormat},
+	} {
+		value := c.value
 		server.Do("SET", prefix+name, value)
 		for _, kind := range []session.Kind{session.Other, session.Start, session.End} {
-			if _, err := apply(table, name, message(kind)); !errors.Is(err, session.ErrFormat) {
+			if _, err := apply(table, name, message(kind)); !errors.Is(err, c.want) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}

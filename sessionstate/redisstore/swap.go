@@ -16,6 +16,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // swapScript writes a session if the one that is there has the version that is
@@ -74,7 +75,7 @@ func (s *Store) CompareAndSwap(ctx context.Context, changes []sessionstate.Swap)
 	for i := range changes {
 		c := &changes[i]
 		c.Done, c.Err = false, nil
-		swaps[i] = swap{Swap: c, value: sessionstate.AppendSession(nil, c.Next), open: true}
+		swaps[i] = swap{Swap: c, value: session.Append(nil, c.Next), open: true}
 		if c.Old != 0 {
 			swaps[i].expected = string(binary.BigEndian.AppendUint64(nil, uint64(c.Old)))
 		}

@@ -79,6 +79,14 @@ func (e *Event) ofServer() Decision {
 	return because(NoSession)
 }
 
+// staysCurrent reports whether adopted session i is the one with the newest event
+// anyway, and the message is hardly newer: then there is nothing to be noted. So
+// the session may stop being current a 64th of the timeout too early.
+func (t *transition) staysCurrent(i int) bool {
+	last := &t.segments[i].Last
+	return Sub(&t.when, last) <= t.p.grain() && t.newestAdopted(nil) == i && !Before(last, &t.withoutID)
+}
+
 // newestAdopted returns the adopted session with the newest event, not after a
 // moment unless that is nil; -1 for none.
 func (l *timeline) newestAdopted(until *Moment) int {

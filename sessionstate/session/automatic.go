@@ -82,7 +82,7 @@ func (t *transition) extension(i int) Change {
 	return Deferred
 }
 
-// noteRestart notes a cold start in an automatic session: a control call from
+// noteRestart notes a cold start in a session that goes on: a control call from
 // before it that arrives later does not reach past it.
 func (t *transition) noteRestart(e *Event, i int) {
 	s := &t.segments[i]

@@ -42,6 +42,21 @@ func BenchmarkTransition(b *testing.B) {
 			}
 		})
 	}
+	// Each is newer than all before it, so that the session lasts longer by it.
+	b.Run("adopted/messages=1", func(b *testing.B) {
+		p := policy
+		p.Automatic = AutomaticAdopt
+		e := Event{Times: original(base), Message: 1, ID: base, HasSessionID: true, HasIDKey: true}
+		decisions := make([]Decision, 1)
+		s, _ := Transition(nil, request(base, &p, []Event{e}), decisions)
+		r := request(base+3_600_000, &p, []Event{e})
+		b.ReportAllocs()
+		for b.Loop() {
+			r.Events[0].Times.Original++
+			r.Events[0].Message = MessageID(r.Events[0].Times.Original)
+			s, _ = Transition(s, r, decisions)
+		}
+	})
 	b.Run("new", func(b *testing.B) {
 		p := policy
 		p.Automatic = AutomaticProxy

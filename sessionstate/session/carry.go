@@ -23,6 +23,9 @@ func (t *transition) event(e *Event) Decision {
 	}
 	origin, over := t.endsState(e, seg)
 	if !over {
+		if seg.Mode == Manual && t.p.Automatic == AutomaticProxy {
+			t.noteRestart(e, i)
+		}
 		return t.decide(e, t.changeUser(e, i))
 	}
 	t.ended, t.origin = seg.Mode == Manual, origin
@@ -66,7 +69,9 @@ func (t *transition) decide(e *Event, i int) Decision {
 			return t.inSegment(t.p.unsessioned(), seg)
 		}
 		d.Because.Reason = InAdoptedSession
-		t.extend(i, t.p.Timeout)
+		if !t.staysCurrent(i) {
+			t.extend(i, t.p.Timeout)
+		}
 	}
 	d.Start, d.Because.MarkedAgain = t.mark(e, i)
 	if seg = &t.segments[i]; seg.User == 0 && e.User != 0 && seg.Mode != Adopted {
@@ -85,10 +90,21 @@ func (t *transition) inSegment(d Decision, s *Segment) Decision {
 func (t *transition) mark(e *Event, i int) (start, again bool) {
 	if t.segments[i].Mark == 0 {
 		t.edit(i).Mark = e.Message
+		t.markRest(i)
 		return true, false
 	}
 	start = t.segments[i].Mark == e.Message
 	return start, start && !t.began
+}
+
+// markRest gives the mark of segment i to the other part of its session, if a late
+// endSession has parted an automatic one.
+func (t *transition) markRest(i int) {
+	for j := range t.segments {
+		if s := &t.segments[j]; s.Mode == Automatic && t.segments[i].Mode == Automatic && s.ID == t.segments[i].ID {
+			s.Mark = t.segments[i].Mark
+		}
+	}
 }
 
 // extend notes that an event of segment i happened, from which its timeout is

@@ -268,10 +268,10 @@ func TestUnreadableSessions(t *testing.T) {
 			check(c.name+", cut off", b[:n])
 		}
 		check(c.name+", going on", append(b[:len(b):len(b)], 0))
-		for _, format := range []byte{0, Format + 1, 255} {
+		for _, format := range []byte{0, ReadFormat + 1, 31, 32, 255} {
 			// What a later version wrote is not damaged.
 			want := ErrNewer
-			if format == 0 {
+			if format == 0 || format > 31 {
 				want = ErrFormat
 			}
 			other := append([]byte{format}, b[1:]...)
@@ -375,7 +375,7 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := Decode(b)
 		if err != nil {
-			if !errors.Is(err, ErrFormat) {
+			if !errors.Is(err, ErrFormat) && !errors.Is(err, ErrNewer) {
 				t.Fatal(err)
 			}
 			return

@@ -36,7 +36,7 @@ func (t *transition) control(e *Event) (_ Decision, applied bool) {
 		s.ID = t.generate(t.when.Time)
 	}
 	if e.Kind == Start {
-		t.supersede(t.p, e, &s, i)
+		i = t.supersede(t.p, e, &s, i)
 	}
 	t.setUser(&s, e)
 	t.startManualTimeout(&s)
@@ -77,7 +77,7 @@ func (t *transition) endSession(e *Event, i int, active bool) (d Decision, appli
 	if i >= 0 && t.segments[i].Mode == Ended {
 		return d, t.endAgain(e, &s, i)
 	}
-	t.supersede(t.p, e, &s, i)
+	i = t.supersede(t.p, e, &s, i)
 	if t.insert(i, s) < 0 {
 		d.Because.Reason = NotKept
 		return d, false
@@ -92,7 +92,7 @@ func (t *transition) endAgain(e *Event, s *Segment, i int) (applied bool) {
 	if !Before(t.segments[i].end(), &t.when) {
 		return false
 	}
-	t.supersede(t.p, e, s, i)
+	i = t.supersede(t.p, e, s, i)
 	seg := t.edit(i)
 	seg.LastEnd, seg.LastEndBy = t.when, e.Message
 	return true

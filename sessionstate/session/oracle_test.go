@@ -55,11 +55,13 @@ import (
 func drawEvent(t *rapid.T, at int64, message MessageID) Event {
 	e := Event{Times: original(at), Message: message, User: UserID(rapid.SampledFrom([]int{0, 0, 0, 1, 2, 3}).Draw(t, "user"))}
 	switch rapid.SampledFrom(strings.Fields(
-		"track track track track identify identify identify start start end reset cold sdk server",
+		"track track track track logout identify identify identify start start end reset cold sdk server",
 	)).Draw(t, "kind") {
 	case "track":
 		e.HasSessionID = rapid.Bool().Draw(t, "own")
 		e.Mobile = rapid.Bool().Draw(t, "mobile")
+	case "logout":
+		e.LoggedOut, e.User = true, 0
 	case "identify":
 		e.Kind = Identify
 		e.Mobile = rapid.Bool().Draw(t, "mobile")
@@ -257,7 +259,7 @@ func brief(e Event) string {
 		name string
 	}{
 		{e.ColdStart != NoColdStart, "cold"}, {e.HasSessionID, "sessionId"}, {e.HasSessionStart, "sessionStart"},
-		{e.Mobile, "mobile"}, {e.Server, "server"}, {e.JoinOnly, "join only"},
+		{e.LoggedOut, "logged out"}, {e.Mobile, "mobile"}, {e.Server, "server"}, {e.JoinOnly, "join only"},
 	} {
 		if f.on {
 			b.WriteString(" " + f.name)
@@ -328,6 +330,8 @@ type diary struct {
 	// since and last are the first and the newest event of an automatic
 	// session; last is the newest end of an ended one.
 	since, last int64
+	// userAt is when the user was set.
+	userAt int64
 	// turns are the ids of all turns taken; 0 for those without a session.
 	turns []int64
 
@@ -343,6 +347,7 @@ func (d *diary) turn(mode Mode, e Event, id int64) {
 		id = raise(e.Times.Original, d.turns[max(0, len(d.turns)-MaxSegments):])
 	}
 	d.mode, d.id, d.mark, d.user, d.since, d.last = mode, id, 0, e.User, e.Times.Original, e.Times.Original
+	d.userAt = e.Times.Original
 	d.turns = append(d.turns, id)
 }
 
@@ -420,10 +425,13 @@ func (d *diary) event(e Event) Decision {
 		if renews(d.p, e) {
 			d.turn(d.mode, e, 0)
 		}
-		d.user = e.User
+		d.user, d.userAt = e.User, e.Times.Original
+	}
+	if e.LoggedOut && d.user != 0 && e.Times.Original > d.userAt && d.p.IdentifyReset != IdentifyResetNever {
+		d.turn(d.mode, e, 0)
 	}
 	if d.user == 0 {
-		d.user = e.User
+		d.user, d.userAt = e.User, e.Times.Original
 	}
 	if d.mark == 0 {
 		d.mark = e.Message
@@ -570,11 +578,24 @@ func (a *archive) correct(e Event) {
 	}
 }
 
+func (x *turn) noteCold(e Event) {
+	cold := e.ColdStart != NoColdStart && !e.Server && !e.JoinOnly
+	if cold && e.Times.Original > x.at && e.Times.Original > x.cold {
+		x.cold, x.coldOwn = e.Times.Original, e.HasSessionID
+	}
+}
+
 // sinceCold is the part of an automatic session that a call from before its cold
 // start does not reach (D); nil for none.
 func sinceCold(old, by *turn) *turn {
 	if old.cold <= by.at || by.mode != Ended && !(by.mode == Manual && old.coldOwn) {
 		return nil
+	}
+	if old.mode == Manual {
+		if by.mode != Ended {
+			return nil
+		}
+		return &turn{at: old.cold, mode: None}
 	}
 	rest := *old
 	rest.at, rest.cause, rest.said, rest.inferred, rest.cold = old.cold, 0, false, false, 0
@@ -646,6 +667,9 @@ func (a *archive) tell(e Event) Decision {
 	inferred := e.ColdStart == NoColdStart || e.Server
 	if holds != nil && (holds.mode == Manual || holds.mode == Ended) {
 		if !shows(a.p, e, holds.mode == Ended, holds.at) {
+			if holds.mode == Manual && a.p.Automatic == AutomaticProxy {
+				holds.noteCold(e)
+			}
 			return a.stamp(e, a.identify(e, holds))
 		}
 		if a.p.Automatic != AutomaticProxy && !a.record(&turn{at: e.Times.Original, mode: None, cause: e.Message, inferred: inferred}) {
@@ -656,9 +680,7 @@ func (a *archive) tell(e Event) Decision {
 		return keepOrClear(a.p)
 	}
 	if x := a.join(e, holds, next); x != nil {
-		if cold := e.ColdStart != NoColdStart && !e.Server; cold && e.Times.Original > x.at && e.Times.Original > x.cold {
-			x.cold, x.coldOwn = e.Times.Original, e.HasSessionID
-		}
+		x.noteCold(e)
 		return a.stamp(e, a.identify(e, x))
 	}
 	x := &turn{
@@ -758,7 +780,9 @@ func (a *archive) join(e Event, holds, next *turn) *turn {
 // identify is the turn of an event after a change of user (C).
 func (a *archive) identify(e Event, x *turn) *turn {
 	session := x.mode == Manual || x.mode == Automatic && !e.JoinOnly
-	if e.Kind != Identify || !session || e.User == 0 || x.user == 0 || e.User == x.user || e.Times.Original < x.userAt {
+	another := e.Kind == Identify && e.User != 0 && e.User != x.user && e.Times.Original >= x.userAt
+	logout := e.LoggedOut && e.Times.Original > x.userAt && a.p.IdentifyReset != IdentifyResetNever
+	if !session || x.user == 0 || !another && !logout {
 		return x
 	}
 	for _, y := range a.turns {
@@ -766,7 +790,7 @@ func (a *archive) identify(e Event, x *turn) *turn {
 			return x
 		}
 	}
-	if !renews(a.p, e) {
+	if another && !renews(a.p, e) {
 		x.user, x.userAt = e.User, e.Times.Original
 		return x
 	}
@@ -794,6 +818,11 @@ func (a *archive) stamp(e Event, x *turn) Decision {
 	}
 	if x.owner == 0 {
 		x.owner = e.Message
+		for _, y := range a.turns { // the other part of a session that a late end has parted
+			if x.mode == Automatic && y.mode == Automatic && y.id == x.id {
+				y.owner = e.Message
+			}
+		}
 	}
 	return Decision{Action: Stamp, SessionID: x.id, Start: x.owner == e.Message}
 }
@@ -908,6 +937,9 @@ func TestGeneratedIDsDiffer(t *testing.T) {
 			}
 			after := map[int64]int{}
 			for _, x := range s.Segments {
+				if x.Mode == Automatic && x.Origin == ByRestart && before[x.ID] > 0 {
+					continue // the rest of a session that a late call has parted
+				}
 				if after[x.ID]++; x.ID != 0 && after[x.ID] > max(before[x.ID], 1) {
 					t.Fatalf("%s: %d is there %d times", brief(e), x.ID, after[x.ID])
 				}

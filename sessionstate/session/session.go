@@ -78,8 +78,9 @@ type Segment struct {
 	// it, and LastEndBy its message; zero otherwise.
 	LastEnd   Moment
 	LastEndBy MessageID
-	// Restart is the newest cold start of the app in an automatic session, which
-	// did not begin it; zero for none. RestartWithID: it came with a session id of
+	// Restart is the newest cold start of the app in an automatic session, or in a
+	// manual one where the proxy makes automatic ones, which did not begin it; zero
+	// for none. RestartWithID: it came with a session id of
 	// the SDK's own.
 	Restart       Moment
 	RestartWithID bool

@@ -92,7 +92,7 @@ func (l *timeline) insert(i int, s Segment) int {
 
 // cut takes from a segment what happened after another begins in it, and
 // returns what holds again after that one, if anything: a second endSession, or
-// the cold start of an app whose automatic session this is.
+// the cold start of an app whose session this is.
 func (s *Segment) cut(by *Segment) (rest Segment, hasRest bool) {
 	t := &by.From
 	switch s.Mode {
@@ -103,6 +103,14 @@ func (s *Segment) cut(by *Segment) (rest Segment, hasRest bool) {
 		rest = Segment{From: s.LastEnd, Cause: s.LastEndBy, Mode: Ended}
 		s.LastEnd, s.LastEndBy = Moment{}, 0
 		return rest, true
+	case Manual:
+		// The session goes on over a cold start, but an end does not.
+		if by.Mode == Ended && Before(t, &s.Restart) {
+			rest, hasRest = Segment{From: s.Restart, Origin: ByRestart}, true
+		}
+		if Before(t, &s.Restart) {
+			s.Restart, s.RestartWithID = Moment{}, false
+		}
 	case Automatic:
 		rest, hasRest = s.sinceRestart(by)
 		if Before(t, &s.Restart) {
@@ -133,9 +141,13 @@ func (s *Segment) sinceRestart(by *Segment) (rest Segment, ok bool) {
 // supersede drops the segments after segment i that would not have begun, had
 // control call e been known: events began them, e happened before them, and only
 // arrived later. by is the segment that e is about to begin.
-func (l *timeline) supersede(p *Policy, e *Event, by *Segment, i int) {
+//
+// Adopted sessions among them are moved before segment i, where no event is: their
+// ids and who has their marks stay known, if the SDK goes on with one. It returns
+// the index that segment i has then.
+func (l *timeline) supersede(p *Policy, e *Event, by *Segment, i int) int {
 	if i < 0 && l.truncated || i >= 0 && l.segments[i].Mode == Ended && Before(&by.From, l.segments[i].end()) {
-		return // something else holds between the call and those segments
+		return i // something else holds between the call and those segments
 	}
 	next := i + 1
 	for next < len(l.segments) && p.givesWay(&l.segments[next], e, by) {
@@ -146,10 +158,24 @@ func (l *timeline) supersede(p *Policy, e *Event, by *Segment, i int) {
 		}
 		next++
 	}
-	if next > i+1 {
-		l.own(0, Write)
-		l.segments = append(l.segments[:i+1], l.segments[next:]...)
+	if next == i+1 {
+		return i
 	}
+	from, before := by.From, i+1
+	if i >= 0 {
+		from, before = l.segments[i].From, i
+	}
+	segments := append(make([]Segment, 0, len(l.segments)+1), l.segments[:before]...)
+	for _, s := range l.segments[i+1 : next] {
+		if s.Mode == Adopted {
+			s.From = from
+			segments = append(segments, s)
+		}
+	}
+	moved := len(segments) - before
+	segments = append(segments, l.segments[before:i+1]...)
+	l.segments, l.owned, l.change = append(segments, l.segments[next:]...), true, max(l.change, Write)
+	return i + moved
 }
 
 // givesWay reports whether a segment gives way to a control call that happened

@@ -63,7 +63,7 @@ func playTranscript(t *testing.T, file string, lines []string) (played []string)
 			if got != wants[i] && !*update {
 				t.Errorf("%s:%d: %s: %s\n got  %s\n want %s", file, number-len(body)+i+1, name, strings.TrimSpace(lefts[i]), got, wants[i])
 			}
-			played = append(played, lefts[i]+"-> "+got)
+			played = append(played, fmt.Sprintf("%-48s -> %s", strings.TrimRight(lefts[i], " "), got))
 		}
 		body, lefts, wants = nil, nil, nil
 	}

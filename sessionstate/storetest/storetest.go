@@ -15,7 +15,7 @@ import (
 	"testing"
 
 	"github.com/rudder-session/rudder-session/sessionstate"
-	core "github.com/rudder-session/rudder-session/sessionstate/session"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // Run tests a store. open makes an empty one with room for a thousand sessions;
@@ -55,13 +55,13 @@ func Run(t *testing.T, open func(t *testing.T) sessionstate.Store) {
 // in any goroutine.
 type store struct{ sessionstate.Store }
 
-func (s store) compareAndSwap(ctx context.Context, key string, old sessionstate.Version, next *sessionstate.Session) (bool, error) {
+func (s store) compareAndSwap(ctx context.Context, key string, old session.Version, next *session.Session) (bool, error) {
 	change := []sessionstate.Swap{{Key: key, Old: old, Next: next}}
 	s.CompareAndSwap(ctx, change)
 	return change[0].Done, change[0].Err
 }
 
-func (s store) get(t *testing.T, key string) *sessionstate.Session {
+func (s store) get(t *testing.T, key string) *session.Session {
 	t.Helper()
 	v, err := s.Get(t.Context(), key)
 	if err != nil {
@@ -70,7 +70,7 @@ func (s store) get(t *testing.T, key string) *sessionstate.Session {
 	return v
 }
 
-func (s store) swap(t *testing.T, key string, old sessionstate.Version, next *sessionstate.Session, want bool) {
+func (s store) swap(t *testing.T, key string, old session.Version, next *session.Session, want bool) {
 	t.Helper()
 	ok, err := s.compareAndSwap(t.Context(), key, old, next)
 	if err != nil {
@@ -87,10 +87,10 @@ func (s store) delete(t *testing.T, key string) {
 	}
 }
 
-func (s store) scan(t *testing.T) map[string]*sessionstate.Session {
+func (s store) scan(t *testing.T) map[string]*session.Session {
 	t.Helper()
-	seen := map[string]*sessionstate.Session{}
-	err := s.Scan(t.Context(), func(key string, v *sessionstate.Session) error {
+	seen := map[string]*session.Session{}
+	err := s.Scan(t.Context(), func(key string, v *session.Session) error {
 		seen[strings.Clone(key)] = v
 		return nil
 	})
@@ -100,46 +100,46 @@ func (s store) scan(t *testing.T) map[string]*sessionstate.Session {
 	return seen
 }
 
-func (s store) holds(t *testing.T, key string, want *sessionstate.Session) {
+func (s store) holds(t *testing.T, key string, want *session.Session) {
 	t.Helper()
 	if got := s.get(t, key); !reflect.DeepEqual(got, want) {
 		t.Errorf("get %q:\n got  %+v\n want %+v", key, got, want)
 	}
 }
 
-// session is one with something in every field.
-func session(t *testing.T, version sessionstate.Version) *sessionstate.Session {
+// sampleSession returns a session with something in every field.
+func sampleSession(t *testing.T, version session.Version) *session.Session {
 	t.Helper()
-	v := &sessionstate.Session{Version: version, Seen: 1_700_000_000_123, Truncated: true, Timeout: 1_800_000, Cutoff: 86_400_000}
-	at := func(i, base int64) core.Moment {
-		return core.Moment{Time: base + i, Original: base - i, Lag: 7 * i, Clock: core.Clock(i % 3)}
+	v := &session.Session{Version: version, Seen: 1_700_000_000_123, Truncated: true, Timeout: 1_800_000, Cutoff: 86_400_000}
+	at := func(i, base int64) session.Moment {
+		return session.Moment{Time: base + i, Original: base - i, Lag: 7 * i, Clock: session.Clock(i % 3)}
 	}
-	for i := range int64(core.MaxSegments) {
-		v.Segments = append(v.Segments, core.Segment{
-			From: at(i, 1_700_000_000_000), Last: at(i+1, 1_700_000_100_000), ID: core.MaxID - i,
-			Mark: math.MaxUint64 - core.MessageID(i), Cause: 1<<63 + core.MessageID(i),
-			User: math.MaxUint64 - core.UserID(i), UserAt: at(i+2, 1_700_000_050_000),
-			LastEnd: at(i, 1_700_000_060_000), LastEndBy: core.MessageID(i + 1),
+	for i := range int64(session.MaxSegments) {
+		v.Segments = append(v.Segments, session.Segment{
+			From: at(i, 1_700_000_000_000), Last: at(i+1, 1_700_000_100_000), ID: session.MaxID - i,
+			Mark: math.MaxUint64 - session.MessageID(i), Cause: 1<<63 + session.MessageID(i),
+			User: math.MaxUint64 - session.UserID(i), UserAt: at(i+2, 1_700_000_050_000),
+			LastEnd: at(i, 1_700_000_060_000), LastEndBy: session.MessageID(i + 1),
 			Restart: at(i, 1_700_000_070_000), RestartWithID: i%2 == 0,
-			Mode: core.Manual + core.Mode(i)%4, Origin: core.ByEvent + core.Origin(i)%6,
+			Mode: session.Manual + session.Mode(i)%4, Origin: session.ByEvent + session.Origin(i)%6,
 		})
-		if seg := &v.Segments[i]; seg.From.Clock == core.NoClock {
-			seg.From = core.At(seg.From.Time)
+		if seg := &v.Segments[i]; seg.From.Clock == session.NoClock {
+			seg.From = session.At(seg.From.Time)
 		}
 	}
 	for i := range v.Segments {
 		seg := &v.Segments[i]
-		for _, m := range []*core.Moment{&seg.Last, &seg.UserAt, &seg.LastEnd, &seg.Restart} {
-			if m.Clock == core.NoClock {
-				*m = core.At(m.Time)
+		for _, m := range []*session.Moment{&seg.Last, &seg.UserAt, &seg.LastEnd, &seg.Restart} {
+			if m.Clock == session.NoClock {
+				*m = session.At(m.Time)
 			}
 		}
 	}
-	v.WithoutID, v.NoOps = at(1, 1_700_000_000_000), [core.MaxNoOps]core.MessageID{1, math.MaxUint64}
-	v.Lags = [2]core.Lag{{Lag: -3_600_000, At: 1_700_000_000_000}, {Lag: 12, At: 1_700_000_000_001}}
-	for i := range int64(core.MaxIntervals) {
+	v.WithoutID, v.NoOps = at(1, 1_700_000_000_000), [session.MaxNoOps]session.MessageID{1, math.MaxUint64}
+	v.Lags = [2]session.Lag{{Lag: -3_600_000, At: 1_700_000_000_000}, {Lag: 12, At: 1_700_000_000_001}}
+	for i := range int64(session.MaxIntervals) {
 		from := 1_700_000_000_000 + 1000*i
-		v.Links = append(v.Links, core.Interval[string]{Value: fmt.Sprintf("a%0256d", i%core.MaxValues), From: from, Last: from + 999})
+		v.Links = append(v.Links, session.Interval[string]{Value: fmt.Sprintf("a%0256d", i%session.MaxValues), From: from, Last: from + 999})
 	}
 	return v
 }
@@ -153,16 +153,16 @@ func unknown(t *testing.T, s store) {
 }
 
 func roundTrip(t *testing.T, s store) {
-	for i, v := range []*sessionstate.Session{
-		session(t, 1),
-		session(t, math.MaxUint64),
+	for i, v := range []*session.Session{
+		sampleSession(t, 1),
+		sampleSession(t, math.MaxUint64),
 		// Nothing set but what a session cannot be without.
-		{Version: 2, Segments: []sessionstate.Segment{{}}},
+		{Version: 2, Segments: []session.Segment{{}}},
 		// Before 1970.
-		{Version: 3, Seen: -1, Segments: []sessionstate.Segment{{From: core.At(math.MinInt64), Last: core.At(-1), UserAt: core.At(-62_135_596_800_000)}}},
+		{Version: 3, Seen: -1, Segments: []session.Segment{{From: session.At(math.MinInt64), Last: session.At(-1), UserAt: session.At(-62_135_596_800_000)}}},
 		// A session with nothing in it stands for none.
 		{Version: 5, Seen: 7},
-		{Version: 4, Seen: math.MaxInt64, Segments: []sessionstate.Segment{{Mode: core.Automatic}, {Origin: core.ByIdentify}}},
+		{Version: 4, Seen: math.MaxInt64, Segments: []session.Segment{{Mode: session.Automatic}, {Origin: session.ByIdentify}}},
 	} {
 		key := fmt.Sprint("key ", i)
 		s.swap(t, key, 0, v, true)
@@ -181,40 +181,40 @@ func keys(t *testing.T, s store) {
 	for i, key := range all {
 		// A key is a part of a larger buffer, which is used again.
 		buffer := []byte(key)
-		s.swap(t, string(buffer), 0, session(t, sessionstate.Version(i+1)), true)
+		s.swap(t, string(buffer), 0, sampleSession(t, session.Version(i+1)), true)
 		clear(buffer)
 	}
 	for i, key := range all {
-		s.holds(t, key, session(t, sessionstate.Version(i+1)))
+		s.holds(t, key, sampleSession(t, session.Version(i+1)))
 	}
 	if seen := slices.Sorted(maps.Keys(s.scan(t))); !slices.Equal(seen, slices.Sorted(slices.Values(all))) {
 		t.Errorf("scan saw %q", seen)
 	}
 	s.delete(t, "a\x00")
 	s.holds(t, "a\x00", nil)
-	s.holds(t, "a", session(t, 1))
-	s.holds(t, "a\x00b", session(t, 6))
+	s.holds(t, "a", sampleSession(t, 1))
+	s.holds(t, "a\x00b", sampleSession(t, 6))
 }
 
 func swap(t *testing.T, s store) {
-	one, two := session(t, 10), session(t, 11)
+	one, two := sampleSession(t, 10), sampleSession(t, 11)
 	two.Segments = two.Segments[:1]
 	s.swap(t, "key", 0, one, true)
 	s.swap(t, "key", 10, two, true)
 	s.holds(t, "key", two)
 	// Versions grow by any step.
-	three := session(t, 1<<60)
+	three := sampleSession(t, 1<<60)
 	s.swap(t, "key", 11, three, true)
 	s.holds(t, "key", three)
 }
 
 func stale(t *testing.T, s store) {
-	other := session(t, 20)
+	other := sampleSession(t, 20)
 	s.swap(t, "key", 7, other, false)
 	s.holds(t, "key", nil)
-	one := session(t, 10)
+	one := sampleSession(t, 10)
 	s.swap(t, "key", 0, one, true)
-	for _, old := range []sessionstate.Version{0, 9, 11, 20, math.MaxUint64} {
+	for _, old := range []session.Version{0, 9, 11, 20, math.MaxUint64} {
 		s.swap(t, "key", old, other, false)
 		s.holds(t, "key", one)
 	}
@@ -226,13 +226,13 @@ func stale(t *testing.T, s store) {
 // Changes that are asked for together are carried out each by itself.
 func swapMany(t *testing.T, s store) {
 	s.CompareAndSwap(t.Context(), nil)
-	s.swap(t, "there", 0, session(t, 10), true)
-	s.swap(t, "changed", 0, session(t, 10), true)
+	s.swap(t, "there", 0, sampleSession(t, 10), true)
+	s.swap(t, "changed", 0, sampleSession(t, 10), true)
 	changes := []sessionstate.Swap{
-		{Key: "there", Old: 10, Next: session(t, 11)},
-		{Key: "changed", Old: 9, Next: session(t, 12)},
-		{Key: "new", Next: session(t, 13)},
-		{Key: "gone", Old: 8, Next: session(t, 14)},
+		{Key: "there", Old: 10, Next: sampleSession(t, 11)},
+		{Key: "changed", Old: 9, Next: sampleSession(t, 12)},
+		{Key: "new", Next: sampleSession(t, 13)},
+		{Key: "gone", Old: 8, Next: sampleSession(t, 14)},
 	}
 	s.CompareAndSwap(t.Context(), changes)
 	for i, want := range []bool{true, false, true, false} {
@@ -240,21 +240,21 @@ func swapMany(t *testing.T, s store) {
 			t.Errorf("%q: %v, %v", c.Key, c.Done, c.Err)
 		}
 	}
-	s.holds(t, "there", session(t, 11))
-	s.holds(t, "changed", session(t, 10))
-	s.holds(t, "new", session(t, 13))
+	s.holds(t, "there", sampleSession(t, 11))
+	s.holds(t, "changed", sampleSession(t, 10))
+	s.holds(t, "new", sampleSession(t, 13))
 	s.holds(t, "gone", nil)
 
 	many := make([]sessionstate.Swap, 300)
 	for i := range many {
-		many[i] = sessionstate.Swap{Key: fmt.Sprint("many ", i), Next: session(t, sessionstate.Version(i+1))}
+		many[i] = sessionstate.Swap{Key: fmt.Sprint("many ", i), Next: sampleSession(t, session.Version(i+1))}
 	}
 	s.CompareAndSwap(t.Context(), many)
 	for i := range many {
 		if !many[i].Done || many[i].Err != nil {
 			t.Fatalf("%q: %v, %v", many[i].Key, many[i].Done, many[i].Err)
 		}
-		s.holds(t, many[i].Key, session(t, sessionstate.Version(i+1)))
+		s.holds(t, many[i].Key, sampleSession(t, session.Version(i+1)))
 	}
 }
 
@@ -276,7 +276,7 @@ func firstWins(t *testing.T, s store) {
 	var winners atomic.Int32
 	var winner atomic.Uint64
 	together(16, func(i int) {
-		v := session(t, sessionstate.Version(100+i))
+		v := sampleSession(t, session.Version(100+i))
 		ok, err := s.compareAndSwap(t.Context(), "key", 0, v)
 		if err != nil {
 			t.Errorf("compare and swap: %v", err)
@@ -289,7 +289,7 @@ func firstWins(t *testing.T, s store) {
 	if winners.Load() != 1 {
 		t.Fatalf("%d of 16 created the session", winners.Load())
 	}
-	s.holds(t, "key", session(t, sessionstate.Version(winner.Load())))
+	s.holds(t, "key", sampleSession(t, session.Version(winner.Load())))
 }
 
 func noUpdateIsLost(t *testing.T, s store) {
@@ -303,8 +303,8 @@ func noUpdateIsLost(t *testing.T, s store) {
 				t.Errorf("get: %v", err)
 				return
 			}
-			next := &sessionstate.Session{Version: 1, Segments: []sessionstate.Segment{{ID: 1}}}
-			old := sessionstate.Version(0)
+			next := &session.Session{Version: 1, Segments: []session.Segment{{ID: 1}}}
+			old := session.Version(0)
 			if v != nil {
 				old = v.Version
 				next.Version = old + 1
@@ -322,28 +322,28 @@ func noUpdateIsLost(t *testing.T, s store) {
 	})
 	const total = workers / 2 * each
 	for _, key := range []string{"even", "odd"} {
-		s.holds(t, key, &sessionstate.Session{Version: total, Segments: []sessionstate.Segment{{ID: total}}})
+		s.holds(t, key, &session.Session{Version: total, Segments: []session.Segment{{ID: total}}})
 	}
 }
 
 func deleted(t *testing.T, s store) {
-	s.swap(t, "key", 0, session(t, 10), true)
-	s.swap(t, "other", 0, session(t, 11), true)
+	s.swap(t, "key", 0, sampleSession(t, 10), true)
+	s.swap(t, "other", 0, sampleSession(t, 11), true)
 	s.delete(t, "key")
 	s.holds(t, "key", nil)
-	s.swap(t, "key", 10, session(t, 12), false)
+	s.swap(t, "key", 10, sampleSession(t, 12), false)
 	s.holds(t, "key", nil)
 	s.delete(t, "key")
-	s.swap(t, "key", 0, session(t, 13), true)
-	s.holds(t, "key", session(t, 13))
-	s.holds(t, "other", session(t, 11))
+	s.swap(t, "key", 0, sampleSession(t, 13), true)
+	s.holds(t, "key", sampleSession(t, 13))
+	s.holds(t, "other", sampleSession(t, 11))
 }
 
 func scan(t *testing.T, s store) {
-	want := map[string]*sessionstate.Session{}
-	for i := range sessionstate.Version(500) {
+	want := map[string]*session.Session{}
+	for i := range session.Version(500) {
 		key := fmt.Sprint("key ", i)
-		want[key] = session(t, i+1)
+		want[key] = sampleSession(t, i+1)
 		s.swap(t, key, 0, want[key], true)
 	}
 	if seen := s.scan(t); !reflect.DeepEqual(seen, want) {
@@ -357,11 +357,11 @@ func scan(t *testing.T, s store) {
 }
 
 func scanStops(t *testing.T, s store) {
-	for i := range sessionstate.Version(50) {
-		s.swap(t, fmt.Sprint("key ", i), 0, session(t, i+1), true)
+	for i := range session.Version(50) {
+		s.swap(t, fmt.Sprint("key ", i), 0, sampleSession(t, i+1), true)
 	}
 	stop, calls := errors.New("stop"), 0
-	err := s.Scan(t.Context(), func(string, *sessionstate.Session) error {
+	err := s.Scan(t.Context(), func(string, *session.Session) error {
 		if calls++; calls == 3 {
 			return stop
 		}
@@ -374,13 +374,13 @@ func scanStops(t *testing.T, s store) {
 
 // A scan sees what was there throughout, whatever else comes and goes.
 func scanAmongChanges(t *testing.T, s store) {
-	for i := range sessionstate.Version(100) {
-		s.swap(t, fmt.Sprint("stays ", i), 0, session(t, i+1), true)
+	for i := range session.Version(100) {
+		s.swap(t, fmt.Sprint("stays ", i), 0, sampleSession(t, i+1), true)
 	}
 	together(2, func(i int) {
 		if i == 0 {
-			for n := range sessionstate.Version(100) {
-				s.swap(t, "comes and goes", 0, session(t, n+1), true)
+			for n := range session.Version(100) {
+				s.swap(t, "comes and goes", 0, sampleSession(t, n+1), true)
 				s.delete(t, "comes and goes")
 			}
 			return
@@ -401,20 +401,20 @@ func scanAmongChanges(t *testing.T, s store) {
 
 // A store may answer a cancelled request or refuse it, but not half.
 func cancelled(t *testing.T, s store) {
-	s.swap(t, "key", 0, session(t, 10), true)
+	s.swap(t, "key", 0, sampleSession(t, 10), true)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if v, err := s.Get(ctx, "key"); err == nil && !reflect.DeepEqual(v, session(t, 10)) {
+	if v, err := s.Get(ctx, "key"); err == nil && !reflect.DeepEqual(v, sampleSession(t, 10)) {
 		t.Errorf("get: %+v", v)
 	}
-	if err := s.Scan(ctx, func(string, *sessionstate.Session) error { return nil }); err != nil && !errors.Is(err, context.Canceled) {
+	if err := s.Scan(ctx, func(string, *session.Session) error { return nil }); err != nil && !errors.Is(err, context.Canceled) {
 		t.Errorf("scan: %v", err)
 	}
-	want := session(t, 10)
-	if ok, err := s.compareAndSwap(ctx, "key", 10, session(t, 11)); err != nil && ok {
+	want := sampleSession(t, 10)
+	if ok, err := s.compareAndSwap(ctx, "key", 10, sampleSession(t, 11)); err != nil && ok {
 		t.Errorf("compare and swap: %v and %v", ok, err)
 	} else if ok {
-		want = session(t, 11)
+		want = sampleSession(t, 11)
 	} else if err == nil {
 		t.Error("compare and swap: told that another change came first")
 	}

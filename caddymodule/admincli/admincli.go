@@ -1,4 +1,6 @@
-package caddymodule
+// Package admincli adds the command `caddy rudder-session`, which looks into the
+// sessions of a running Caddy through its admin endpoint.
+package admincli
 
 import (
 	"bytes"
@@ -12,6 +14,8 @@ import (
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+
+	"github.com/rudder-session/rudder-session/caddymodule/internal/manage"
 )
 
 func init() {
@@ -133,9 +137,9 @@ func withUser(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-func userOf(cmd *cobra.Command) who {
+func userOf(cmd *cobra.Command) manage.User {
 	flag := func(name string) string { return cmd.Flag(name).Value.String() }
-	return who{flag("write-key"), flag("anonymous-id"), flag("user-id")}
+	return manage.User{WriteKey: flag("write-key"), AnonymousID: flag("anonymous-id"), UserID: flag("user-id")}
 }
 
 // withSite adds the flag that says which site's handler is meant.
@@ -144,14 +148,16 @@ func withSite(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-func userAt(cmd *cobra.Command) whoAt { return whoAt{userOf(cmd), cmd.Flag("site").Value.String()} }
+func userAt(cmd *cobra.Command) manage.UserAt {
+	return manage.UserAt{User: userOf(cmd), Site: cmd.Flag("site").Value.String()}
+}
 
 func tablesCommand() *cobra.Command {
 	return withJSON(command("tables", "Lists the session tables", `
 Lists the tables that are open, with how many sessions they have in memory, how
 often one was found there, and how much of the store does not answer.`,
 		func(cmd *cobra.Command, _ []string) error {
-			var all []TableInfo
+			var all []manage.TableInfo
 			if shown, err := ask(cmd, http.MethodGet, "tables", nil, &all); shown || err != nil {
 				return err
 			}
@@ -171,7 +177,7 @@ Shows what is known of the sessions of one user of one source: --write-key, and
 --anonymous-id or --user-id. Where some sites share sessions and others do not,
 both timelines are shown, or that of --site.`,
 		func(cmd *cobra.Command, _ []string) error {
-			var line Timeline
+			var line manage.Timeline
 			if shown, err := ask(cmd, http.MethodPost, "session", userAt(cmd), &line); shown || err != nil {
 				return err
 			}
@@ -184,7 +190,7 @@ func endCommand() *cobra.Command {
 Ends the session of one user of one source now, as endSession does. Where some
 sites share sessions and others do not, both are ended, or that of --site.`,
 		func(cmd *cobra.Command, _ []string) error {
-			var answer endResult
+			var answer manage.EndResult
 			if _, err := ask(cmd, http.MethodPost, "end", userAt(cmd), &answer); err != nil {
 				return err
 			}
@@ -205,11 +211,8 @@ named and, with --remove-set-aside, deleted.`,
 			if err != nil {
 				return err
 			}
-			question := struct {
-				who
-				RemoveSetAside bool `json:"remove_set_aside,omitempty"`
-			}{userOf(cmd), remove}
-			var answer Forgotten
+			question := manage.ForgetQuestion{User: userOf(cmd), RemoveSetAside: remove}
+			var answer manage.Forgotten
 			if _, err := ask(cmd, http.MethodPost, "forget", question, &answer); err != nil {
 				return err
 			}

@@ -1,10 +1,10 @@
 package caddymodule
 
-// disposition is what became of a request.
-type disposition uint8
+// requestOutcome is what became of a request.
+type requestOutcome uint8
 
 const (
-	changed disposition = iota
+	changed requestOutcome = iota
 	unchanged
 	answered
 	// Not carried out.
@@ -25,10 +25,10 @@ const (
 	// The client did not send its body whole.
 	aborted
 
-	dispositions
+	requestOutcomes
 )
 
-var dispositionNames = [dispositions]struct{ outcome, reason string }{
+var requestOutcomeWords = [requestOutcomes]struct{ outcome, reason string }{
 	changed:          {"changed", ""},
 	unchanged:        {"unchanged", ""},
 	answered:         {"answered", ""},
@@ -48,5 +48,7 @@ var dispositionNames = [dispositions]struct{ outcome, reason string }{
 	aborted:          {"aborted", ""},
 }
 
-func (d disposition) outcome() string { return dispositionNames[d].outcome }
-func (d disposition) reason() string  { return dispositionNames[d].reason }
+// word is the outcome as metrics and logs have it, reason why a request was passed
+// on as it came; "" for others.
+func (o requestOutcome) word() string   { return requestOutcomeWords[o].outcome }
+func (o requestOutcome) reason() string { return requestOutcomeWords[o].reason }

@@ -1,4 +1,4 @@
-package caddymodule
+package admincli
 
 import (
 	"cmp"
@@ -8,6 +8,9 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/rudder-session/rudder-session/caddymodule"
+	"github.com/rudder-session/rudder-session/caddymodule/internal/manage"
 )
 
 func columns(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
@@ -41,11 +44,11 @@ func clockTime(ms int64) string {
 
 // printTimelines writes a timeline and those that it has with it, each with the
 // sites that it is of.
-func printTimelines(w io.Writer, line *Timeline) error {
+func printTimelines(w io.Writer, line *manage.Timeline) error {
 	if len(line.Also) == 0 {
 		return printTimeline(w, line)
 	}
-	lines := append([]Timeline{*line}, line.Also...)
+	lines := append([]manage.Timeline{*line}, line.Also...)
 	for i := range lines {
 		if i > 0 {
 			fmt.Fprintln(w)
@@ -67,7 +70,7 @@ func scopeName(shared bool, sites []string) string {
 	return kind + " (" + safe(strings.Join(sites, ", ")) + ")"
 }
 
-func printEnded(w io.Writer, result *endResult) error {
+func printEnded(w io.Writer, result *manage.EndResult) error {
 	said := func(ended bool) string {
 		if ended {
 			return "ended"
@@ -86,7 +89,7 @@ func printEnded(w io.Writer, result *endResult) error {
 	return nil
 }
 
-func printTimeline(w io.Writer, line *Timeline) error {
+func printTimeline(w io.Writer, line *manage.Timeline) error {
 	if !line.Known {
 		_, err := fmt.Fprintln(w, "nothing is known")
 		return err
@@ -106,7 +109,7 @@ func printTimeline(w io.Writer, line *Timeline) error {
 }
 
 // printLinks writes the devices of a user, or the users of a device.
-func printLinks(w io.Writer, line *Timeline) error {
+func printLinks(w io.Writer, line *manage.Timeline) error {
 	if len(line.Links) == 0 {
 		return nil
 	}
@@ -121,7 +124,7 @@ func printLinks(w io.Writer, line *Timeline) error {
 	return out.Flush()
 }
 
-func printSegments(w io.Writer, line *Timeline) error {
+func printSegments(w io.Writer, line *manage.Timeline) error {
 	if len(line.Segments) == 0 {
 		return nil
 	}
@@ -146,7 +149,7 @@ var colours = map[string]string{
 }
 
 // printDecided writes a decision in one line.
-func printDecided(w io.Writer, d *Decided, colour bool) error {
+func printDecided(w io.Writer, d *caddymodule.Decided, colour bool) error {
 	action := fmt.Sprintf("%-9s", d.Action)
 	if colour {
 		action = colours[d.Action] + action + "\x1b[0m"

@@ -13,7 +13,7 @@ import (
 // How long a session lasts is written an eighth of its timeout later, ten
 // seconds at most, and all of it at once; all else at once.
 func TestTouchesAreDelayed(t *testing.T) {
-	for timeout, want := range map[int64]time.Duration{8000: time.Second, 30 * minutes: MaxPatience} {
+	for timeout, want := range map[int64]time.Duration{8000: time.Second, 30 * minutes: MaxWaitBudget} {
 		synctest.Test(t, func(t *testing.T) {
 			p := newPair(t, flushing(100*time.Millisecond))
 			policy := session.Policy{Automatic: session.AutomaticProxy, Timeout: timeout}
@@ -147,8 +147,8 @@ func TestTouchesOutlive(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			store := newFated(t)
-			p := &pair{store: store, here: &told{fated: store}}
+			store := newFailStore(t)
+			p := &pair{store: store, here: &told{failStore: store}}
 			p.a = delaying(p.here, Options{})
 			send(t, p.a, "key", trackAt(base, 1))
 			send(t, p.a, "key", trackAt(base+half, 2))

@@ -1,35 +1,25 @@
-package caddymodule
+package manage
 
 import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"sync"
 	"sync/atomic"
-	"time"
 
+	"github.com/rudder-session/rudder-session/caddymodule"
 	"github.com/rudder-session/rudder-session/enrich"
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// ndjson is JSON lines.
-const ndjson = "application/x-ndjson"
-
-// export writes all sessions as JSON lines, one Record each. A store that fails
-// breaks the connection off: what came is not all.
-func (Admin) export(w http.ResponseWriter, r *http.Request, t *table, app *App) error {
-	w.Header().Set("Content-Type", ndjson)
-	out := bufio.NewWriterSize(w, 64<<10)
-	encoder := json.NewEncoder(out)
-	encoder.SetEscapeHTML(false)
-	now, began := t.now(), false
-	policy := session.Policy{Retention: app.settings.Retention}
-	err := t.sessions().Each(r.Context(), func(key string, s *session.Session) error {
+// Export calls write with each session, until it fails. Any error is an
+// [enrich.StoreError].
+func Export(ctx context.Context, t caddymodule.OpenTable, write func(*Record) error) error {
+	now, policy := t.Now(), t.DefaultPolicy()
+	err := t.Sessions().Each(ctx, func(key string, s *session.Session) error {
 		if policy.Expired(s, now) {
 			return nil
 		}
@@ -37,16 +27,12 @@ func (Admin) export(w http.ResponseWriter, r *http.Request, t *table, app *App) 
 		if err != nil {
 			return nil //nolint:nilerr // a key of another program is nobody's
 		}
-		began = true
-		return encoder.Encode(line)
+		return write(&line)
 	})
-	switch {
-	case err == nil:
-		return out.Flush()
-	case began:
-		panic(http.ErrAbortHandler)
+	if err != nil {
+		return &enrich.StoreError{Err: err}
 	}
-	return &enrich.StoreError{Err: err}
+	return nil
 }
 
 // ImportResult is what became of an import.
@@ -65,36 +51,9 @@ const (
 	longestRecord = 64 << 10
 )
 
-// importRecords reads what export wrote. Sessions that are newer here are kept.
-// A line that is wrong ends it; those before it have been imported.
-func (Admin) importRecords(w http.ResponseWriter, r *http.Request, t *table, _ *App) error {
-	result, err := t.importFrom(r.Context(), patientBody{r.Body, http.NewResponseController(w).SetReadDeadline})
-	if err != nil {
-		return err
-	}
-	return writeAdmin(w, result)
-}
-
-// patientBody is the body of a request that may take as long as it needs to, if
-// only it goes on. Caddy's admin endpoint gives each ten seconds: more than most
-// tables take, and less than a large one, or a slow line.
-type patientBody struct {
-	io.Reader
-	deadline func(time.Time) error
-}
-
-// longestPause is how long a client may take to send a little more.
-const longestPause = time.Minute
-
-func (b patientBody) Read(to []byte) (int, error) {
-	// What knows no deadlines has none.
-	_ = b.deadline(time.Now().Add(longestPause))
-	n, err := b.Reader.Read(to)
-	_ = b.deadline(time.Time{})
-	return n, err
-}
-
-func (t *table) importFrom(ctx context.Context, from io.Reader) (result ImportResult, err error) {
+// Import reads what Export wrote. Sessions that are newer here are kept. A line
+// that is wrong ends it; those before it have been imported.
+func Import(ctx context.Context, t caddymodule.OpenTable, from io.Reader) (result ImportResult, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	type entry struct {
@@ -107,7 +66,7 @@ func (t *table) importFrom(ctx context.Context, from io.Reader) (result ImportRe
 	for range importAtOnce {
 		writers.Go(func() {
 			for e := range entries {
-				ok, err := t.sessions().Put(ctx, e.key, e.s)
+				ok, err := t.Sessions().Put(ctx, e.key, e.s)
 				if err != nil {
 					cancel(&enrich.StoreError{Err: err})
 				}

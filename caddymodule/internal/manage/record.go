@@ -1,4 +1,4 @@
-package caddymodule
+package manage
 
 import (
 	"encoding/hex"

@@ -13,10 +13,10 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/storetest"
 )
 
-// fated is a store that is not resident, in which a test decides about the fate
+// failStore is a store that is not resident, in which a test decides about the fate
 // of each call. A table takes it for its own. It holds the table to what that
 // promises: versions grow, no key stands twice in a call, none comes after Close.
-type fated struct {
+type failStore struct {
 	mu       sync.Mutex
 	sessions map[string]*session.Session
 	gets     int
@@ -69,8 +69,8 @@ func first(f fate) func(*Swap) fate {
 	}
 }
 
-func newFated(t testing.TB) *fated {
-	r := &fated{sessions: map[string]*session.Session{}}
+func newFailStore(t testing.TB) *failStore {
+	r := &failStore{sessions: map[string]*session.Session{}}
 	t.Cleanup(func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -82,27 +82,27 @@ func newFated(t testing.TB) *fated {
 }
 
 // set replaces the hooks.
-func (r *fated) set(h hooks) {
+func (r *failStore) set(h hooks) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.hooks = h
 }
 
 // hooked returns the hooks; a call begins with it.
-func (r *fated) hooked() hooks {
+func (r *failStore) hooked() hooks {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.check(!r.closed, "the store was used after it was closed")
 	return r.hooks
 }
 
-func (r *fated) check(ok bool, format string, args ...any) {
+func (r *failStore) check(ok bool, format string, args ...any) {
 	if !ok {
 		r.broken = append(r.broken, fmt.Sprintf(format, args...))
 	}
 }
 
-func (r *fated) Get(ctx context.Context, key string) (*session.Session, error) {
+func (r *failStore) Get(ctx context.Context, key string) (*session.Session, error) {
 	h := r.hooked()
 	if h.onGet != nil {
 		if err := h.onGet(ctx, key); err != nil {
@@ -119,7 +119,7 @@ func (r *fated) Get(ctx context.Context, key string) (*session.Session, error) {
 	return s, nil
 }
 
-func (r *fated) CompareAndSwap(ctx context.Context, changes []Swap) {
+func (r *failStore) CompareAndSwap(ctx context.Context, changes []Swap) {
 	h := r.hooked()
 	if h.onSwap != nil {
 		if err := h.onSwap(ctx, changes); err != nil {
@@ -135,7 +135,7 @@ func (r *fated) CompareAndSwap(ctx context.Context, changes []Swap) {
 	}
 }
 
-func (r *fated) swap(h hooks, changes []Swap) {
+func (r *failStore) swap(h hooks, changes []Swap) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.overtake()
@@ -174,14 +174,14 @@ func (r *fated) swap(h hooks, changes []Swap) {
 }
 
 // overtake does what was left to be done.
-func (r *fated) overtake() {
+func (r *failStore) overtake() {
 	if do := r.late; do != nil {
 		r.late = nil
 		do()
 	}
 }
 
-func (r *fated) write(c Swap) bool {
+func (r *failStore) write(c Swap) bool {
 	version := session.Version(0)
 	if s := r.sessions[c.Key]; s != nil {
 		version = s.Version
@@ -194,14 +194,14 @@ func (r *fated) write(c Swap) bool {
 	return true
 }
 
-func (r *fated) Delete(_ context.Context, key string) error {
+func (r *failStore) Delete(_ context.Context, key string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.sessions, key)
 	return nil
 }
 
-func (r *fated) Scan(_ context.Context, fn func(string, *session.Session) error) error {
+func (r *failStore) Scan(_ context.Context, fn func(string, *session.Session) error) error {
 	for key, s := range r.all() {
 		if err := fn(key, s); err != nil {
 			return err
@@ -210,7 +210,7 @@ func (r *fated) Scan(_ context.Context, fn func(string, *session.Session) error)
 	return nil
 }
 
-func (r *fated) Close() error {
+func (r *failStore) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.overtake()
@@ -219,26 +219,26 @@ func (r *fated) Close() error {
 }
 
 // all returns what the store holds.
-func (r *fated) all() map[string]*session.Session {
+func (r *failStore) all() map[string]*session.Session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return maps.Clone(r.sessions)
 }
 
 // held returns what it holds of a key, or nil.
-func (r *fated) held(key string) *session.Session { return r.all()[key] }
+func (r *failStore) held(key string) *session.Session { return r.all()[key] }
 
 // counts is what a store was asked for.
 type counts struct{ gets, swaps, refused int }
 
-func (r *fated) counts() counts {
+func (r *failStore) counts() counts {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return counts{r.gets, len(r.calls), r.refused}
 }
 
 // since returns what was asked for since.
-func (r *fated) since(before counts) counts {
+func (r *failStore) since(before counts) counts {
 	now := r.counts()
 	return counts{now.gets - before.gets, now.swaps - before.swaps, now.refused - before.refused}
 }
@@ -256,8 +256,8 @@ func waitFor(answer <-chan struct{}) func(context.Context, []Swap) error {
 }
 
 // reopened is what the next process finds of the store.
-func (r *fated) reopened(t testing.TB) *fated {
-	next := newFated(t)
+func (r *failStore) reopened(t testing.TB) *failStore {
+	next := newFailStore(t)
 	next.sessions = r.all()
 	return next
 }
@@ -265,7 +265,7 @@ func (r *fated) reopened(t testing.TB) *fated {
 // told is the view that one process has of a store which others change
 // too. A test says when it is told of their changes.
 type told struct {
-	*fated
+	*failStore
 	changed func(string)
 	lost    func()
 	// strict: nothing is told.
@@ -282,8 +282,8 @@ func (s *told) Close() error { return nil }
 
 var _ Shared = (*told)(nil)
 
-func TestFatedIsAStore(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) Store { return newFated(t) })
+func TestFailStoreIsAStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) Store { return newFailStore(t) })
 }
 
 // long is an interval that no test lasts.

@@ -1,4 +1,4 @@
-package caddymodule
+package admincli
 
 import (
 	"bufio"
@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/rudder-session/rudder-session/caddymodule"
+	"github.com/rudder-session/rudder-session/caddymodule/internal/manage"
 )
 
 func exportCommand() *cobra.Command {
@@ -84,7 +87,7 @@ while events come. A line that is wrong ends it.`,
 				return err
 			}
 			defer response.Body.Close()
-			var result ImportResult
+			var result manage.ImportResult
 			if err := json.NewDecoder(response.Body).Decode(&result); err != nil {
 				return err
 			}
@@ -170,7 +173,7 @@ where there is a terminal, unless NO_COLOR is set.`,
 			lines.Buffer(nil, 1<<20)
 			for lines.Scan() {
 				var d struct {
-					Decided
+					caddymodule.Decided
 					Missed int64 `json:"missed"`
 				}
 				if err := json.Unmarshal(lines.Bytes(), &d); err != nil {
@@ -179,7 +182,7 @@ where there is a terminal, unless NO_COLOR is set.`,
 				switch {
 				case d.Missed > 0:
 					fmt.Fprintf(cmd.ErrOrStderr(), "%d more, too fast to be shown\n", d.Missed)
-				case !wanted.wants(&d.Decided):
+				case !d.Concerns(wanted.WriteKey, wanted.AnonymousID, wanted.UserID):
 				case asJSON:
 					_, err = fmt.Fprintf(out, "%s\n", lines.Bytes())
 				default:
@@ -197,13 +200,8 @@ where there is a terminal, unless NO_COLOR is set.`,
 	return cmd
 }
 
-func (w who) wants(d *Decided) bool {
-	is := func(wanted, has string) bool { return wanted == "" || clip(wanted) == has }
-	return is(w.WriteKey, d.WriteKey) && is(w.AnonymousID, d.AnonymousID) && is(w.UserID, d.UserID)
-}
-
 // largestExplained is how large a body may be to fit into a question, in bytes.
-const largestExplained = largeBody / 2
+const largestExplained = manage.MaxExplain / 2
 
 func explainCommand() *cobra.Command {
 	cmd := withSite(withJSON(command("explain [file]", "Says what would be done to a request", `
@@ -218,7 +216,7 @@ or of --site. Nothing is changed.`,
 				return err
 			}
 			defer closeFile()
-			asked := question{WriteKey: flag("write-key"), Site: flag("site"), Endpoint: flag("endpoint")}
+			asked := manage.ExplainQuestion{WriteKey: flag("write-key"), Site: flag("site"), Endpoint: flag("endpoint")}
 			if asked.BodyBase64, err = io.ReadAll(io.LimitReader(from, largestExplained+1)); err != nil {
 				return err
 			}
@@ -232,7 +230,7 @@ or of --site. Nothing is changed.`,
 				}
 				asked.Received = at.UnixMilli()
 			}
-			var explained []explanation
+			var explained []manage.Explanation
 			if shown, err := ask(cmd, http.MethodPost, "explain", asked, &explained); shown || err != nil {
 				return err
 			}

@@ -1,4 +1,6 @@
-package caddymodule
+// Package inspector is the Caddy module of the page that shows what happened to a
+// user's session.
+package inspector
 
 import (
 	"embed"
@@ -17,35 +19,37 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/rudder-session/rudder-session/caddymodule"
+	"github.com/rudder-session/rudder-session/caddymodule/internal/manage"
 	"github.com/rudder-session/rudder-session/enrich"
 )
 
 func init() {
-	caddy.RegisterModule((*Inspector)(nil))
+	caddy.RegisterModule((*Handler)(nil))
 	httpcaddyfile.RegisterHandlerDirective("rudder_session_inspector", func(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
-		i := new(Inspector)
-		return i, i.UnmarshalCaddyfile(helper.Dispenser)
+		h := new(Handler)
+		return h, h.UnmarshalCaddyfile(helper.Dispenser)
 	})
 	httpcaddyfile.RegisterDirectiveOrder("rudder_session_inspector", httpcaddyfile.Before, "respond")
 }
 
-// Inspector is a page that answers what happened to a user's session: his
+// Handler is a page that answers what happened to a user's session: his
 // timeline, the last decisions and why they were made, and how many there were
 // in the last minutes. It changes nothing.
 //
 // Whoever can open it can look up every user: it must stand behind an
 // authentication of your own, such as `basic_auth`.
-type Inspector struct {
+type Handler struct {
 	// The table to look into, by the name of its store: `file`, `redis` or
 	// `memory`. It must be named, so that the page is nowhere by mistake.
 	Table string `json:"table,omitempty"`
 }
 
 // CaddyModule returns the Caddy module information.
-func (*Inspector) CaddyModule() caddy.ModuleInfo {
+func (*Handler) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{
 		ID:  "http.handlers.rudder_session_inspector",
-		New: func() caddy.Module { return new(Inspector) },
+		New: func() caddy.Module { return new(Handler) },
 	}
 }
 
@@ -54,7 +58,7 @@ func (*Inspector) CaddyModule() caddy.ModuleInfo {
 //	rudder_session_inspector {
 //	    table <name>
 //	}
-func (i *Inspector) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	if d.NextArg() {
 		return d.Errf("rudder_session_inspector: unexpected %q", d.Val())
@@ -63,13 +67,13 @@ func (i *Inspector) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if d.Val() != "table" {
 			return d.Errf("rudder_session_inspector: unknown option %q", d.Val())
 		}
-		table := Value(i.Table)
-		if err := Option(d, "table", &table, parseTable); err != nil {
+		table := caddymodule.Value(h.Table)
+		if err := caddymodule.Option(d, "table", &table, parseTable); err != nil {
 			return err
 		}
-		i.Table = string(table)
+		h.Table = string(table)
 	}
-	if i.Table == "" {
+	if h.Table == "" {
 		return d.Err("rudder_session_inspector: table is missing: which table is to be looked into?")
 	}
 	return nil
@@ -83,11 +87,11 @@ func parseTable(name string) (string, error) {
 }
 
 // Provision checks the option, and that the table is that of the configuration.
-func (i *Inspector) Provision(ctx caddy.Context) error {
-	if i.Table == "" {
+func (h *Handler) Provision(ctx caddy.Context) error {
+	if h.Table == "" {
 		return errors.New("table is missing: which table is to be looked into?")
 	}
-	name, err := Read("table", Value(i.Table), parseTable, "")
+	name, err := caddymodule.Read("table", caddymodule.Value(h.Table), parseTable, "")
 	if err != nil {
 		return err
 	}
@@ -95,54 +99,56 @@ func (i *Inspector) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	if has := tableName(app.(*App).store.Identity()); has != name {
+	if has := app.(*caddymodule.App).TableName(); has != name {
 		return fmt.Errorf("table: %q is not kept here, but %q", name, has)
 	}
-	i.Table = name
+	h.Table = name
 	return nil
 }
 
-//go:embed inspector
-var inspectorFiles embed.FS
+const textUnavailable = "session state is unavailable"
+
+//go:embed page
+var pageFiles embed.FS
 
 // ServeHTTP serves the page under whatever path it is put.
-func (i *Inspector) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
-	h := w.Header()
-	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("Cache-Control", "no-store")
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	header := w.Header()
+	header.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("X-Frame-Options", "DENY")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	header.Set("Cache-Control", "no-store")
 	directory, name := path.Split(r.URL.Path)
 	if strings.HasSuffix(directory, "/api/") {
-		return i.serveData(w, r, name)
+		return h.serveData(w, r, name)
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		h.Set("Allow", "GET, HEAD")
+		header.Set("Allow", "GET, HEAD")
 		return refuse(w, http.StatusMethodNotAllowed, "only GET")
 	}
 	if name == "" {
 		name = "index.html"
 	}
-	text, err := fs.ReadFile(inspectorFiles, "inspector/"+name)
+	text, err := fs.ReadFile(pageFiles, "page/"+name)
 	if err != nil {
 		if !strings.Contains(name, ".") {
 			// Its own paths are relative to a directory; what stands before it has been
 			// taken off, so the place to go is told relative to what was asked for.
-			h.Set("Location", "./"+url.PathEscape(name)+"/")
+			header.Set("Location", "./"+url.PathEscape(name)+"/")
 			w.WriteHeader(http.StatusTemporaryRedirect)
 			return nil
 		}
 		return refuse(w, http.StatusNotFound, "there is no such page")
 	}
-	h.Set("Content-Type", mime.TypeByExtension(path.Ext(name)))
+	header.Set("Content-Type", mime.TypeByExtension(path.Ext(name)))
 	_, err = w.Write(text)
 	return err
 }
 
 // serveData answers what the page asks.
-func (i *Inspector) serveData(w http.ResponseWriter, r *http.Request, name string) error {
+func (h *Handler) serveData(w http.ResponseWriter, r *http.Request, name string) error {
 	// Ids come in a body, not in a URL, which is logged. That no other site's page
 	// can ask is seen by what browsers say of it.
 	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" {
@@ -152,19 +158,19 @@ func (i *Inspector) serveData(w http.ResponseWriter, r *http.Request, name strin
 		w.Header().Set("Allow", http.MethodPost)
 		return refuse(w, http.StatusMethodNotAllowed, "only POST of application/json")
 	}
-	t, app, leave, err := enterTable(i.Table)
+	t, err := caddymodule.EnterTable(h.Table)
 	if err != nil {
 		return refuse(w, http.StatusServiceUnavailable, textUnavailable)
 	}
-	defer leave()
-	now := t.now()
+	defer t.Leave()
+	now := t.Now()
 	switch name {
 	case "session":
-		var asked whoAt
-		if err := readAdmin(w, r, smallBody, &asked); err != nil {
+		var asked manage.UserAt
+		if err := manage.Read(w, r, manage.MaxQuestion, &asked); err != nil {
 			return refuse(w, http.StatusBadRequest, err.Error())
 		}
-		line, err := t.show(r.Context(), app, asked)
+		line, err := manage.Show(r.Context(), t, asked)
 		var storeErr *enrich.StoreError
 		switch {
 		case errors.As(err, &storeErr):
@@ -174,12 +180,11 @@ func (i *Inspector) serveData(w http.ResponseWriter, r *http.Request, name strin
 		}
 		return answerJSON(w, line)
 	case "decisions":
-		return answerJSON(w, t.activity.recent(now))
+		return answerJSON(w, t.Decisions(now))
 	case "counts":
-		s := t.sessions().Stats()
 		return answerJSON(w, map[string]any{
-			"now": now, "minutes": t.activity.lately(now),
-			"table": TableInfo{i.Table, s.Sessions, s.Capacity, s.Hits, s.Misses, s.Evictions, s.Delayed, s.Down},
+			"now": now, "minutes": t.Counts(now),
+			"table": manage.NewTableInfo(h.Table, t.Sessions().Stats()),
 		})
 	}
 	return refuse(w, http.StatusNotFound, "there is no such question")
@@ -204,7 +209,7 @@ func refuse(w http.ResponseWriter, status int, message string) error {
 
 // Interface guards
 var (
-	_ caddy.Provisioner           = (*Inspector)(nil)
-	_ caddyhttp.MiddlewareHandler = (*Inspector)(nil)
-	_ caddyfile.Unmarshaler       = (*Inspector)(nil)
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+	_ caddyfile.Unmarshaler       = (*Handler)(nil)
 )

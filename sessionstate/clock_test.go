@@ -39,7 +39,7 @@ func TestSteady(t *testing.T) {
 
 // clocked is a store whose clock a test sets.
 type clocked struct {
-	*fated
+	*failStore
 	ahead time.Duration
 }
 
@@ -52,14 +52,14 @@ func (c *clocked) Ahead() (ahead, within time.Duration, known bool) {
 // A table goes by its store's clock, if that has one.
 func TestArrival(t *testing.T) {
 	local := time.Now()
-	own := open(t, newFated(t), Options{})
+	own := open(t, newFailStore(t), Options{})
 	if ms, steady := own.Arrival(local); ms != local.UnixMilli() || !steady {
 		t.Errorf("its own: %d, %v", ms, steady)
 	}
 	if s := own.Stats(); s.ClockKnown {
 		t.Errorf("its own: %+v", s)
 	}
-	store := &clocked{fated: newFated(t), ahead: 2 * time.Second}
+	store := &clocked{failStore: newFailStore(t), ahead: 2 * time.Second}
 	table := open(t, store, Options{})
 	if ms, steady := table.Arrival(local); ms != local.UnixMilli()-2000 || !steady {
 		t.Errorf("the store's: %d, %v", ms, steady)

@@ -1,74 +1,13 @@
 package caddymodule
 
 import (
-	"errors"
-	"fmt"
-	"slices"
-	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
 
 	"github.com/rudder-session/rudder-session/sessionstate"
 )
-
-// tableName is the name by which people know a table: that of its store's
-// module. Two can have one name for as long as a reload that moves the sessions
-// to another place takes.
-func tableName(identity string) string {
-	name, _, _ := strings.Cut(identity, " ")
-	return name
-}
-
-// eachTable calls fn for the tables that are open, which stay so meanwhile. It
-// must not wait.
-func eachTable(fn func(name string, t *table, opened *sessionstate.Table)) {
-	tables.Range(func(identity, value any) bool {
-		t := value.(*table)
-		if opened := t.opened.Load(); opened != nil {
-			fn(tableName(identity.(string)), t, opened)
-		}
-		return true
-	})
-}
-
-// errNoTable says that a name is not, or not enough, to find a table by.
-var errNoTable = errors.New("no such table")
-
-// enterTable finds an open table by its name; "" is enough where there is one
-// only. The caller must call leave when it is done with it, if there was no
-// error.
-func enterTable(name string) (t *table, app *App, leave func(), err error) {
-	type candidate struct {
-		name string
-		app  *App
-	}
-	var found []candidate
-	names := []string{}
-	tables.Range(func(identity, value any) bool {
-		c := candidate{name: tableName(identity.(string)), app: value.(*table).user()}
-		if c.app != nil {
-			names = append(names, c.name)
-			if name == "" || name == c.name {
-				found = append(found, c)
-			}
-		}
-		return true
-	})
-	slices.Sort(names)
-	switch {
-	case len(names) == 0:
-		return nil, nil, nil, fmt.Errorf("%w: none is open", errNoTable)
-	case len(found) == 0:
-		return nil, nil, nil, fmt.Errorf("%w: %q; there are: %s", errNoTable, name, strings.Join(names, ", "))
-	case name == "" && len(found) > 1:
-		return nil, nil, nil, fmt.Errorf("%w: which of %s?", errNoTable, strings.Join(names, ", "))
-	}
-	app = found[0].app
-	if t, err = app.enter(); err != nil {
-		return nil, nil, nil, err
-	}
-	return t, app, app.lease.leave, nil
-}
 
 // tableCollector tells of the tables that are open, whichever configuration
 // uses them.
@@ -115,9 +54,7 @@ func (tableCollector) Describe(to chan<- *prometheus.Desc) {
 // Collect is a part of prometheus.Collector.
 func (tableCollector) Collect(to chan<- prometheus.Metric) {
 	stats := map[string]sessionstate.Stats{}
-	eachTable(func(name string, _ *table, opened *sessionstate.Table) {
-		stats[name] = sum(stats[name], opened.Stats())
-	})
+	EachTable(func(name string, s sessionstate.Stats) { stats[name] = sum(stats[name], s) })
 	for name, s := range stats {
 		gauge := func(d *prometheus.Desc, v float64) {
 			to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, name)
@@ -155,5 +92,29 @@ func sum(a, b sessionstate.Stats) sessionstate.Stats {
 		Hits: a.Hits + b.Hits, Misses: a.Misses + b.Misses, Evictions: a.Evictions + b.Evictions,
 		Delayed: a.Delayed + b.Delayed, Down: max(a.Down, b.Down),
 		Newer: a.Newer + b.Newer, Detached: a.Detached || b.Detached,
+	}
+}
+
+// observeStore counts the calls of a table's store.
+func observeStore(name string) sessionstate.Observer {
+	return func(operation, result string, took time.Duration) {
+		metrics.stores.WithLabelValues(name, operation, result).Observe(took.Seconds())
+	}
+}
+
+// reportWrites logs when delayed writes begin to fail, and when they go well
+// again.
+func reportWrites(logger *zap.Logger) func(error) {
+	failing := false
+	return func(err error) {
+		switch {
+		case err != nil && !failing:
+			logger.Error("writing sessions; it is tried again until it succeeds", zap.Error(err))
+		case err == nil && failing:
+			logger.Info("sessions are written again")
+		}
+		if failing = err != nil; failing {
+			metrics.storeErrors.Inc()
+		}
 	}
 }

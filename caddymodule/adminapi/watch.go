@@ -1,23 +1,25 @@
-package caddymodule
+package adminapi
 
 import (
 	"encoding/json"
 	"net/http"
+
+	"github.com/rudder-session/rudder-session/caddymodule"
 )
 
 // decisions streams what is decided, one Decided a line, until the client goes.
 // A line {"missed": n} says that there were more than it took.
-func (Admin) decisions(w http.ResponseWriter, r *http.Request) error {
+func (API) decisions(w http.ResponseWriter, r *http.Request) error {
 	if err := checkParameters(r.URL.Query(), []string{"table"}); err != nil {
 		return err
 	}
-	t, _, leave, err := enterTable(r.URL.Query().Get("table"))
+	t, err := caddymodule.EnterTable(r.URL.Query().Get("table"))
 	if err != nil {
-		return adminError(err)
+		return withStatus(err)
 	}
-	watcher, stop := t.activity.watch()
+	watcher, stop := t.Watch()
 	// Who watches does not keep the table open.
-	leave()
+	t.Leave()
 	defer stop()
 	w.Header().Set("Content-Type", ndjson)
 	w.WriteHeader(http.StatusOK)
@@ -29,14 +31,14 @@ func (Admin) decisions(w http.ResponseWriter, r *http.Request) error {
 		}
 		var next any
 		select {
-		case d := <-watcher.decisions:
+		case d := <-watcher.Decisions():
 			next = d
-		case <-watcher.gone:
+		case <-watcher.Gone():
 			return nil
 		case <-r.Context().Done():
 			return nil
 		}
-		if n := watcher.missed.Swap(0); n > 0 {
+		if n := watcher.Missed(); n > 0 {
 			if encoder.Encode(map[string]int64{"missed": n}) != nil {
 				return nil
 			}

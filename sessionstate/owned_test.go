@@ -28,8 +28,8 @@ func TestApplyNow(t *testing.T) {
 		{"end", endAt(base+1, 4), []string{"memory"}},
 	}
 	for kind, store := range map[string]Store{
-		"memory": memorystore.New(), "own": newFated(t),
-		"shared": &told{fated: newFated(t)}, "strict": &told{fated: newFated(t), strict: true},
+		"memory": memorystore.New(), "own": newFailStore(t),
+		"shared": &told{failStore: newFailStore(t)}, "strict": &told{failStore: newFailStore(t), strict: true},
 	} {
 		t.Run(kind, func(t *testing.T) {
 			table := open(t, store, Options{})
@@ -53,7 +53,7 @@ func TestApplyNow(t *testing.T) {
 // An event of an unknown key has to be looked up; of one that is known it needs
 // no store, whatever it changes.
 func TestEventsInADeadStoreOfTheirOwn(t *testing.T) {
-	store := newFated(t)
+	store := newFailStore(t)
 	table := open(t, store, Options{})
 	ask(t, table, "known", startAt(base, 1))
 	before := store.held("known")
@@ -93,7 +93,7 @@ func TestEventsInADeadStoreOfTheirOwn(t *testing.T) {
 
 // What is known of a store of the table's own is never asked for again.
 func TestOwnSessionsAreNotAskedFor(t *testing.T) {
-	store := newFated(t)
+	store := newFailStore(t)
 	table := delaying(store, Options{})
 	ask(t, table, "key", startAt(base, 1))
 	for i := range session.MessageID(50) {
@@ -117,7 +117,7 @@ func TestOwnSessionsAreNotAskedFor(t *testing.T) {
 
 // A control call onto a store that always has something else gives up.
 func TestContendedOwnStore(t *testing.T) {
-	store := newFated(t)
+	store := newFailStore(t)
 	table := open(t, store, Options{})
 	ask(t, table, "key", startAt(base, 1))
 	store.set(hooks{fate: always(refused)})
@@ -132,7 +132,7 @@ func TestContendedOwnStore(t *testing.T) {
 
 // A request that has gone away changes nothing.
 func TestCancelledCallOfAnOwnStore(t *testing.T) {
-	store := newFated(t)
+	store := newFailStore(t)
 	table := delaying(store, Options{Deadline: time.Hour})
 	ask(t, table, "key", startAt(base, 1))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -162,14 +162,14 @@ func TestCancelledCallOfAnOwnStore(t *testing.T) {
 
 // forgetful notes what retention it is given.
 type forgetful struct {
-	*fated
+	*failStore
 	retentions []int64
 }
 
 func (f *forgetful) Retain(ms int64) { f.retentions = append(f.retentions, ms) }
 
 func TestRetentionIsTold(t *testing.T) {
-	store := &forgetful{fated: newFated(t)}
+	store := &forgetful{failStore: newFailStore(t)}
 	table := open(t, store, Options{Settings: Settings{Retention: 5}})
 	table.Configure(Settings{Capacity: 1, Retention: 7, FlushInterval: long})
 	if got := fmt.Sprint(store.retentions); got != "[5 7]" {
@@ -180,12 +180,12 @@ func TestRetentionIsTold(t *testing.T) {
 // That somebody is seen again is written now and then, so that a store that
 // forgets does not forget them.
 func TestSeenIsWrittenNowAndThen(t *testing.T) {
-	for kind, wrap := range map[string]func(*fated) Store{
-		"own":    func(f *fated) Store { return f },
-		"shared": func(f *fated) Store { return &told{fated: f} },
+	for kind, wrap := range map[string]func(*failStore) Store{
+		"own":    func(f *failStore) Store { return f },
+		"shared": func(f *failStore) Store { return &told{failStore: f} },
 	} {
 		t.Run(kind, func(t *testing.T) {
-			store := newFated(t)
+			store := newFailStore(t)
 			table := delaying(wrap(store), Options{})
 			p := session.Policy{Timeout: 30 * minutes, Retention: 1600}
 			at := func(now int64, m session.MessageID) {
