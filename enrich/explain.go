@@ -61,11 +61,11 @@ func rules(r *Request, v *Verdict, s *session.Session) (said []string) {
 	case OtherType:
 		say("Its type is %q: only track, page, identify, screen, group and alias, and control calls, have a session.", v.Type)
 	case OfJob:
-		say("It is of a reverse ETL or cloud extract job: those are not read.")
+		say("It comes from a reverse ETL or cloud extract job: those are not read.")
 	case NoID:
 		say("It has neither an anonymousId nor a userId: it is in nobody's session.")
 	case OddContext:
-		say("Its context is no object: there is no place for the session's fields.")
+		say("Its context is not an object: it cannot have the session's fields.")
 	case NoRoom:
 		say("With the session's fields the body would be larger than max_body.")
 	}
@@ -90,9 +90,9 @@ func keyRule(v *Verdict) string {
 	id, err := ParseKey(v.Key)
 	switch {
 	case err != nil:
-		return "Its session is of nobody that is known."
+		return "It belongs to no known key."
 	case !id.User && v.Server && !v.Kind.Control():
-		return fmt.Sprintf("Its session is that of the anonymousId %q. It comes from a server: it may be in a session of the proxy's own, but neither begins nor prolongs one.", v.AnonymousID)
+		return fmt.Sprintf("Its session is that of the anonymousId %q. It comes from a server: it can be in a session that the proxy made, but neither begins nor extends one.", v.AnonymousID)
 	case !id.User:
 		return fmt.Sprintf("Its session is that of the anonymousId %q.", v.AnonymousID)
 	case v.AnonymousID != "":
@@ -105,7 +105,7 @@ func timeRule(r *Request, v *Verdict) string {
 	at, t := &v.Decision.At, &v.Times
 	switch {
 	case at.Clock != session.NoClock:
-		return fmt.Sprintf("It happened at %s: by its clock at %s, plus a way of %d ms, and never later than it arrived, %s. Its own request took %d ms from sentAt, %s, the clock's error included.",
+		return fmt.Sprintf("It happened at %s: by its clock at %s, plus %d ms for the way of its request, and never later than it arrived, %s. Its own request took %d ms from sentAt, %s, including the error of the clock.",
 			clock(at.Time), clock(at.Original), v.Decision.Way, clock(r.Received), at.Lag, v.SentAt)
 	case t.HasOriginal:
 		return fmt.Sprintf("It happened at %s, as it says itself, and never later than it arrived, %s. It does not tell its clock (originalTimestamp and sentAt, and for a server no timestamp).",
@@ -154,11 +154,11 @@ var reasonSentences = map[session.Reason]string{
 	session.InAdoptedSession:   "It belongs to the session that its SDK began, and whose id it brought (automatic adopt).",
 	session.NoSessionCleared:   "Its SDK has no session: it has none either (automatic adopt).",
 	session.InvalidOwnID:       "The session id that it brought is not valid: it has no session (automatic adopt).",
-	session.TooOldCleared:      "It is older than all that is remembered of its session, and without a manual session there are to be no session fields (automatic off).",
+	session.TooOldCleared:      "It is older than everything that is remembered of its session, and without a manual session, events carry no session fields (automatic off).",
 	session.AfterEnd:           "After endSession events carry no session fields.",
-	session.AutomaticIsOff:     "Without a manual session there are to be no session fields (automatic off).",
-	session.LeftToSDK:          "Without a manual session the SDK's own session fields are left as they are (automatic sdk).",
-	session.NoSession:          "There is no session that it is in, and it begins none.",
+	session.AutomaticIsOff:     "Without a manual session, events carry no session fields (automatic off).",
+	session.LeftToSDK:          "Without a manual session, the SDK's own session fields stay as they are (automatic sdk).",
+	session.NoSession:          "It is in no session, and begins none.",
 	session.TooOld:             "It is older than all that is remembered of its session.",
 	session.InDeviceSession:    "It takes the session that its user is in (follow_user).",
 	session.OwnSession:         "It brought a session id of its own, and no manual session says otherwise (follow_user).",
@@ -175,7 +175,7 @@ func decisionRules(r *Request, v *Verdict) (said []string) {
 	say := func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
 	d := &v.Decision
 	if v.InvalidID != nil {
-		say("The id that it asks for is refused: %v. In an event the session gets a generated one.", v.InvalidID)
+		say("The id that it asks for is refused: %v. In a batch or a track, the session gets a generated id.", v.InvalidID)
 	}
 	if v.InvalidOwnID != nil && d.Because.Reason == session.InvalidOwnID {
 		say("The session id that it brought is refused: %v.", v.InvalidOwnID)
@@ -202,7 +202,7 @@ func decisionRules(r *Request, v *Verdict) (said []string) {
 		say("context.sessionId becomes %d (it came with %s).", d.SessionID, orNone(v.Own))
 		switch {
 		case d.Start && d.Because.MarkedAgain:
-			say("context.sessionStart becomes true: it is the session's first event, sent again.")
+			say("context.sessionStart becomes true: it is a retry of the session's first event.")
 		case d.Start:
 			say("context.sessionStart becomes true: it is the session's first event.")
 		default:
@@ -218,7 +218,7 @@ func decisionRules(r *Request, v *Verdict) (said []string) {
 		say("It is forwarded as it is: sessionId %s, sessionStart %s.", orNone(v.Own), orNone(v.OwnStart))
 	}
 	if r.Shadow {
-		say("But the handler is in shadow: it is forwarded as it is.")
+		say("But the handler is in shadow mode: it is forwarded as it is.")
 	}
 	return said
 }

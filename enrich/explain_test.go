@@ -47,7 +47,7 @@ func TestExplain(t *testing.T) {
 			"automatic proxy", "It begins a session, 1699999990000", "becomes 1699999990000 (it came with none)", "first event",
 		}},
 		{Track, `{"anonymousId":"s","event":"x","channel":"server"}`, []string{"comes from a server", "does not tell", "nothing is known", "begins none", "forwarded as it is: sessionId none"}},
-		{Track, `{"anonymousId":"a","event":"x","context":7}`, []string{"no object", "forwarded as it is"}},
+		{Track, `{"anonymousId":"a","event":"x","context":7}`, []string{"not an object", "forwarded as it is"}},
 	} {
 		for range 2 {
 			explained, err := Explain(t.Context(), table, at(c.endpoint), []byte(c.body))
