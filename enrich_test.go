@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"github.com/rudder-session/rudder-session/internal/redistest"
 )
 
@@ -52,7 +52,9 @@ func TestCases(t *testing.T) {
 	for store, option := range map[string]func(n int) string{
 		"memory": func(int) string { return "store memory" },
 		"file":   func(int) string { return "store file" },
-		"redis":  func(n int) string { return fmt.Sprintf("store redis %s {\nprefix case-%d:\ntimeout 10s\n}", redis.URL(), n) },
+		"redis": func(n int) string {
+			return fmt.Sprintf("store redis %s {\nprefix case-%d:\ntimeout 10s\n}", redis.URL(), n)
+		},
 		"redis strict": func(n int) string {
 			return fmt.Sprintf("store redis %s {\nprefix strict-%d:\nconsistency strict\ntimeout 10s\n}", redis.URL(), n)
 		},

@@ -3,13 +3,14 @@ package integration_test
 import (
 	"bufio"
 	"fmt"
-	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
 // TestAbortedUploads: a body that does not come whole is the client's doing. It

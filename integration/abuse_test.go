@@ -3,7 +3,6 @@ package integration_test
 import (
 	"encoding/json"
 	"fmt"
-	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"io"
 	"net/http"
 	"os"
@@ -15,6 +14,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
 // heapInUse is what is reachable: not what garbage waits to be collected.

@@ -2,12 +2,13 @@ package integration_test
 
 import (
 	"fmt"
-	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"net/http"
 	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
 // twoSites is a configuration in which shared.test shares its sessions, and all

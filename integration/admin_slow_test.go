@@ -1,7 +1,6 @@
 package integration_test
 
 import (
-	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -9,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rudder-session/rudder-session/caddymodule/adminapi"
+	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
 // TestImportTakesItsTime: Caddy's admin endpoint gives a request ten seconds to

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
+	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
 )
 

@@ -3,12 +3,13 @@ package integration_test
 import (
 	"bufio"
 	"fmt"
-	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"io"
 	"net/http"
 	"slices"
 	"sync"
 	"testing"
+
+	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
 // TestFiguresOfClientsThatGo tells how many of 400 events arrive, and how many

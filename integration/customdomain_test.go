@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/tls"
 	"fmt"
-	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"io"
 	"net"
 	"net/http"
@@ -21,6 +20,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
 var customDomains = []string{"deploy/Caddyfile.custom-domain", "deploy/Caddyfile.custom-domain-self-hosted"}

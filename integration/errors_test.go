@@ -2,11 +2,12 @@ package integration_test
 
 import (
 	"encoding/json"
-	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
 // origin is a request header as a browser sends it.

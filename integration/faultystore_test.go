@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rudder-session/rudder-session/caddymodule"
+	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/memorystore"
 	"github.com/rudder-session/rudder-session/sessionstate/session"

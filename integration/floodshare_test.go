@@ -3,7 +3,6 @@ package integration_test
 import (
 	"encoding/base64"
 	"fmt"
-	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"net/http"
 	"os"
 	"strconv"
@@ -12,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
 // BenchmarkFloodOfNewIDs sends new ids under one write key, in batches, as fast as

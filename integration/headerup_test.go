@@ -1,10 +1,11 @@
 package integration_test
 
 import (
-	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
 // TestHeaderUpComesLater: what reverse_proxy changes in headers the handler does

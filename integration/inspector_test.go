@@ -3,13 +3,13 @@ package integration_test
 import (
 	"encoding/json"
 	"fmt"
-	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/rudder-session/rudder-session/enrich"
+	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 

@@ -1,12 +1,13 @@
 package integration_test
 
 import (
-	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
 // TestKeepEncoding: what came compressed and was changed goes on compressed; all

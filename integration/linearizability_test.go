@@ -3,7 +3,6 @@ package integration_test
 import (
 	"encoding/json"
 	"fmt"
-	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
+	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"github.com/rudder-session/rudder-session/internal/redistest"
 )
 

@@ -2,10 +2,11 @@ package integration_test
 
 import (
 	"fmt"
-	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
 // at sends a body so that it is received at this moment.

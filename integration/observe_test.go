@@ -1,12 +1,13 @@
 package integration_test
 
 import (
-	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
 // TestLogsAndMetrics makes calls of every kind, wrong ones too: what is logged

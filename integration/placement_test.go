@@ -2,13 +2,14 @@ package integration_test
 
 import (
 	"fmt"
-	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
 // TestPlacement puts the directive where configurations put it: without any

@@ -3,10 +3,10 @@ package integration_test
 import (
 	"encoding/json"
 	"fmt"
-	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"testing"
 	"time"
 
+	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"github.com/rudder-session/rudder-session/internal/redistest"
 )
 

@@ -2,11 +2,11 @@ package integration_test
 
 import (
 	"fmt"
-	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"github.com/rudder-session/rudder-session/internal/redistest"
 )
 

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
-	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"maps"
 	"net/http"
 	"os"
@@ -14,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
 // captured is a request as an SDK sent it.

@@ -2,9 +2,10 @@ package integration_test
 
 import (
 	"fmt"
-	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"net/http"
 	"testing"
+
+	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
 // TestStoreErrors has every way in which a store may fail a user without a

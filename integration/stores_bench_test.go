@@ -2,7 +2,6 @@ package integration_test
 
 import (
 	"fmt"
-	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"net/http"
 	"os"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"github.com/rudder-session/rudder-session/internal/redistest"
 )
 

@@ -9,7 +9,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
-	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"io"
 	"math/big"
 	"net/http"
@@ -21,6 +20,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
 // TestTransports sends changed and unchanged bodies over every protocol, with

@@ -3,11 +3,11 @@ package redis_test
 import (
 	"testing"
 
+	"go.uber.org/zap"
+
 	"github.com/rudder-session/rudder-session/internal/redistest"
 	"github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/session"
-
-	"go.uber.org/zap"
 )
 
 // TestPrefixes: a hash tag stays in a prefix, however it is written, and what is a
