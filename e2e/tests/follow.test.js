@@ -26,7 +26,7 @@ function backend(world, gzip) {
 const anna = { userId: 'anna' };
 
 for (const proxies of [1, 2]) {
-  for (const automatic of ['sdk', 'proxy', 'off']) {
+  for (const automatic of ['sdk', 'adopt', 'proxy', 'off']) {
     const where = `follow_user, automatic ${automatic}, ${proxies === 1 ? 'one proxy' : 'two proxies with Redis'}`;
     const options = { automatic, options: OPTIONS, proxies, writeKeys: KEYS };
 
