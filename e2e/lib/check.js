@@ -5,6 +5,8 @@ import { checkInvariants, messageRows, rowsOf } from './rows.js';
 /** What an expectation says instead of an id. */
 export const NONE = 'no session';
 export const AS_SENT = "the SDK's own";
+/** The SDK's own id, with the mark as the handler gives it. */
+export const ADOPTED = "the SDK's own, adopted";
 export const CONSUMED = 'not forwarded';
 /** The start mark, in an expectation. */
 export const START = 'start';
@@ -42,9 +44,26 @@ export function fault(row, [, id, ...rest]) {
     // With the mark or without: what the SDK sent is to be what the scenario says.
     if (sent.start !== start) return `the SDK sent the start mark ${sent.start}`;
     wanted = sent;
+  } else if (id === ADOPTED) {
+    if (!sent.id) return 'has no session of the SDK';
+    wanted = { id: Number(sent.id), start };
   } else if (id !== NONE && !Number.isSafeInteger(id)) return `the expectation ${id} is none`;
   if (got.id !== wanted.id) return `is to have ${wanted.id ?? 'no session'}`;
   if (got.start !== wanted.start) return wanted.start ? 'is to have the start mark' : 'is to have no start mark';
+}
+
+/**
+ * Checks that each session of each visitor has exactly one start mark among the messages
+ * that the data plane took, a message that came again counted once.
+ */
+export function checkMarks({ plane }) {
+  const marks = new Map();
+  for (const { anonymousId, context } of plane.accepted) {
+    if (context?.sessionId === undefined) continue;
+    const session = `${anonymousId} ${context.sessionId}`;
+    marks.set(session, (marks.get(session) ?? 0) + (context.sessionStart === true ? 1 : 0));
+  }
+  for (const [session, count] of marks) assert.equal(count, 1, `start marks of the session ${session}`);
 }
 
 /** Says what is wrong with a message that an SDK sent again after it had been taken, or nothing. */

@@ -11,7 +11,8 @@ const base64 = (text) => Buffer.from(text).toString('base64');
  * What each SDK does, as its source says: none of them runs without a phone.
  * `header` is its AnonymousId header; `resets`: another user gets a new anonymousId
  * and a new session of the SDK; `drops`: a batch that is refused with 400 is deleted,
- * where the others send it again.
+ * where the others send it again; `keepsMark`: a start mark that no event has carried yet
+ * outlives the process.
  */
 export const SDKS = {
   'Android': {
@@ -20,7 +21,7 @@ export const SDKS = {
   },
   'Kotlin': {
     library: { name: 'com.rudderstack.sdk.kotlin.android', version: '1.6.0' }, os: 'Android',
-    header: base64, gzip: true, chunked: true, resets: true, drops: true, oneUserPerBatch: true, retryHeaders: true,
+    header: base64, gzip: true, chunked: true, resets: true, keepsMark: true, drops: true, oneUserPerBatch: true, retryHeaders: true,
   },
   'iOS': {
     library: { name: 'rudder-ios-library', version: '1.31.0' }, os: 'iOS',
@@ -29,7 +30,7 @@ export const SDKS = {
   },
   'Swift': {
     library: { name: 'rudder-sdk-swift', version: '1.3.1' }, os: 'iOS',
-    header: (id) => id, resets: true, drops: true, retryHeaders: true,
+    header: (id) => id, resets: true, keepsMark: true, drops: true, retryHeaders: true,
   },
 };
 
@@ -37,6 +38,10 @@ export const SDKS = {
  * An app with an SDK in it, on a phone whose clock is ten hours slow and can be put
  * forward. The proxy's clock does not jump: to it only that time passes which passes
  * between two events of one batch. `tracks` says whether the SDK makes sessions itself.
+ *
+ * `own` is the session that the SDK has, what its getSessionId() says. A session that the
+ * app starts or ends turns automatic ones off until the app starts anew, which then begins
+ * another one. Without automatic ones it outlives the app.
  */
 export class Phone {
   #queue = [];
@@ -44,7 +49,7 @@ export class Phone {
   #anonymousIdAtStart;
 
   constructor(world, sdk, tracks) {
-    Object.assign(this, { world, sdk, tracks, anonymousId: randomUUID() });
+    Object.assign(this, { world, sdk, tracks, automatic: tracks, anonymousId: randomUUID() });
     this.#anonymousIdAtStart = this.anonymousId;
   }
 
@@ -65,9 +70,34 @@ export class Phone {
 
   /** A start of the app after it was closed. */
   start() {
-    this.#anonymousIdAtStart = this.anonymousId;
-    this.#look();
+    this.#process();
     this.track('Application Opened', { from_background: false, version: '1.0' });
+  }
+
+  /** The same, after an update of the app. */
+  update() {
+    this.#process();
+    this.track('Application Updated', { previous_version: '1.0', version: '1.1', previous_build: 1, build: 2 });
+    this.track('Application Opened', { from_background: false, version: '1.1' });
+  }
+
+  #process() {
+    this.#anonymousIdAtStart = this.anonymousId;
+    if (this.tracks && !this.automatic) this.own = undefined;
+    this.automatic = this.tracks;
+    if (this.own && !this.sdk.keepsMark) this.own = { sessionId: this.own.sessionId };
+    this.#look();
+  }
+
+  /** The SDK's own call, which puts nothing on the wire. */
+  startSession(sessionId) {
+    this.automatic = false;
+    this.#begin(sessionId);
+  }
+
+  endSession() {
+    this.automatic = false;
+    this.own = undefined;
   }
 
   background() {
@@ -90,7 +120,7 @@ export class Phone {
   identify(userId) {
     if (this.sdk.resets && this.userId && this.userId !== userId) {
       this.anonymousId = randomUUID();
-      this.#begin();
+      if (this.own) this.#begin();
     }
     this.userId = userId;
     return this.#add({ type: 'identify', event: 'identify' });
@@ -98,12 +128,13 @@ export class Phone {
 
   /** The SDK looks at its own session when the app starts or comes back, and then alone: 5 minutes are its timeout. */
   #look() {
+    if (!this.automatic) return;
     if (!this.own || Math.abs(this.now - this.last) > 5 * MINUTE) this.#begin();
   }
 
   /** Its ids are seconds. Two sessions of one second have one id in the SDKs too. */
-  #begin() {
-    this.own = { sessionId: Math.floor(this.now / 1000), sessionStart: true };
+  #begin(sessionId = Math.floor(this.now / 1000)) {
+    this.own = { sessionId, sessionStart: true };
   }
 
   #add(fields) {
@@ -113,13 +144,13 @@ export class Phone {
       messageId: randomUUID(), channel: 'mobile',
       context: {
         app: { name: 'demo', version: '1.0' }, traits: this.userId ? { id: this.userId, userId: this.userId } : {}, library: this.sdk.library,
-        os: { name: this.sdk.os, version: '15' }, locale: 'en-US', timezone: 'UTC', ...(this.tracks && this.own),
+        os: { name: this.sdk.os, version: '15' }, locale: 'en-US', timezone: 'UTC', ...this.own,
       },
       type, originalTimestamp: new Date(now).toISOString(), anonymousId: this.anonymousId, ...rest,
       integrations: { All: true }, ...(this.userId && { userId: this.userId }),
     };
     this.last = now;
-    this.own = { sessionId: this.own.sessionId };
+    if (this.own) this.own = { sessionId: this.own.sessionId };
     this.#queue.push(message);
     return message;
   }

@@ -1,11 +1,11 @@
 import { Visitor } from './browser.js';
-import { AS_SENT, NONE, START } from './check.js';
+import { ADOPTED, AS_SENT, NONE, START } from './check.js';
 import { messageRows } from './rows.js';
 import { scenario } from './world.js';
 
 /** The web SDKs, in each way to send that they have. */
 export const MODES = [['v3', 'xhr'], ['v3', 'batch'], ['v3', 'beacon'], ['v1', 'xhr'], ['v1', 'beacon']];
-export const POLICIES = ['sdk', 'proxy', 'off'];
+export const POLICIES = ['sdk', 'adopt', 'proxy', 'off'];
 
 /** A scenario on a page of the site, in each mode and under each policy. */
 export function everywhere(title, body, { modes = MODES, policies = POLICIES, visitor = {}, ...options } = {}) {
@@ -30,13 +30,21 @@ export class Policy {
     return this.automatic === 'off' ? [] : [START];
   }
 
+  /** Whether each session has its mark from the handler, whatever became of the SDK's. */
+  get givesMarks() {
+    return ['adopt', 'proxy'].includes(this.automatic);
+  }
+
   /** What holds for a visitor now; with `automatic proxy` asked of the proxy that made it. */
   async current({ anonymousId }) {
     return this.pick(AS_SENT, this.automatic === 'proxy' ? await this.world.session({ anonymousId }) : undefined, NONE);
   }
 
+  /** What is the SDK's own with `automatic sdk` is adopted with `automatic adopt`. */
   pick(sdk, proxy, off) {
-    return { sdk, proxy, off }[this.automatic];
+    const adopted = (it) => (it === AS_SENT ? ADOPTED : it);
+    const adopt = Array.isArray(sdk) ? sdk.map(adopted) : adopted(sdk);
+    return { sdk, adopt, proxy, off }[this.automatic];
   }
 }
 

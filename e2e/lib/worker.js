@@ -1,6 +1,5 @@
 import { Visitor } from './browser.js';
 import { Waiters } from './http.js';
-import { spaced } from './margin.js';
 import { labelOf } from './messages.js';
 import { WRITE_KEY } from './world.js';
 
@@ -25,7 +24,7 @@ export class ServiceWorker {
 
   /** Queues tracks, made one after the other. */
   async trackAll(...messages) {
-    for (const message of spaced(messages)) await this.call('track', message);
+    for (const message of messages) await this.call('track', message);
   }
 
   /** Sends what is queued in one batch: 'sent' or 'failed', after the SDK's own retries. */

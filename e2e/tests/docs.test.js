@@ -69,6 +69,11 @@ for (const section of ['JavaScript v3', 'JavaScript v3 in batches', 'JavaScript 
   });
 }
 
+scenario('docs/sdks.md, JavaScript, with its own calls', { automatic: 'adopt' }, async (world) => {
+  const promised = await onPage(world, 'JavaScript, with its own calls');
+  await check(world, expectations(world, promised));
+});
+
 scenario('docs/sdks.md: JavaScript v3 does not go past the handler for the dataplanes of the source config', {}, async (world) => {
   const promised = await onPage(world, 'JavaScript v3', { dataplanes: DATAPLANES(world.plane.url) });
   await check(world, expectations(world, promised));
@@ -132,7 +137,7 @@ scenario('docs/sdks.md, Plain HTTP', {}, async (world) => {
 test('docs/sdks.md: every SDK has a snippet with key, address, start and end', () => {
   const sections = new Map();
   for (const { section, code } of BLOCKS) sections.set(section, (sections.get(section) ?? '') + code);
-  assert.equal(sections.size, 21);
+  assert.equal(sections.size, 22);
   for (const [section, code] of sections) {
     for (const word of ['WRITE_KEY', 'https://events.example.com', 'startSession', '// sessionId 1234567890, sessionStart\n']) {
       assert.ok(code.replaceAll('# session', '// session').includes(word), `${section}: no ${word}`);

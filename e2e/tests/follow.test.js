@@ -4,7 +4,6 @@ import Analytics from '@rudderstack/rudder-sdk-node';
 
 import { Visitor } from '../lib/browser.js';
 import { AS_SENT, check, NONE, START } from '../lib/check.js';
-import { apart } from '../lib/margin.js';
 import { BACKEND_KEY, scenario, WRITE_KEY } from '../lib/world.js';
 
 const KEYS = [WRITE_KEY, BACKEND_KEY];
@@ -27,7 +26,7 @@ function backend(world, gzip) {
 const anna = { userId: 'anna' };
 
 for (const proxies of [1, 2]) {
-  for (const automatic of ['sdk', 'proxy', 'off']) {
+  for (const automatic of ['sdk', 'adopt', 'proxy', 'off']) {
     const where = `follow_user, automatic ${automatic}, ${proxies === 1 ? 'one proxy' : 'two proxies with Redis'}`;
     const options = { automatic, options: OPTIONS, proxies, writeKeys: KEYS };
 
@@ -52,7 +51,6 @@ for (const proxies of [1, 2]) {
       await laptop.send('track', 'Thanked');
       await shop.track({ ...anna, event: 'Paid' }, { userId: 'ben', event: 'Of another user' });
       const afternoon = new Date();
-      await apart(world);
 
       const phone = await (await Visitor.arrive(world, { sdk: 'v3', mode: 'xhr' })).open();
       await phone.control('startSession', { sessionId: 2222222222 });
@@ -109,7 +107,6 @@ for (const proxies of [1, 2]) {
       await kiosk.send('track', 'Anna looks');
       const then = new Date();
       await shop.track({ ...anna, event: 'Anna buys' });
-      await apart(world);
       await kiosk.send('identify', 'ben');
       const bens = await world.session({ anonymousId: kiosk.anonymousId });
       assert.notEqual(bens, annas);
@@ -119,9 +116,9 @@ for (const proxies of [1, 2]) {
       const context = { sessionId: 3333333333 };
       await shop.track({ ...anna, event: 'Handed over', context }, { userId: 'ben', event: 'Manual sessions come first', context });
       // Anna's own session, which her backend begins and ends.
-      await world.control('startSession', { ...anna, sessionId: 4444444444 });
+      await world.control('startSession', { ...anna, channel: 'server', sessionId: 4444444444 });
       await shop.track({ ...anna, event: 'Her own' }, { ...anna, event: 'Her own again', context });
-      await world.control('endSession', anna);
+      await world.control('endSession', { ...anna, channel: 'server' });
       await shop.track({ ...anna, event: 'Her own is over' });
 
       await check(world, [

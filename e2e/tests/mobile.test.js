@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 
-import { AS_SENT, check, CONSUMED, NONE, START } from '../lib/check.js';
+import { ADOPTED, AS_SENT, check, CONSUMED, NONE, START } from '../lib/check.js';
 import { bearsEvents, messagesOf, textOf } from '../lib/messages.js';
 import { Phone, SDKS } from '../lib/phone.js';
 import { checkInvariants } from '../lib/rows.js';
 import { scenario, WRITE_KEY } from '../lib/world.js';
 
 const CAPTURES = new URL('../../testdata/captures/mobile-synthetic.jsonl', import.meta.url);
+const MINUTE = 60_000;
 const [FIRST, SECOND] = [1234567890, 9876543210];
 
 /** The rows of events that begin a session, the first with the mark; the labels alone where there is none. */
@@ -16,15 +17,19 @@ const session = (id, [first, ...rest], marked = id !== NONE) => [
   ...rest.map((label) => [label, id]),
 ];
 
-/** A run of events without a manual session: what the policy makes of it. `own` says whether the SDK begins a session with it. */
-function policy({ automatic, tracks }, labels, { own, made }) {
+/**
+ * A run of events without a manual session: what the policy makes of it. `own` says whether the SDK begins a
+ * session with it, `adopted` whether the handler sees the first event of one.
+ */
+function policy({ automatic, tracks }, labels, { own, adopted = own, made }) {
   if (automatic === 'proxy') return session(made, labels);
   if (automatic === 'off' || !tracks) return session(NONE, labels);
+  if (automatic === 'adopt') return session(ADOPTED, labels, adopted);
   return session(AS_SENT, labels, own);
 }
 
 for (const [name, sdk] of Object.entries(SDKS)) {
-  for (const automatic of ['sdk', 'proxy', 'off']) {
+  for (const automatic of ['sdk', 'adopt', 'proxy', 'off']) {
     for (const tracks of [true, false]) {
       const mode = { automatic, tracks };
       const title = `${name}, automatic ${automatic}, the SDK's own tracking ${tracks ? 'on' : 'off'}`;
@@ -37,10 +42,12 @@ for (const [name, sdk] of Object.entries(SDKS)) {
           const since = Date.now();
           assert.deepEqual(await phone.flush(), [200]);
           const id = await world.session(user);
-          return { id, fresh: id >= since - 10_000 && id <= Date.now() };
+          return { id, fresh: id >= since - 3 * MINUTE && id <= Date.now() };
         };
         phone.install();
         phone.screen('Home');
+        // A start within a minute of the installation would be the same start.
+        phone.wait(2);
         const installed = await flush();
         assert.equal(installed.fresh, automatic === 'proxy');
 
@@ -66,7 +73,7 @@ for (const [name, sdk] of Object.entries(SDKS)) {
         phone.start();
         phone.track('D');
         const opened = await flush();
-        assert.equal(opened.id, tracks ? (automatic === 'proxy' ? opened.id : null) : FIRST);
+        assert.equal(opened.id, tracks ? ({ proxy: opened.id, adopt: phone.own?.sessionId }[automatic] ?? null) : FIRST);
         if (tracks && automatic === 'proxy') {
           assert.ok(opened.fresh, `${opened.id} is not the time of the event`);
           assert.notEqual(opened.id, installed.id);
@@ -95,7 +102,7 @@ for (const [name, sdk] of Object.entries(SDKS)) {
           ...session(FIRST, ['A', 'identify ann', 'Application Backgrounded']),
           ...session(FIRST, ['Application Opened', 'B', 'Application Backgrounded'], false),
           ...session(FIRST, ['Application Opened', 'C'], false),
-          ...(tracks ? policy(mode, ['Application Opened', 'D'], { own: false, made: opened.id }) : session(FIRST, ['Application Opened', 'D'], false)),
+          ...(tracks ? policy(mode, ['Application Opened', 'D'], { own: false, adopted: true, made: opened.id }) : session(FIRST, ['Application Opened', 'D'], false)),
           ['startSession', CONSUMED],
           ['E', SECOND, START],
           ...session(NONE, ['F', 'Application Backgrounded', 'Application Opened', 'G']),

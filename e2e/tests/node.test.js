@@ -7,7 +7,6 @@ import { fileURLToPath } from 'node:url';
 import Analytics from '@rudderstack/rudder-sdk-node';
 
 import { check, CONSUMED, NONE, START } from '../lib/check.js';
-import { beforeBatch, spaced } from '../lib/margin.js';
 import { bearsEvents, messagesOf } from '../lib/messages.js';
 import { scenario, WRITE_KEY } from '../lib/world.js';
 
@@ -54,7 +53,7 @@ for (const gzip of [true, false]) {
     track('endSession', ann);
     track('After the end', ann);
     track('W', carl);
-    for (const message of spaced(made)) analytics.track(message);
+    for (const message of made) analytics.track(message);
     await analytics.flush();
 
     const batch = batches(world)[1];
@@ -101,7 +100,7 @@ for (const automatic of ['sdk', 'proxy', 'off']) {
     await send(world, analytics, { anonymousId: 'made up', event: 'Of no user' });
     assert.equal(await world.session({ anonymousId: 'made up' }), null);
 
-    const { status, body } = await world.control('startSession', ann);
+    const { status, body } = await world.control('startSession', { ...ann, channel: 'server' });
     assert.equal(status, 200);
     await send(world, analytics, { ...ann, event: 'A' });
     await world.restartCaddy();
@@ -109,7 +108,7 @@ for (const automatic of ['sdk', 'proxy', 'off']) {
     await send(world, analytics, { ...ann, anonymousId: 'of this event alone', event: 'C' });
     await send(world, analytics, { ...ann, event: 'Of long ago', originalTimestamp: new Date(Date.now() - 86_400_000) });
     const long = world.plane.accepted.find(({ event }) => event === 'Of long ago').context;
-    assert.deepEqual(await world.control('endSession', ann), { status: 200, body: { sessionId: null } });
+    assert.deepEqual(await world.control('endSession', { ...ann, channel: 'server' }), { status: 200, body: { sessionId: null } });
     await send(world, analytics, { ...ann, event: 'D' });
 
     analytics.track({ ...ann, event: 'startSession', properties: { sessionId: 1234567890 } });
@@ -147,7 +146,7 @@ for (const automatic of ['sdk', 'proxy', 'off']) {
 
 scenario('node: a visitor of the website, by anonymousId', {}, async (world) => {
   const analytics = await backend(world);
-  const { body: { sessionId: id } } = await world.control('startSession', { anonymousId: 'visitor' });
+  const { body: { sessionId: id } } = await world.control('startSession', { anonymousId: 'visitor', channel: 'server' });
   await send(world, analytics, { anonymousId: 'visitor', event: 'Ordered' });
   await send(world, analytics, { anonymousId: 'visitor', userId: 'ann', event: 'Of ann' });
   // With `channel: server` a control call goes to the user as well.
@@ -171,7 +170,7 @@ scenario('node: a visitor of the website, by anonymousId', {}, async (world) => 
 scenario('node: ids that break a rule', {}, async (world) => {
   const analytics = await backend(world);
   const ann = { userId: 'ann' };
-  await world.control('startSession', { ...ann, sessionId: 1234567890, ...beforeBatch() });
+  await world.control('startSession', { ...ann, channel: 'server', sessionId: 1234567890 });
   for (const [sessionId, error] of [
     ['123456789', 'sessionId must have at least 10 digits'],
     [1234567890.5, 'sessionId must be an integer'],
@@ -179,7 +178,7 @@ scenario('node: ids that break a rule', {}, async (world) => {
     ['9007199254740992', 'sessionId must be at most 9007199254740991'],
     ['12a', 'sessionId must be a number, or a string of digits'],
   ]) {
-    assert.deepEqual(await world.control('startSession', { ...ann, sessionId }), { status: 400, body: { error } });
+    assert.deepEqual(await world.control('startSession', { ...ann, channel: 'server', sessionId }), { status: 400, body: { error } });
   }
   await send(world, analytics, { ...ann, event: 'Still in it' });
 
@@ -189,7 +188,7 @@ scenario('node: ids that break a rule', {}, async (world) => {
     { ...ann, event: 'startSession', properties: { sessionId } },
     { ...ann, event: `Event ${i}` },
   ]);
-  for (const message of spaced(made)) analytics.track(message);
+  for (const message of made) analytics.track(message);
   await analytics.flush();
   const ids = world.plane.accepted.filter(({ event }) => event.startsWith('Event ')).map(({ context }) => context.sessionId);
   assert.equal(new Set([1234567890, ...ids]).size, bad.length + 1, `${ids} are not all new`);
@@ -204,7 +203,7 @@ for (const how of [500, 429, 'hang up']) {
   // Where Caddy itself tries again, an SDK does not notice that a connection broke.
   scenario(`node: the data plane fails: ${how}`, { retries: false }, async (world) => {
     const analytics = await backend(world);
-    const { body: { sessionId: id } } = await world.control('startSession', { userId: 'ann' });
+    const { body: { sessionId: id } } = await world.control('startSession', { userId: 'ann', channel: 'server' });
     world.plane.failOnce('First', how);
     analytics.track({ userId: 'ann', event: 'First' });
     analytics.track({ userId: 'bob', event: 'Of another user' });
@@ -237,7 +236,7 @@ for (const how of [500, 429, 'hang up']) {
     track('Between');
     track('startSession');
     track('In the next');
-    for (const message of spaced(made)) analytics.track(message);
+    for (const message of made) analytics.track(message);
     await analytics.flush();
     const generated = await world.session({ userId: 'ann' });
     await send(world, analytics, { userId: 'ann', event: 'Later' });
@@ -256,7 +255,7 @@ for (const how of [500, 429, 'hang up']) {
 
 scenario('node: the data plane refuses the first event for good', {}, async (world) => {
   const analytics = await backend(world, { errorHandler: () => {} });
-  const { body: { sessionId: id } } = await world.control('startSession', { userId: 'ann' });
+  const { body: { sessionId: id } } = await world.control('startSession', { userId: 'ann', channel: 'server' });
   world.plane.failOnce('Dropped', 400);
   analytics.track({ userId: 'ann', event: 'Dropped' });
   await analytics.flush();
@@ -273,7 +272,7 @@ scenario('node: the data plane refuses the first event for good', {}, async (wor
 /** Runs a process of its own, until it has queued its events; `end` has it send them and end. */
 async function startProcess(world, first, ...queued) {
   const script = fileURLToPath(new URL('../lib/backend.js', import.meta.url));
-  const child = spawn(process.execPath, [script, WRITE_KEY, world.url, JSON.stringify([first, ...spaced(queued)])], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [script, WRITE_KEY, world.url, JSON.stringify([first, ...queued])], { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = once(child, 'exit');
   world.closers.push(() => void child.kill('SIGKILL'));
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();

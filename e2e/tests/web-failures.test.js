@@ -25,7 +25,7 @@ everywhere('the data plane fails, and the event is sent again', async ({ world, 
   // Where Caddy itself tries again, an SDK does not notice that a connection broke.
 }, { retries: false });
 
-everywhere('the data plane refuses the event with the start mark', async ({ world, tab, policy, automatic }) => {
+everywhere('the data plane refuses the event with the start mark', async ({ world, tab, policy }) => {
   const refuse = async (method, label, name, status) => {
     world.plane.failOnce(label, status);
     await tab.call(method, name);
@@ -37,7 +37,7 @@ everywhere('the data plane refuses the event with the start mark', async ({ worl
   const expected = [
     ['page Home', before, ...policy.opening, 400],
     // The SDK knows nothing of marks that are lost.
-    ['At home', before, ...(automatic === 'proxy' ? [START] : [])],
+    ['At home', before, ...(policy.givesMarks ? [START] : [])],
   ];
   for (const status of [400, 404, 413]) {
     const { body: { sessionId: id } } = await tab.control('startSession');

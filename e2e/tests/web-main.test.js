@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 
 import { Visitor } from '../lib/browser.js';
-import { AS_SENT, check, NONE, START } from '../lib/check.js';
+import { ADOPTED, AS_SENT, check, NONE, START } from '../lib/check.js';
 import { scenario } from '../lib/world.js';
 
 const SDKS = [
@@ -12,7 +12,7 @@ const SDKS = [
   ['v1', 'beacon'],
 ];
 
-for (const automatic of ['sdk', 'proxy', 'off']) {
+for (const automatic of ['sdk', 'adopt', 'proxy', 'off']) {
   for (const [sdk, mode] of SDKS) {
     scenario(`JS ${sdk}, ${mode}, automatic ${automatic}: a session from start to end`, { automatic }, async (world) => {
       // That a profile on the disk is opened again has nothing to do with `automatic`, and takes time.
@@ -24,7 +24,7 @@ for (const automatic of ['sdk', 'proxy', 'off']) {
       const { anonymousId } = tab;
       const made = await world.session({ anonymousId });
       if (automatic === 'proxy') assert.ok(made >= since - 1 && made <= Date.now(), `${made} is not the time of the first event`);
-      else assert.equal(made, null);
+      else assert.equal(made, automatic === 'adopt' ? await tab.call('getSessionId') : null);
 
       const { status, body } = await tab.control('startSession');
       assert.equal(status, 200);
@@ -50,7 +50,7 @@ for (const automatic of ['sdk', 'proxy', 'off']) {
       await tab.send('page', 'After the end, reloaded');
       assert.equal(tab.anonymousId, anonymousId);
 
-      const before = { sdk: AS_SENT, proxy: made, off: NONE }[automatic];
+      const before = { sdk: AS_SENT, adopt: ADOPTED, proxy: made, off: NONE }[automatic];
       await check(world, [
         automatic === 'off' ? ['page Home', NONE] : ['page Home', before, START],
         ['Started', id, START],

@@ -62,10 +62,10 @@ everywhere('offline, and sent again', async ({ world, tab, automatic, policy }) 
   ]);
 }, { modes: MODES.filter(([, mode]) => mode !== 'beacon'), visitor });
 
-everywhere('offline, and lost', async ({ world, tab, automatic, policy }) => {
+everywhere('offline, and lost', async ({ world, tab, policy }) => {
   await goOffline(tab);
   await tab.visitor.offline(false);
   await tab.send('track', 'Online');
   // The start mark of the SDK's own session is lost with its first event.
-  await check(world, [['Online', await policy.current(tab), ...(automatic === 'proxy' ? [START] : [])]]);
+  await check(world, [['Online', await policy.current(tab), ...(policy.givesMarks ? [START] : [])]]);
 }, { modes: MODES.filter(([, mode]) => mode === 'beacon'), visitor });
