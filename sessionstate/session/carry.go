@@ -4,6 +4,7 @@ package session
 
 // event decides about an event.
 func (t *transition) event(e *Event) Decision {
+	t.sameStart = t.isSameStart(e)
 	i := t.ownedBy(e.Message)
 	if i >= 0 && t.segments[i].Mode != None {
 		return t.decide(e, i)

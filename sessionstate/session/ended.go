@@ -6,7 +6,7 @@ package session
 // endsState reports whether the event itself shows that the manual or ended
 // state of seg is over, and by what.
 func (t *transition) endsState(e *Event, seg *Segment) (by Origin, over bool) {
-	restarts := e.restarts() && !t.sameStart(e)
+	restarts := e.restarts() && !t.sameStart
 	if restarts && e.HasSessionID {
 		return e.restartOrigin(), true
 	}
@@ -56,10 +56,10 @@ func (e *Event) origin() Origin {
 	return ByEvent
 }
 
-// sameStart reports whether an Application Opened belongs to a cold start that
+// isSameStart reports whether an Application Opened belongs to a cold start that
 // Application Installed or Updated has shown already. SDKs send the two right
-// after each other.
-func (t *transition) sameStart(e *Event) bool {
+// after each other. When the first one was is noted: another is another start.
+func (t *transition) isSameStart(e *Event) bool {
 	const apart = 60_000
 	if e.ColdStart != Opened || e.HasSessionStart {
 		return false
@@ -69,9 +69,17 @@ func (t *transition) sameStart(e *Event) bool {
 		if s.Origin == ByRestart && !Before(&t.when, &s.From) {
 			return false
 		}
-		if s.Origin == ByUpdate && !Before(&t.when, &s.From) {
-			return Sub(&t.when, &s.From) <= apart
+		if s.Origin != ByUpdate || Before(&t.when, &s.From) {
+			continue
 		}
+		switch {
+		case Sub(&t.when, &s.From) > apart:
+			return false
+		case s.Restart.IsZero():
+			t.editAs(i, Deferred).Restart = t.when
+			return true
+		}
+		return !Before(&s.Restart, &t.when) && !Before(&t.when, &s.Restart)
 	}
 	return false
 }

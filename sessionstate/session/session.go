@@ -79,8 +79,8 @@ type Segment struct {
 	LastEnd   Moment
 	LastEndBy MessageID
 	// Restart is the newest cold start of the app in an automatic session, or in a
-	// manual one where the proxy makes automatic ones, which did not begin it; zero
-	// for none. RestartWithID: it came with a session id of
+	// manual one where the proxy makes automatic ones, which did not begin it; in a
+	// segment that an update of the app began, its Application Opened. Zero for none. RestartWithID: it came with a session id of
 	// the SDK's own.
 	Restart       Moment
 	RestartWithID bool

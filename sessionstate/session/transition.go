@@ -114,6 +114,8 @@ type transition struct {
 	began, ended bool
 	adopted      bool
 	origin       Origin
+	// sameStart: it is the Application Opened of a cold start that is known.
+	sameStart bool
 }
 
 func (t *transition) load(s *Session) {
