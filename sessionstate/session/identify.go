@@ -8,7 +8,7 @@ func (t *transition) changeUser(e *Event, i int) int {
 	seg := &t.segments[i]
 	// Only sessions that the proxy makes are its to replace: of an adopted one the
 	// SDK decides itself.
-	if i < 0 || seg.Mode != Manual && seg.Mode != Automatic || seg.User == 0 ||
+	if seg.Mode != Manual && seg.Mode != Automatic || seg.User == 0 ||
 		seg.Mode == Automatic && (e.JoinOnly || t.p.Automatic != AutomaticProxy) ||
 		Before(&t.when, &seg.UserAt) || t.userChangedAfter() {
 		return i
