@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/rudder-session/rudder-session/enrich"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // serveEvents enriches the events of a request and forwards it.
@@ -98,9 +99,13 @@ func (h *Handler) rejects() bool { return h.reject && !h.Shadow }
 
 // log logs errors and, at debug level, what was decided.
 func (h *Handler) log(o *enrich.Outcome, failed bool) {
-	if o.InvalidIDs > 0 {
+	events := o.Events[session.InvalidOwnID]
+	if calls := o.InvalidIDs - events; calls > 0 {
 		h.logger.Warn("startSession with an invalid sessionId; the session got a generated one",
-			zap.Int("calls", o.InvalidIDs))
+			zap.Int("calls", calls))
+	}
+	if events > 0 {
+		h.logger.Warn("events with an invalid session id of their SDK's; it was removed", zap.Int("events", events))
 	}
 	if o.Err != nil {
 		h.logger.Error("looking up sessions", zap.Error(o.Err), zap.Int("users", o.StoreErrors))
