@@ -45,7 +45,8 @@ if ! command -v promtool >/dev/null && command -v apt-get >/dev/null; then
 		mkdir -p .test/prometheus
 		package=$(mktemp -d)
 		chmod 755 "$package"
-		(cd "$package" && { apt-get download -qq prometheus || { $sudo apt-get update -qq && apt-get download -qq prometheus; }; })
+		download() { apt-get download -qq -o APT::Sandbox::User=root prometheus; }
+		(cd "$package" && { download || { $sudo apt-get update -qq && download; }; })
 		dpkg -x "$package"/prometheus_*.deb .test/prometheus
 		rm -r "$package"
 	fi

@@ -39,8 +39,6 @@ func request(now int64, p *session.Policy, events []session.Event) *session.Requ
 	return &session.Request{Received: now, Policy: p, Events: events}
 }
 
-func clone(s *session.Session) *session.Session { return s.Clone() }
-
 func drawEvent(t *rapid.T, at int64, message session.MessageID) session.Event {
 	e := session.Event{Times: original(at), Message: message, User: session.UserID(rapid.SampledFrom([]int{0, 0, 0, 1, 2, 3}).Draw(t, "user"))}
 	switch rapid.SampledFrom(strings.Fields(

@@ -35,5 +35,3 @@ func (u *urgentKeys) next(n int) (keys []string) {
 	}
 	return keys
 }
-
-func (u *urgentKeys) len() int { return len(u.order) }
