@@ -70,7 +70,7 @@ func TestNewer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, schema := range []uint32{2, 3, 1 << 31} {
+	for _, schema := range []uint32{filestore.Schema + 1, filestore.Schema + 2, 1 << 31} {
 		set(schema)
 		before := read(t, path)
 		_, err := filestore.Open(path, quiet(t))
@@ -80,6 +80,6 @@ func TestNewer(t *testing.T) {
 		unchanged(t, path, before)
 	}
 	// The lock is not kept, either.
-	set(1)
+	set(filestore.Schema)
 	holds(t, mustOpen(t, path), filled(0, 100, 1))
 }

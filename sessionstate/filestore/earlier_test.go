@@ -109,12 +109,12 @@ func TestLaterFiles(t *testing.T) {
 		return func(tx *bbolt.Tx) error { return tx.Bucket(filestore.SessionsBucket).Put([]byte(key), value) }
 	}
 	for name, changes := range map[string][]func(tx *bbolt.Tx) error{
-		"schema":                            {schema(2)},
-		"schema and sessions of no form":    {schema(2), sessions(key(3), []byte("whatever")), sessions(key(4), nil)},
+		"schema":                            {schema(filestore.Schema + 1)},
+		"schema and sessions of no form":    {schema(filestore.Schema + 1), sessions(key(3), []byte("whatever")), sessions(key(4), nil)},
 		"schema and sessions of its format": {schema(9), sessions(key(3), ofFormat(key(3), 9))},
 		"a session of the next format":      {sessions(key(3), ofFormat(key(3), session.ReadFormat+1))},
 		"a session of a later format":       {sessions(key(9000), ofFormat(key(9000), 31))},
-		"schema without the sessions": {schema(2), func(tx *bbolt.Tx) error {
+		"schema without the sessions": {schema(filestore.Schema + 1), func(tx *bbolt.Tx) error {
 			return tx.DeleteBucket(filestore.SessionsBucket)
 		}},
 	} {
