@@ -54,6 +54,7 @@ func TestStoresAreLinkedWhereImported(t *testing.T) {
 // list: each is downloaded by everybody who builds a Caddy with it.
 func TestRequirements(t *testing.T) {
 	allowed := []string{
+		"github.com/araddon/dateparse",
 		"github.com/caddyserver/caddy/v2",
 		"github.com/cespare/xxhash/v2",
 		"github.com/dustin/go-humanize",

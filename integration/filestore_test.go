@@ -102,8 +102,8 @@ func TestStopWritesAll(t *testing.T) {
 			t.Errorf("%s: %s", m.AnonymousID, m.Session())
 		}
 	}
-	if found := stored(t, path); len(found) != 1 {
-		t.Errorf("%d sessions are on the disk before they need be", len(found))
+	if found := stored(t, path); len(found) != 1+users {
+		t.Errorf("%d sessions are on the disk, and %d began", len(found), 1+users)
 	}
 	for range 3 {
 		p.stopCaddy(t)

@@ -43,7 +43,7 @@ func TestGeneratedIDs(t *testing.T) {
 		{"/v1/startSession", body, 4},
 		{"/v1/startSession", `{"anonymousId":"a2"}`, 0},
 		{"/v1/startSession", `{"anonymousId":"a3","originalTimestamp":"2024-01-01T00:00:00.000Z","sentAt":"2024-01-01T00:00:10.001Z"}`, -10001},
-		{"/v1/startSession", `{"anonymousId":"a3","originalTimestamp":"2024-01-01T00:00:10.000Z","sentAt":"2024-01-01T00:00:00.000Z"}`, 0},
+		{"/v1/startSession", `{"anonymousId":"a3","originalTimestamp":"2024-01-01T00:00:10.000Z","sentAt":"2024-01-01T00:00:00.000Z"}`, -1}, // by the way of the request before
 	} {
 		got := p.at(t, now, c.path, c.body)
 		if want := fmt.Sprintf("{\"sessionId\":%d}\n", now.UnixMilli()+c.want); got.Body != want {
@@ -133,7 +133,11 @@ func TestAutomaticSessions(t *testing.T) {
 	third := second.Add(2*timeout + time.Millisecond)
 	is("a1", third, third, true)
 	is("a1", third.Add(time.Minute), third, false)
-	is("a1", second.Add(timeout+time.Minute), second, false) // late
+	p.at(t, third.Add(2*time.Minute), "/v1/track", fmt.Sprintf(
+		`{"anonymousId":"a1","messageId":"late","originalTimestamp":%q}`, proxytest.Fill("$now", second.Add(timeout+time.Minute))))
+	if got := p.arrived(t); got != millis(second) {
+		t.Errorf("late: session %s, want %s", got, millis(second))
+	}
 }
 
 // TestRetention: a user who was not seen for so long is forgotten, and nobody

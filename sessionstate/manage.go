@@ -52,6 +52,7 @@ func (t *Table) Session(ctx context.Context, key string) (found *session.Session
 func (t *Table) Preview(ctx context.Context, key string, r *session.Request, decisions []session.Decision) (next *session.Session, err error) {
 	var lags session.Lags
 	preview := *r
+	preview.Past = true
 	if t.lags.observe(key, r, &lags, true) {
 		preview.Lags = &lags
 	}

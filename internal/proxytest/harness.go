@@ -181,6 +181,9 @@ func Run(t *testing.T, s Setup) *Proxy {
 	// A port that was free may be taken before Caddy has it.
 	for range 10 {
 		p.Port, p.Port2 = FreePort(t), FreePort(t)
+		if p.Port == p.Port2 {
+			continue // it was free again for the second
+		}
 		err := p.Load(t, s)
 		if err == nil {
 			p.Reloaded = false

@@ -16,7 +16,7 @@ func TestNewerValues(t *testing.T) {
 	const prefix = "newer:"
 	table := openTables(t, 1, redisstore.Options{URLs: []string{server.URL()}, Prefix: prefix})[0]
 	send(t, table, "key", session.Start)
-	value := "\x04" + server.Do("GET", prefix+"key")[1:] + "more of a later format"
+	value := string(rune(session.ReadFormat+1)) + server.Do("GET", prefix+"key")[1:] + "more of a later format"
 	server.Do("SET", prefix+"key", value)
 	redistest.Await(t, "it is seen", func() bool {
 		_, err := apply(table, "key", message(session.Other))

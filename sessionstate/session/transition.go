@@ -34,6 +34,9 @@ type Request struct {
 	// Lags are those of the requests before this one; nil for none.
 	Lags   *Lags
 	Events []Event
+	// Past: the request is said to have arrived in the past, to see what would have
+	// become of it. What is stored may then be newer, and is no clock's fault.
+	Past bool
 	// Starts bounds how many sessions the messages may begin; nil does not.
 	Starts Limiter
 }
@@ -123,7 +126,9 @@ func (t *transition) load(s *Session) {
 	t.links, t.withoutID, t.noOps = s.Links, s.WithoutID, s.NoOps
 	t.timeout, t.cutoff, t.stored = s.Timeout, s.Cutoff, s.Lags
 	t.written = s.Version.Millis()
-	t.limitFuture(t.now)
+	if !t.r.Past {
+		t.limitFuture(t.now)
+	}
 }
 
 // empty reports whether nothing is known.

@@ -221,8 +221,11 @@ func take(name, plain, odd, sum string) (text string, hashed bool, err error) {
 // rest reads what stands beside segments and links.
 func (r *Record) rest(s *session.Session) (err error) {
 	for i, own := range r.SDKSessions {
-		if own.ID < session.MinID || own.ID > session.MaxID || own.Last < own.From {
-			return fmt.Errorf("sdk_sessions[%d]: not a session", i)
+		switch {
+		case own.Last < own.From:
+			return fmt.Errorf("sdk_sessions[%d]: ends before it begins", i)
+		case own.ID < session.MinID || own.ID > session.MaxID:
+			return fmt.Errorf("sdk_sessions[%d]: session id %d is not between %d and %d", i, own.ID, session.MinID, session.MaxID)
 		}
 		s.AddSDKSession(own.ID, own.From, own.Last)
 	}
