@@ -206,7 +206,8 @@ func TestTwoSitesOneFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sessions.db")
 	s := proxytest.Setup{Global: inFile(path), More: "http://:$PORT2 {\n\ttest_clock\n\t" + proxytest.Directives + "\n}"}
 	p := run(t, s)
-	second := *p
+	other := *p.Proxy
+	second := &proxy{&other}
 	second.Port = p.Port2
 	for round := range 2 {
 		p.Start(t, "a1", id1)
