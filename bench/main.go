@@ -45,6 +45,7 @@ var sections = []struct {
 	{"latency", (*bench).latency},
 	{"enrich", (*bench).enrich},
 	{"lookup", (*bench).lookup},
+	{"adopt", (*bench).adopt},
 	{"memory", (*bench).memory},
 	{"growth", (*bench).growth},
 }
