@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"sync"
 	"testing"
 
@@ -151,9 +152,9 @@ reverse_proxy $UPSTREAM {
 		`{"batch":[` + proxytest.Event("a1", "m2") + `,{"type":"startSession","anonymousId":"a1","sessionId":2345678901},` + proxytest.Event("a1", "m3") + `]}`,
 		proxytest.Event("a2", "m4"),
 	} {
-		attempts := 0
+		var attempts atomic.Int32
 		p.Plane.ReplyWith(func(*proxytest.Arrival) (int, string) {
-			if attempts++; attempts < 3 {
+			if attempts.Add(1) < 3 {
 				return proxytest.HangUp, ""
 			}
 			return http.StatusOK, "ok"
