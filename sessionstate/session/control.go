@@ -10,9 +10,6 @@ func (t *transition) control(e *Event) (_ Decision, applied bool) {
 	if t.knowsNoOp(e.Message) {
 		return t.repeated(0), false
 	}
-	if !e.Times.HasOriginal {
-		t.notBeforeNewest()
-	}
 	i := t.at(&t.when)
 	active := i >= 0 && t.segments[i].active(t.p, &t.when)
 	switch e.Kind {
@@ -52,17 +49,6 @@ func (t *transition) control(e *Event) (_ Decision, applied bool) {
 
 func (t *transition) repeated(id int64) Decision {
 	return Decision{SessionID: id, Repeated: true, Because: Because{Reason: AppliedBefore}}
-}
-
-// notBeforeNewest moves the moment of a call that does not say when it happened
-// behind all that is on the timeline. Two proxies' clocks may differ by a little.
-func (t *transition) notBeforeNewest() {
-	n := len(t.segments)
-	if n == 0 || t.when.Clock != NoClock {
-		return
-	}
-	s := &t.segments[n-1]
-	t.when.Time = max(t.when.Time, min(max(s.From.Time, s.LastEnd.Time), t.now))
 }
 
 // endSession applies endSession where segment i is current.

@@ -241,6 +241,8 @@ func (l *timeline) indexOf(id int64) int {
 
 // limitFuture takes moments that lie after the arrival of the message for its
 // arrival: another proxy's clock, or this one's before it was set, was ahead.
+// So a control call that does not say when it happened, and so happens when it
+// arrives, is not before the newest segment.
 // Where it was so by more than a minute the session is written, so that it does
 // not come back to life later.
 func (l *timeline) limitFuture(now int64) {
