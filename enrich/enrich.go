@@ -53,12 +53,26 @@ type Result struct {
 func Enrich(ctx context.Context, table *sessionstate.Table, r *Request, body []byte) Result {
 	w := works.Get().(*work)
 	defer w.free()
-	if len(body) > r.MaxBody || !w.parse(r, body) {
-		return Result{Unreadable: true, TooMany: len(w.payload.messages) > maxMessages}
-	}
 	result := Result{}
-	w.enrich(ctx, table, r, &result)
+	if w.read(r, body, &result) {
+		w.enrich(ctx, table, r, &result)
+	}
 	return result
+}
+
+// read finds the messages of a body, and those that need a decision. It reports
+// whether the body is readable.
+func (w *work) read(r *Request, body []byte, result *Result) bool {
+	if len(body) > r.MaxBody || !w.parse(r, body) {
+		result.Unreadable, result.TooMany = true, len(w.payload.messages) > maxMessages
+		return false
+	}
+	for i := range w.payload.messages {
+		if skip := w.extract(r, i); skip != Asked {
+			result.skip(skip)
+		}
+	}
+	return true
 }
 
 // work is the memory for one request. It is reused for other requests.
@@ -118,18 +132,13 @@ func (w *work) free() {
 
 func (w *work) parse(r *Request, body []byte) bool {
 	w.subjects, w.keys, w.edits, w.link = w.subjects[:0], w.keys[:0], w.edits[:0], span{}
-	if r.Endpoint == Batch {
+	if r.Endpoint == Batch && !r.Stored {
 		return w.payload.parseBatch(body)
 	}
 	return w.payload.parseSingle(body)
 }
 
 func (w *work) enrich(ctx context.Context, table *sessionstate.Table, r *Request, result *Result) {
-	for i := range w.payload.messages {
-		if skip := w.extract(r, i); skip != Asked {
-			result.skip(skip)
-		}
-	}
 	w.noRoom = false
 	defer w.observe(r)
 	if len(w.subjects) == 0 {
@@ -140,11 +149,11 @@ func (w *work) enrich(ctx context.Context, table *sessionstate.Table, r *Request
 		return
 	}
 	result.SessionID = w.sessionID()
-	if result.Consumed() == len(w.payload.messages) {
+	if result.Consumed() == len(w.payload.messages) && !r.KeepControls {
 		result.Empty = true
 		return
 	}
-	w.collect(!r.Shadow)
+	w.collect(r, !r.Shadow)
 	result.Marks = w.marks()
 	if n := grown(w.edits); n > 0 && n+len(w.payload.b) > r.MaxBody-reserve(r.Endpoint) {
 		// The data plane would refuse this body, but accept the unchanged one.
@@ -158,7 +167,7 @@ func (w *work) enrich(ctx context.Context, table *sessionstate.Table, r *Request
 		result.Marks = nil
 		result.unchange()
 		w.noRoom = true
-		w.collect(false)
+		w.collect(r, false)
 	}
 	if len(w.edits) > 0 {
 		result.Body = w.splice()
@@ -188,16 +197,19 @@ func reserve(e Endpoint) int {
 	return 21 + len(`,"type":"identify"`)
 }
 
-// collect collects the edits of the whole body, sorted: it cuts out control calls
-// and, if events is set, applies the decisions about events.
-func (w *work) collect(events bool) {
+// collect collects the edits of the whole body, sorted: it cuts out control calls, or
+// marks them, and, if events is set, applies the decisions about events.
+func (w *work) collect(r *Request, events bool) {
 	w.edits, w.inserted, w.cuts = w.edits[:0], w.inserted[:0], w.cuts[:0]
 	for i := range w.subjects {
 		s := &w.subjects[i]
 		m := &w.payload.messages[s.index]
-		if s.event.Kind.Control() {
+		switch control := s.event.Kind.Control(); {
+		case control && r.KeepControls:
+			w.markControl(m, s.event.Kind)
+		case control:
 			w.cuts = append(w.cuts, m.member)
-		} else if events {
+		case events:
 			w.apply(m, s.decision)
 		}
 	}

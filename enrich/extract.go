@@ -51,7 +51,7 @@ func (w *work) extract(r *Request, index int) Skip {
 		w.subjects = w.subjects[:n]
 		return NoID
 	}
-	e.Times, s.untimed = w.timestamps(e.Server, m)
+	e.Times, s.untimed = w.timestamps(r, e.Server, m)
 	e.Message = w.messageID(r, s, m)
 
 	if kind.Control() {
@@ -94,24 +94,49 @@ func (w *work) coldStart(e *session.Event, m *message) session.ColdStart {
 
 // timestamps reads when the message says that it happened. untimed means that it has
 // neither an originalTimestamp nor a timestamp.
-func (w *work) timestamps(server bool, m *message) (t session.Timestamps, untimed bool) {
+func (w *work) timestamps(r *Request, server bool, m *message) (t session.Timestamps, untimed bool) {
 	b := w.payload.b
-	original, sent := m.originalTimestamp, m.sentAt
+	original, sent, timestamp := m.originalTimestamp, m.sentAt, m.timestamp
 	if isNull(b, sent) {
 		sent = w.payload.sentAt
 	}
-	if server && !isNull(b, m.timestamp) {
+	if r.Stored {
+		original, sent, timestamp = w.asSent(r, original, sent, timestamp)
+	}
+	if server && !isNull(b, timestamp) {
 		// The data plane stores the timestamp that a server sent.
-		original, sent = m.timestamp, span{}
+		original, sent = timestamp, span{}
 	}
 	if isNull(b, original) {
-		original = m.timestamp
+		original = timestamp
 	}
 	t.Original, t.HasOriginal = parseTime(original.of(b))
 	if t.HasOriginal {
 		t.Sent, t.HasSent = parseTime(sent.of(b))
 	}
 	return t, isNull(b, original)
+}
+
+// asSent leaves of the timestamps of a stored event those that its SDK sent. The data
+// plane fills in what is missing: an originalTimestamp or a sentAt with the moment at
+// which it received the event, and the timestamp with
+// receivedAt - (sentAt - originalTimestamp).
+func (w *work) asSent(r *Request, original, sent, timestamp span) (_, _, _ span) {
+	at := func(value span) int64 {
+		ms, _ := parseTime(value.of(w.payload.b))
+		return ms
+	}
+	// Each of the four has been rounded down to milliseconds.
+	if off := at(timestamp) - (r.Received - (at(sent) - at(original))); off >= -2 && off <= 2 {
+		timestamp = span{}
+	}
+	if at(sent) == r.Received {
+		sent = span{}
+		if at(original) == r.Received {
+			original = span{}
+		}
+	}
+	return original, sent, timestamp
 }
 
 // ownFields notes which session fields the SDK itself put into the context.

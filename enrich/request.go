@@ -84,6 +84,12 @@ type Request struct {
 	Shadow bool
 	// DryRun: decide everything, as Shadow does, but change no session either.
 	DryRun bool
+	// Stored: the body is one message as the data plane stores it, not as an SDK sent
+	// it. The message says its type itself; Endpoint must be Batch.
+	Stored bool
+	// KeepControls: control calls are not cut out, but get a first member
+	// "rudderSessionControl" with the name of the call.
+	KeepControls bool
 	// Observe, if not nil, is called with the verdicts about all messages, in the
 	// order of the body, before Enrich or Control returns. It may keep them.
 	Observe func([]Verdict)

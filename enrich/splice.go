@@ -141,6 +141,14 @@ func (w *work) stamp(m *message, d session.Decision) {
 	}
 }
 
+// markControl has a control call say that it is one.
+func (w *work) markControl(m *message, k session.Kind) {
+	from := len(w.inserted)
+	w.inserted = append(w.inserted, `"rudderSessionControl":"`...)
+	w.inserted = append(append(w.inserted, causeOf(k, session.ByControl).String()...), `",`...)
+	w.edits = append(w.edits, edit{span{m.start + 1, m.start + 1}, w.insertedFrom(from)})
+}
+
 // set replaces a value with this text, unless it is the same already.
 func (w *work) set(value span, text string) {
 	if string(value.of(w.payload.b)) == text {

@@ -1,7 +1,6 @@
 package sessionstate
 
 import (
-	"hash/maphash"
 	"sync"
 
 	"github.com/rudder-session/rudder-session/sessionstate/session"
@@ -13,8 +12,7 @@ import (
 // are too many keys, those are forgotten that were not seen for longest: the
 // lags of a burst of requests are told to each other, and no longer ago counts.
 type lagTable struct {
-	once   sync.Once
-	seed   maphash.Seed
+	hash   keyHash
 	shards [lagShards]lagShard
 }
 
@@ -26,13 +24,13 @@ type lagShard struct {
 // lagSet is the lags of the few keys that share a place. What is looked at for
 // each key lies together, in one line of the processor's cache.
 type lagSet struct {
-	keys [lagWays]uint64 // hashes that no client can foresee
+	keys [lagWays]uint64 // hashes
 	seen [lagWays]int64
 	lags [lagWays]session.Lags
 }
 
 const (
-	lagShards = 64
+	lagShards = Lanes
 	lagSets   = 256
 	lagWays   = 4
 )
@@ -48,8 +46,7 @@ func (t *lagTable) observe(key string, r *session.Request, known *session.Lags, 
 	if first == len(r.Events) {
 		return false
 	}
-	t.once.Do(func() { t.seed = maphash.MakeSeed() })
-	hash := maphash.String(t.seed, key)
+	hash := t.hash.of(key)
 	shard := &t.shards[hash%lagShards]
 	shard.mu.Lock()
 	defer shard.mu.Unlock()

@@ -1,7 +1,6 @@
 package sessionstate
 
 import (
-	"hash/maphash"
 	"sync"
 )
 
@@ -13,8 +12,8 @@ const StartsWindow = 60_000
 // fixed size: some megabytes, from the first of them on. Where there are too many
 // keys, those are forgotten that have begun fewest.
 type starts struct {
+	hash   keyHash
 	once   sync.Once
-	seed   maphash.Seed
 	shards []startShard
 }
 
@@ -24,13 +23,13 @@ type startShard struct {
 }
 
 type startCount struct {
-	key   uint64 // a hash that no client can foresee
+	key   uint64 // its hash
 	from  int64
 	count int
 }
 
 const (
-	startShards = 64
+	startShards = Lanes
 	startSets   = 256
 	startWays   = 4
 )
@@ -61,8 +60,8 @@ func (t *Table) GiveStarts(key string, now int64, n int) {
 }
 
 func (s *starts) with(key string, fn func(*startShard, uint64)) {
-	s.once.Do(func() { s.seed, s.shards = maphash.MakeSeed(), make([]startShard, startShards) })
-	hash := maphash.String(s.seed, key)
+	s.once.Do(func() { s.shards = make([]startShard, startShards) })
+	hash := s.hash.of(key)
 	shard := &s.shards[hash%startShards]
 	shard.mu.Lock()
 	defer shard.mu.Unlock()

@@ -52,6 +52,11 @@ type Options struct {
 	// them: then they are written when it does. Without it they are written within
 	// FlushInterval, as how long a session lasts is.
 	WriteFirst bool
+	// Reproducible: the same requests get the same decisions in every process, because
+	// where keys are hashed into memory of a fixed size, the hash has no secret seed.
+	// It is for recorded requests: whoever knows the hash can have a user's start
+	// limit and clock readings forgotten.
+	Reproducible bool
 	// OnNewer, if not nil, is called the first time that a session cannot be read
 	// because a later version has written it.
 	OnNewer func()
@@ -67,6 +72,7 @@ func NewTable(store Store, o Options) *Table {
 	} else if o.Observe != nil {
 		t.store = &observed{store, o.Observe}
 	}
+	t.lags.hash.fixed, t.starts.hash.fixed = o.Reproducible, o.Reproducible
 	t.mode = newMode(store, t.store, t.can, &o)
 	t.Configure(o.Settings)
 	return t
