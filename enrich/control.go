@@ -60,14 +60,10 @@ func Current(ctx context.Context, table *sessionstate.Table, r *Request, anonymo
 // answer, 0 for null. An error is a *StoreError, or one that the caller may be
 // told.
 func Control(ctx context.Context, table *sessionstate.Table, r *Request, body []byte) (id int64, o Outcome, err error) {
-	w := works.Get().(*work)
-	defer w.free()
-	if !w.parse(r, body) {
-		return 0, o, ErrBody
-	}
-	if w.extract(r, 0) != Asked {
-		return 0, o, ErrNoID
-	}
+	return Parse(r, body).Control(ctx, table)
+}
+
+func (w *work) control(ctx context.Context, table *sessionstate.Table, r *Request) (id int64, o Outcome, err error) {
 	s := &w.subjects[0]
 	if s.invalidID != nil {
 		return 0, o, s.invalidID

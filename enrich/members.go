@@ -3,6 +3,7 @@ package enrich
 import (
 	"encoding/json"
 	"slices"
+	"sync"
 )
 
 // RemoveMembers removes the members at a path, such as source.dataplanes, from a JSON
@@ -34,6 +35,48 @@ func ReplaceStrings(text []byte, replace func(key, value string) (with string, o
 	}
 	return p.apply(), true
 }
+
+// EachMember calls fn with each member of a JSON object: its key, unescaped, and
+// where its value begins and ends in text. The key is valid during the call. It
+// reports whether text is a JSON object that nests at most 512 deep; if it is not, fn
+// may have been called for what came before the fault.
+func EachMember(text []byte, fn func(key []byte, start, end int)) (valid bool) {
+	d := documents.Get().(*document)
+	defer func() {
+		d.b = nil
+		documents.Put(d)
+	}()
+	d.reset(text)
+	i := skipSpace(text, 0)
+	if i >= len(text) || text[i] != '{' {
+		return false
+	}
+	var plain [longestName]byte
+	o := objectAt(d, i)
+	for o.next() {
+		end := d.scanValue(o.value, 1)
+		if end >= 0 {
+			closing, escaped := d.scanString(o.keyStart)
+			key := text[o.keyStart+1 : closing-1]
+			if escaped {
+				key = unescape(plain[:0], key)
+			}
+			fn(key, o.value, end)
+		}
+		o.done(end)
+	}
+	return o.end >= 0 && skipSpace(text, o.end) == len(text)
+}
+
+var documents = sync.Pool{New: func() any { return new(document) }}
+
+// ParseTime reads a JSON string as a timestamp of an event is read: as the data plane
+// does. It returns Unix milliseconds, rounded down.
+func ParseTime(value []byte) (ms int64, ok bool) { return parseTime(value) }
+
+// ParseSessionID reads a session id as one of an SDK is read: a JSON number, or a
+// string of digits, of at least ten digits and at most 2^53-1.
+func ParseSessionID(value []byte) (int64, error) { return parseSessionID(value) }
 
 // pathEdit edits the members at a path of a JSON object.
 type pathEdit struct {

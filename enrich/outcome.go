@@ -121,6 +121,43 @@ func causeOf(k session.Kind, o session.Origin) Cause {
 	return ByEvent
 }
 
+// Add adds what was done to the messages of another request.
+func (o *Outcome) Add(more *Outcome) {
+	o.Stamped += more.Stamped
+	o.Cleared += more.Cleared
+	o.Untouched += more.Untouched
+	for i, n := range more.Events {
+		o.Events[i] += n
+	}
+	for i, n := range more.Skipped {
+		o.Skipped[i] += n
+	}
+	o.Starts += more.Starts
+	o.Ends += more.Ends
+	o.Resets += more.Resets
+	for i := range more.Controls {
+		for j, n := range more.Controls[i] {
+			o.Controls[i][j] += n
+		}
+	}
+	o.InvalidIDs += more.InvalidIDs
+	o.Limited += more.Limited
+	for i, n := range more.Began {
+		o.Began[i] += n
+	}
+	for i, n := range more.Ended {
+		o.Ended[i] += n
+	}
+	o.Marked += more.Marked
+	o.MarkedAgain += more.MarkedAgain
+	o.MarksRemoved += more.MarksRemoved
+	o.StoreErrors += more.StoreErrors
+	if o.Err == nil {
+		o.Err = more.Err
+	}
+	o.ControlFailed = o.ControlFailed || more.ControlFailed
+}
+
 // Consumed returns how many messages were control calls.
 func (o *Outcome) Consumed() int { return o.Starts + o.Ends + o.Resets }
 

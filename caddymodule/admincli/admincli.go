@@ -16,12 +16,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rudder-session/rudder-session/caddymodule/internal/manage"
+	"github.com/rudder-session/rudder-session/caddymodule/replay"
 )
 
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "rudder-session",
-		Usage: "<tables|show|end|forget|export|import|watch|explain>",
+		Usage: "<tables|show|end|forget|export|import|watch|explain|replay>",
 		Short: "Looks into the sessions of a running Caddy",
 		Long: `
 Looks into, and manages, the sessions of a running Caddy with the rudder_session
@@ -39,7 +40,7 @@ the configuration file given with --config, else Caddy's default.`,
 				return cmd.Help()
 			}
 			cmd.AddCommand(tablesCommand(), showCommand(), endCommand(), forgetCommand(),
-				exportCommand(), importCommand(), watchCommand(), explainCommand())
+				exportCommand(), importCommand(), watchCommand(), explainCommand(), replay.Command())
 		},
 	})
 }

@@ -1,0 +1,244 @@
+package replay
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync/atomic"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+const (
+	// blockSize is about how many bytes of lines are worked on together.
+	blockSize = 1 << 20
+	// maxLine is the length from which on a line is not read, but passed on in
+	// pieces. It is eight times what the data plane takes for one request.
+	maxLine = 32 << 20
+)
+
+// block is some lines of one file, in one piece, with what is made of them.
+type block struct {
+	file      int // its index
+	firstLine int // the number of the first line, from 1
+	text      []byte
+	// part: text is a piece of a line that is too long, first: its first one. Such a
+	// block has no lines.
+	part, first bool
+	lines       []line
+	parsed      chan struct{} // closed when lines and jobs are there; nil of a part
+	// serial numbers the first line among those of all files, with gaps.
+	serial uint64
+	// jobs has for each policy what is to be done about each line.
+	jobs    [][]job
+	outputs []output
+}
+
+// input reads the files one after the other.
+type input struct {
+	files []string // "-" is standard input
+	stdin io.Reader
+	// read counts the bytes of the files as they are, decompressed what came of them.
+	read, decompressed atomic.Int64
+	// total is the size of all files, 0 if that is not known.
+	total int64
+}
+
+// openInput looks at the files: one that is not there is an error before anything is
+// done.
+func openInput(files []string, stdin io.Reader) (*input, error) {
+	if len(files) == 0 {
+		files = []string{"-"}
+	}
+	in := &input{files: files, stdin: stdin}
+	known := true
+	for _, name := range files {
+		if name == "-" {
+			known = false
+			continue
+		}
+		info, err := os.Stat(name)
+		if err != nil {
+			return nil, err
+		}
+		if info.IsDir() {
+			return nil, fmt.Errorf("%s is a directory", name)
+		}
+		known = known && info.Mode().IsRegular()
+		in.total += info.Size()
+	}
+	if !known {
+		in.total = 0
+	}
+	return in, nil
+}
+
+// name is what a file is called in messages.
+func (in *input) name(file int) string {
+	if in.files[file] == "-" {
+		return "standard input"
+	}
+	return in.files[file]
+}
+
+// blocks sends all lines of all files, in order. The error says where it ended
+// before the end; what was read before it has been sent.
+func (in *input) blocks(ctx context.Context, to chan<- *block) error {
+	for file := range in.files {
+		if err := in.one(ctx, file, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (in *input) one(ctx context.Context, file int, to chan<- *block) error {
+	source := in.stdin
+	if name := in.files[file]; name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		source = f
+	}
+	plain, err := decompressed(&countedReader{source, &in.read})
+	if err != nil {
+		return fmt.Errorf("%s: %w", in.name(file), err)
+	}
+	c := cutter{ctx: ctx, from: &countedReader{plain, &in.decompressed}, file: file, line: 1, to: to}
+	if err := c.cut(); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			err = errors.New("the gzip ends too early")
+		}
+		return fmt.Errorf("%s: line %d, %d bytes into its text: %w", in.name(file), c.line, c.at, err)
+	}
+	return nil
+}
+
+// countedReader counts the bytes that are read through it.
+type countedReader struct {
+	io.Reader
+	n *atomic.Int64
+}
+
+func (r *countedReader) Read(b []byte) (int, error) {
+	n, err := r.Reader.Read(b)
+	r.n.Add(int64(n))
+	return n, err
+}
+
+// decompressed tells by its first bytes whether a file is gzip.
+func decompressed(file io.Reader) (io.Reader, error) {
+	buffered := bufio.NewReaderSize(file, 256<<10)
+	magic, err := buffered.Peek(2)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	if !bytes.Equal(magic, []byte{0x1f, 0x8b}) {
+		return buffered, nil
+	}
+	return gzip.NewReader(buffered)
+}
+
+// cutter cuts a text into blocks of whole lines.
+type cutter struct {
+	ctx  context.Context
+	from io.Reader
+	file int
+	line int   // the number of the line that comes next
+	at   int64 // where that begins
+	to   chan<- *block
+	// inLong: the last block was a part of a line that has not ended.
+	inLong bool
+}
+
+func (c *cutter) cut() error {
+	var rest []byte // the beginning of a line
+	for {
+		text := make([]byte, max(blockSize, 2*len(rest)))
+		n := copy(text, rest)
+		var err error
+		for n < len(text) && err == nil {
+			var read int
+			read, err = c.from.Read(text[n:])
+			n += read
+		}
+		text = text[:n]
+		whole := n // at the end, or before a fault, an unfinished line included
+		if err == nil {
+			whole = bytes.LastIndexByte(text, '\n') + 1
+		}
+		rest = text[whole:]
+		if err := c.send(text[:whole:whole]); err != nil {
+			return err
+		}
+		switch err {
+		case nil:
+		case io.EOF:
+			return nil
+		default:
+			return err
+		}
+		if len(rest) >= maxLine || c.inLong {
+			if err := c.long(rest); err != nil {
+				return err
+			}
+			rest = nil
+		}
+	}
+}
+
+// send sends the lines of a text; if it goes on with a line that is too long, that
+// one's end first.
+func (c *cutter) send(text []byte) error {
+	if c.inLong && len(text) > 0 {
+		end := bytes.IndexByte(text, '\n') + 1
+		if end == 0 {
+			end = len(text)
+		}
+		c.inLong = false
+		if err := c.emit(&block{part: true, text: text[:end]}); err != nil {
+			return err
+		}
+		c.line++
+		text = text[end:]
+	}
+	if len(text) == 0 {
+		return nil
+	}
+	b := &block{text: text, parsed: make(chan struct{})}
+	if err := c.emit(b); err != nil {
+		return err
+	}
+	c.line += bytes.Count(text, []byte{'\n'})
+	return nil
+}
+
+// long sends a piece of a line that is too long.
+func (c *cutter) long(piece []byte) error {
+	if len(piece) == 0 {
+		return nil
+	}
+	first := !c.inLong
+	c.inLong = true
+	return c.emit(&block{part: true, first: first, text: piece})
+}
+
+func (c *cutter) emit(b *block) error {
+	b.file, b.firstLine = c.file, c.line
+	c.at += int64(len(b.text))
+	select {
+	case c.to <- b:
+		return nil
+	case <-c.ctx.Done():
+		return c.ctx.Err()
+	}
+}

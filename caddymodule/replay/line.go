@@ -1,0 +1,206 @@
+package replay
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/rudder-session/rudder-session/enrich"
+)
+
+// form is what a line is.
+type form uint8
+
+const (
+	// blank: nothing but white space.
+	blank form = iota
+	// notJSON: no JSON object.
+	notJSON
+	// notEvent: an object that is neither an event nor a request, or does not say
+	// when it was received.
+	notEvent
+	// event: one event as the data plane stores it.
+	event
+	// batch: events as the data plane's gateway stores a request: under `batch`, with
+	// `receivedAt` and `writeKey` beside it.
+	batch
+	// request: a request, with `path`, `writeKey`, `receivedAt` and `body`.
+	request
+)
+
+// line is one line of the input, and what is to be decided about.
+type line struct {
+	text []byte // with the line's end
+	form form
+
+	received int64
+	writeKey string
+	keyFound bool
+	// body is what the handler would get. It is a part of text, from bodyAt on, unless
+	// quoted is set: then text has it as a JSON string, up to bodyEnd.
+	body            []byte
+	bodyAt, bodyEnd int
+	quoted          bool
+
+	// Of a request: its path, without the query; whether it is a job's; whether it
+	// is a POST; the status with which it was answered, 0 if that is not known.
+	path   string
+	ofJob  bool
+	post   bool
+	status int
+}
+
+// readLine reads a line. fallback is the write key of lines that have none.
+func readLine(text []byte, fallback string) line {
+	l := line{text: text, writeKey: fallback, keyFound: fallback != "", post: true}
+	trimmed := bytes.TrimRight(text, "\r\n")
+	if len(bytes.TrimLeft(trimmed, " \t\r\n")) == 0 {
+		return l
+	}
+	var m members
+	if !enrich.EachMember(trimmed, func(key []byte, start, end int) { m.note(key, trimmed[start:end], start) }) {
+		l.form = notJSON
+		return l
+	}
+	l.form = notEvent
+	if m.received == nil || !l.receivedAt(m.received) {
+		return l
+	}
+	if key := textOf(m.writeKey); key != "" {
+		l.writeKey, l.keyFound = key, true
+	}
+	switch {
+	case m.path != nil && m.body != nil:
+		l.request(&m)
+	case m.batch != nil:
+		l.form, l.body, l.bodyEnd = batch, trimmed, len(trimmed)
+	case m.typ != nil:
+		l.form, l.body, l.bodyEnd = event, trimmed, len(trimmed)
+	}
+	return l
+}
+
+// members are the values of a line that matter, as JSON. Of duplicates the first
+// counts.
+type members struct {
+	received, writeKey, path, method, body, headers, status, batch, typ []byte
+	bodyAt                                                              int
+}
+
+func (m *members) note(key, value []byte, at int) {
+	var to *[]byte
+	switch string(key) {
+	case "receivedAt", "tms":
+		to = &m.received
+	case "writeKey":
+		to = &m.writeKey
+	case "path", "url":
+		to = &m.path
+	case "method":
+		to = &m.method
+	case "body":
+		if m.body == nil {
+			m.bodyAt = at
+		}
+		to = &m.body
+	case "headers", "rawHeaders":
+		to = &m.headers
+	case "status", "responded":
+		to = &m.status
+	case "batch":
+		to = &m.batch
+	case "type":
+		to = &m.typ
+	default:
+		return
+	}
+	if *to == nil && string(value) != "null" {
+		*to = value
+	}
+}
+
+// receivedAt reads a timestamp, or Unix milliseconds.
+func (l *line) receivedAt(value []byte) (ok bool) {
+	if value[0] == '"' {
+		l.received, ok = enrich.ParseTime(value)
+		return ok
+	}
+	return json.Unmarshal(value, &l.received) == nil
+}
+
+func (l *line) request(m *members) {
+	target, err := url.Parse(textOf(m.path))
+	if err != nil {
+		return
+	}
+	l.form, l.path = request, target.EscapedPath()
+	l.post = m.method == nil || textOf(m.method) == http.MethodPost
+	var status int
+	if json.Unmarshal(m.status, &status) == nil {
+		l.status = status
+	}
+	l.headers(m.headers)
+	if key := target.Query().Get("writeKey"); key != "" && m.writeKey == nil && m.headers == nil {
+		l.writeKey, l.keyFound = key, true
+	}
+	l.bodyAt, l.bodyEnd = m.bodyAt, m.bodyAt+len(m.body)
+	if l.body = m.body; m.body[0] == '"' {
+		l.body, l.quoted = unquote(m.body[1:len(m.body)-1]), true
+	}
+}
+
+// headers takes the write key and what marks a job from recorded headers: pairs of a
+// name and a value.
+func (l *line) headers(value []byte) {
+	var pairs [][2]string
+	if json.Unmarshal(value, &pairs) != nil {
+		return
+	}
+	for _, h := range pairs {
+		switch strings.ToLower(h[0]) {
+		case "authorization":
+			scheme, credentials, _ := strings.Cut(h[1], " ")
+			plain, err := base64.StdEncoding.DecodeString(credentials)
+			if user, _, found := strings.Cut(string(plain), ":"); err == nil && found && strings.EqualFold(scheme, "Basic") && user != "" {
+				l.writeKey, l.keyFound = user, true
+			}
+		case "x-rudder-job-run-id":
+			l.ofJob = l.ofJob || h[1] != ""
+		}
+	}
+}
+
+// textOf returns the text of a JSON string, "" for anything else.
+func textOf(value []byte) string {
+	if len(value) < 2 || value[0] != '"' {
+		return ""
+	}
+	return string(unquote(value[1 : len(value)-1]))
+}
+
+// with returns the line with another body, in pieces.
+func (l *line) with(body enrich.Body) [][]byte {
+	if l.quoted {
+		body = enrich.Body{requote(l.text[l.bodyAt+1:l.bodyEnd-1], l.body, body)}
+	}
+	pieces := make([][]byte, 0, len(body)+2)
+	if l.bodyAt > 0 {
+		pieces = append(pieces, l.text[:l.bodyAt])
+	}
+	pieces = append(pieces, body...)
+	if l.bodyEnd < len(l.text) {
+		pieces = append(pieces, l.text[l.bodyEnd:])
+	}
+	return pieces
+}
+
+// marked returns the line with a first member that names the control call that it is,
+// in pieces.
+func (l *line) marked(call string) [][]byte {
+	open := bytes.IndexByte(l.text, '{') + 1
+	mark := `"rudderSessionControl":"` + call + `",`
+	return [][]byte{l.text[:open], []byte(mark), l.text[open:]}
+}

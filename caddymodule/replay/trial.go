@@ -1,0 +1,203 @@
+package replay
+
+import (
+	"context"
+	"math/bits"
+
+	"github.com/rudder-session/rudder-session/caddymodule"
+	"github.com/rudder-session/rudder-session/enrich"
+	"github.com/rudder-session/rudder-session/sessionstate"
+)
+
+// trial is one policy that is tried: its sessions, and what is counted of them.
+type trial struct {
+	*Options
+	site  caddymodule.Site
+	table *sessionstate.Table
+	users *spill[*user]
+	// workers are the figures of each worker.
+	workers []*figures
+}
+
+func newTrial(o *Options, index int, file *spillFile, workers int) *trial {
+	prefix := byte(2 * index)
+	store := newSessions(file, prefix, o.Capacity)
+	t := &trial{
+		Options: o, site: o.Policies[index].Site,
+		table: sessionstate.NewTable(store, sessionstate.Options{Reproducible: true}),
+		users: newSpill(file, prefix+1, o.Capacity, encodeUser, decodeUser),
+	}
+	for range workers {
+		t.workers = append(t.workers, newFigures())
+	}
+	return t
+}
+
+// job is what a trial has to do about one line.
+type job struct {
+	request *enrich.Request
+	// parsed is nil if the handler does not read such a line.
+	parsed   *enrich.Parsed
+	verdicts []enrich.Verdict
+	// lanes has a bit for each lane of the table that the line is about.
+	lanes uint64
+	// passed: the line is a request, or an event, that is passed on unread.
+	passed bool
+}
+
+// output is what becomes of a line.
+type output struct {
+	omitted bool
+	pieces  [][]byte // nil: the line as it came
+}
+
+// read reads what a line's handler would get. serial differs for each line.
+func (t *trial) read(l *line, serial uint64) (j job) {
+	endpoint, reads := t.endpoint(l)
+	if !reads {
+		j.passed = l.form >= event
+		return j
+	}
+	j.request = t.site.Request(l.received, endpoint, l.writeKey)
+	j.request.Serial = serial
+	j.request.Stored = l.form == event
+	j.request.KeepControls = !t.OmitControls
+	j.parsed = enrich.Parse(j.request, l.body)
+	j.parsed.EachKey(func(key string) bool {
+		j.lanes |= 1 << sessionstate.Lane(key)
+		return true
+	})
+	if j.request.Follow && j.lanes != 0 {
+		j.lanes = ^uint64(0) // which device a user's event follows is not known yet
+	}
+	return j
+}
+
+// endpoint returns what a line is for, and whether the handler reads it.
+func (t *trial) endpoint(l *line) (e enrich.Endpoint, reads bool) {
+	switch l.form {
+	case event, batch:
+		return enrich.Batch, t.site.Listed(l.writeKey)
+	case request:
+		e, _, known := t.site.Endpoint(l.path)
+		return e, known && l.post && l.keyFound && t.site.Listed(l.writeKey) && (!l.ofJob || e.Control())
+	}
+	return 0, false
+}
+
+// oneLane reports whether a job is about one lane at most.
+func (j *job) oneLane() bool { return bits.OnesCount64(j.lanes) <= 1 }
+
+// decide decides about a line. Lines of one lane must come in order, and be decided
+// about by one worker at a time.
+func (t *trial) decide(ctx context.Context, worker int, l *line, j *job, at place) (out output) {
+	f := t.workers[worker]
+	if j.parsed == nil {
+		if j.passed {
+			f.passed++
+		}
+		return out
+	}
+	j.request.Observe = func(all []enrich.Verdict) { j.verdicts = all }
+	if j.request.Endpoint.Control() {
+		out = t.control(ctx, f, l, j)
+	} else {
+		out = t.events(ctx, f, l, j)
+	}
+	for i := range j.verdicts {
+		t.count(f, &j.verdicts[i], l.received, at)
+	}
+	return out
+}
+
+func (t *trial) events(ctx context.Context, f *figures, l *line, j *job) (out output) {
+	result := j.parsed.Enrich(ctx, t.table)
+	f.outcome.Add(&result.Outcome)
+	if caddymodule.Refused(l.status) {
+		for i := range result.Marks {
+			// The store cannot fail: what goes wrong with its file ends the replay.
+			_ = result.Marks[i].Release(ctx, t.table)
+		}
+	}
+	switch {
+	case result.Unreadable:
+		f.passed++
+	case result.Empty:
+		out.omitted = true
+	case result.Body != nil:
+		out.pieces = l.with(result.Body)
+	}
+	return out
+}
+
+func (t *trial) control(ctx context.Context, f *figures, l *line, j *job) (out output) {
+	_, outcome, err := j.parsed.Control(ctx, t.table)
+	f.outcome.Add(&outcome)
+	if err != nil {
+		f.failedControls++
+	}
+	if t.OmitControls {
+		return output{omitted: true}
+	}
+	return output{pieces: l.marked(j.request.Endpoint.String())}
+}
+
+// count counts a message.
+func (t *trial) count(f *figures, v *enrich.Verdict, received int64, at place) {
+	r := f.reason(reasonKey{v.Action(), v.Reason()})
+	r.n++
+	if at.before(r.example) {
+		r.example = at
+		if t.IDs {
+			r.ids = &ids{v.AnonymousID, v.UserID, v.MessageID}
+		}
+	}
+	if v.Refused || v.Skip == enrich.Asked && v.Kind.Control() {
+		return
+	}
+	s := f.event(v)
+	if v.Key == "" || v.Skip == enrich.OtherType || v.Skip == enrich.OfJob {
+		return
+	}
+	if v.Decision.At.Time != 0 {
+		received = v.Decision.At.Time
+	}
+	t.user(f, v, &s, received)
+}
+
+// user counts an event of a user with the sessions that it is in.
+func (t *trial) user(f *figures, v *enrich.Verdict, s *sides, at int64) {
+	lane := t.users.lane(v.Key)
+	lane.mu.Lock()
+	defer lane.mu.Unlock()
+	u, found := t.users.get(lane, v.Key)
+	if !found {
+		u = new(user)
+		t.users.put(lane, v.Key, u)
+		f.users++
+	}
+	message := messageHash(v)
+	if s.before != 0 {
+		u.before = note(u.before, s.before, at, s.after, s.markedBefore, message, f.before.session)
+	}
+	if s.after != 0 {
+		u.after = note(u.after, s.after, at, s.before, s.markedAfter, message, f.after.session)
+	}
+}
+
+// total adds all up, with the sessions that are not counted yet.
+func (t *trial) total() *figures {
+	sum := newFigures()
+	for _, f := range t.workers {
+		sum.add(f)
+	}
+	t.users.each(func(_ string, u *user) {
+		for i := range u.before {
+			sum.before.session(&u.before[i])
+		}
+		for i := range u.after {
+			sum.after.session(&u.after[i])
+		}
+	})
+	return sum
+}
