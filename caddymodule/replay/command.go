@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -84,6 +85,12 @@ with the options that are given as flags instead of its own. --compare and
 }
 
 func run(cmd *cobra.Command, args []string) (err error) {
+	for _, name := range []string{"address", "table"} {
+		if flag := cmd.Flag(name); flag != nil && flag.Changed {
+			return fmt.Errorf("%s: a replay asks no running Caddy", name)
+		}
+	}
+	tuneMemory(os.Getenv)
 	o := Options{Files: args, Stdin: cmd.InOrStdin()}
 	f := cmd.Flags()
 	o.WriteKey, _ = f.GetString("write-key")
@@ -254,6 +261,15 @@ func notAnInput(path string, inputs []string) error {
 		}
 	}
 	return nil
+}
+
+// tuneMemory sets the garbage collector, unless the environment does: lines are many
+// and soon done with, and the sessions in memory need less than the limit.
+func tuneMemory(env func(string) string) {
+	if env("GOGC") == "" && env("GOMEMLIMIT") == "" {
+		debug.SetGCPercent(400)
+		debug.SetMemoryLimit(512 << 20)
+	}
 }
 
 // isTerminal reports whether people look at what is written.

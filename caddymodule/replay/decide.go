@@ -40,7 +40,7 @@ func (r *replay) decide(ctx context.Context, b *block) {
 	}
 	if r.Progress != nil {
 		for i := range b.jobs[0] {
-			r.Progress.events.Add(int64(len(b.jobs[0][i].verdicts)))
+			r.Progress.events.Add(int64(b.jobs[0][i].messages))
 		}
 	}
 	b.jobs = nil

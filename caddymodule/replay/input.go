@@ -15,7 +15,7 @@ import (
 
 const (
 	// blockSize is about how many bytes of lines are worked on together.
-	blockSize = 1 << 20
+	blockSize = 1 << 18
 	// maxLine is the length from which on a line is not read, but passed on in
 	// pieces. It is eight times what the data plane takes for one request.
 	maxLine = 32 << 20

@@ -183,14 +183,14 @@ func (p *printer) distribution(title string, names []string, of func(*SessionRep
 
 // bar draws a share as wide as a column.
 func bar(n, of int64) string {
-	const width = columnWidth - 8
+	const width = columnWidth - 9
 	share := float64(n) / float64(max(of, 1))
 	eighths := int(share*width*8 + 0.5)
 	text := strings.Repeat("█", eighths/8)
 	if rest := eighths % 8; rest > 0 {
 		text += string([]rune("▏▎▍▌▋▊▉")[rest-1])
 	}
-	return text + strings.Repeat(" ", width-utf8.RuneCountInString(text)) + fmt.Sprintf("%5.1f %%", share*100)
+	return text + strings.Repeat(" ", width-utf8.RuneCountInString(text)) + fmt.Sprintf(" %5.1f %%", share*100)
 }
 
 // reasons writes the reasons that matter most: those for which events change, and

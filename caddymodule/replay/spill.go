@@ -6,13 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 
-	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"go.etcd.io/bbolt"
-
-	"github.com/rudder-session/rudder-session/sessionstate"
 )
 
 // spillFile is a temporary file for what does not fit in memory.
@@ -136,78 +132,4 @@ func (f *spillFile) each(prefix byte, fn func(key string, value []byte)) {
 	if f.err == nil {
 		f.err = err
 	}
-}
-
-// spill is a map of bounded memory: what was used last is in memory, the rest in a
-// file. The keys of a lane (see [sessionstate.Lane]) have a memory of their own, with
-// a lock of its own.
-type spill[V any] struct {
-	file   *spillFile
-	prefix byte // of the keys in the file
-	encode func(V) []byte
-	decode func([]byte) V
-	lanes  [sessionstate.Lanes]spillLane[V]
-}
-
-type spillLane[V any] struct {
-	mu     sync.Mutex
-	recent *simplelru.LRU[string, V]
-	size   int
-}
-
-// newSpill makes a map that has about so many values in memory.
-func newSpill[V any](file *spillFile, prefix byte, size int, encode func(V) []byte, decode func([]byte) V) *spill[V] {
-	s := &spill[V]{file: file, prefix: prefix, encode: encode, decode: decode}
-	for i := range s.lanes {
-		l := &s.lanes[i]
-		l.size = max(size/len(s.lanes), 1)
-		l.recent, _ = simplelru.NewLRU[string, V](l.size, nil) // the error is of a size below 1
-	}
-	return s
-}
-
-func (s *spill[V]) lane(key string) *spillLane[V] { return &s.lanes[sessionstate.Lane(key)] }
-
-// get returns the value of a key. The caller has the lane's lock.
-func (s *spill[V]) get(l *spillLane[V], key string) (value V, found bool) {
-	if value, found = l.recent.Get(key); found {
-		return value, true
-	}
-	stored := s.file.get(string(s.prefix) + key)
-	if stored == nil {
-		return value, false
-	}
-	value = s.decode(stored)
-	s.put(l, key, value)
-	return value, true
-}
-
-// put sets the value of a key, of which it keeps a copy only if it is new. The caller
-// has the lane's lock.
-func (s *spill[V]) put(l *spillLane[V], key string, value V) {
-	if l.recent.Contains(key) {
-		l.recent.Add(key, value)
-		return
-	}
-	for l.recent.Len() >= l.size {
-		oldest, spilled, _ := l.recent.RemoveOldest()
-		s.file.put(string(s.prefix)+oldest, s.encode(spilled))
-	}
-	l.recent.Add(strings.Clone(key), value)
-}
-
-// each calls fn with every value, those in memory first.
-func (s *spill[V]) each(fn func(key string, value V)) {
-	for i := range s.lanes {
-		l := &s.lanes[i]
-		for _, key := range l.recent.Keys() {
-			value, _ := l.recent.Peek(key)
-			fn(key, value)
-		}
-	}
-	s.file.each(s.prefix, func(key string, value []byte) {
-		if !s.lane(key).recent.Contains(key) {
-			fn(key, s.decode(value))
-		}
-	})
 }

@@ -12,21 +12,16 @@ import (
 // trial is one policy that is tried: its sessions, and what is counted of them.
 type trial struct {
 	*Options
-	site  caddymodule.Site
-	table *sessionstate.Table
-	users *spill[*user]
+	site   caddymodule.Site
+	table  *sessionstate.Table
+	states *states
 	// workers are the figures of each worker.
 	workers []*figures
 }
 
 func newTrial(o *Options, index int, file *spillFile, workers int) *trial {
-	prefix := byte(2 * index)
-	store := newSessions(file, prefix, o.Capacity)
-	t := &trial{
-		Options: o, site: o.Policies[index].Site,
-		table: sessionstate.NewTable(store, sessionstate.Options{Reproducible: true}),
-		users: newSpill(file, prefix+1, o.Capacity, encodeUser, decodeUser),
-	}
+	t := &trial{Options: o, site: o.Policies[index].Site, states: newStates(file, byte(index), o.Capacity)}
+	t.table = sessionstate.NewTable(&sessions{t.states}, sessionstate.Options{Reproducible: true})
 	for range workers {
 		t.workers = append(t.workers, newFigures())
 	}
@@ -37,8 +32,9 @@ func newTrial(o *Options, index int, file *spillFile, workers int) *trial {
 type job struct {
 	request *enrich.Request
 	// parsed is nil if the handler does not read such a line.
-	parsed   *enrich.Parsed
-	verdicts []enrich.Verdict
+	parsed *enrich.Parsed
+	// messages is how many it had.
+	messages int
 	// lanes has a bit for each lane of the table that the line is about.
 	lanes uint64
 	// passed: the line is a request, or an event, that is passed on unread.
@@ -98,16 +94,16 @@ func (t *trial) decide(ctx context.Context, worker int, l *line, j *job, at plac
 		}
 		return out
 	}
-	j.request.Observe = func(all []enrich.Verdict) { j.verdicts = all }
+	j.request.Observe = func(all []enrich.Verdict) {
+		j.messages = len(all)
+		for i := range all {
+			t.count(f, &all[i], l.received, at)
+		}
+	}
 	if j.request.Endpoint.Control() {
-		out = t.control(ctx, f, l, j)
-	} else {
-		out = t.events(ctx, f, l, j)
+		return t.control(ctx, f, l, j)
 	}
-	for i := range j.verdicts {
-		t.count(f, &j.verdicts[i], l.received, at)
-	}
-	return out
+	return t.events(ctx, f, l, j)
 }
 
 func (t *trial) events(ctx context.Context, f *figures, l *line, j *job) (out output) {
@@ -167,22 +163,20 @@ func (t *trial) count(f *figures, v *enrich.Verdict, received int64, at place) {
 
 // user counts an event of a user with the sessions that it is in.
 func (t *trial) user(f *figures, v *enrich.Verdict, s *sides, at int64) {
-	lane := t.users.lane(v.Key)
-	lane.mu.Lock()
-	defer lane.mu.Unlock()
-	u, found := t.users.get(lane, v.Key)
-	if !found {
-		u = new(user)
-		t.users.put(lane, v.Key, u)
-		f.users++
-	}
 	message := messageHash(v)
-	if s.before != 0 {
-		u.before = note(u.before, s.before, at, s.after, s.markedBefore, message, f.before.session)
-	}
-	if s.after != 0 {
-		u.after = note(u.after, s.after, at, s.before, s.markedAfter, message, f.after.session)
-	}
+	t.states.with(v.Key, true, func(of *state) {
+		u := &of.user
+		if !u.counted {
+			u.counted = true
+			f.users++
+		}
+		if s.before != 0 {
+			u.before = note(u.before, s.before, at, s.after, s.markedBefore, message, f.before.session)
+		}
+		if s.after != 0 {
+			u.after = note(u.after, s.after, at, s.before, s.markedAfter, message, f.after.session)
+		}
+	})
 }
 
 // total adds all up, with the sessions that are not counted yet.
@@ -191,12 +185,12 @@ func (t *trial) total() *figures {
 	for _, f := range t.workers {
 		sum.add(f)
 	}
-	t.users.each(func(_ string, u *user) {
-		for i := range u.before {
-			sum.before.session(&u.before[i])
+	t.states.each(func(_ string, of *state) {
+		for i := range of.user.before {
+			sum.before.session(&of.user.before[i])
 		}
-		for i := range u.after {
-			sum.after.session(&u.after[i])
+		for i := range of.user.after {
+			sum.after.session(&of.user.after[i])
 		}
 	})
 	return sum

@@ -8,7 +8,11 @@ import (
 // user is what is known of the sessions of one session key, before (those that events
 // came with) and after (those that they were given). Sessions are counted when others
 // have taken their place, or at the end.
-type user struct{ before, after []tally }
+type user struct {
+	before, after []tally
+	// counted: it is one of figures.users.
+	counted bool
+}
 
 // tally is one session.
 type tally struct {
@@ -69,9 +73,8 @@ func note(side []tally, id, at int64, other int64, marked bool, message uint64, 
 	return side
 }
 
-// encodeUser and decodeUser are the form of a user in the temporary file.
-func encodeUser(u *user) []byte {
-	b := make([]byte, 0, 16+(len(u.before)+len(u.after))*40)
+// appendUser and readUser are the form of a user in the temporary file.
+func appendUser(b []byte, u *user) []byte {
 	for _, side := range [][]tally{u.before, u.after} {
 		b = binary.AppendUvarint(b, uint64(len(side)))
 		for i := range side {
@@ -83,7 +86,7 @@ func encodeUser(u *user) []byte {
 			b = append(b, flags(t.several, t.others))
 		}
 	}
-	return b
+	return append(b, flags(u.counted, false))
 }
 
 func flags(several, others bool) (b byte) {
@@ -96,8 +99,7 @@ func flags(several, others bool) (b byte) {
 	return b
 }
 
-func decodeUser(b []byte) *user {
-	u := new(user)
+func readUser(b []byte, u *user) {
 	for _, side := range []*[]tally{&u.before, &u.after} {
 		n, size := binary.Uvarint(b)
 		b = b[size:]
@@ -114,7 +116,7 @@ func decodeUser(b []byte) *user {
 			b = b[9:]
 		}
 	}
-	return u
+	u.counted = b[0] != 0
 }
 
 // lengths and counts are the upper bounds of the classes of a distribution: of
