@@ -32,6 +32,7 @@ func TestQuick(t *testing.T) {
 		"memory of a request, batch of 2300, gzip: " + example,
 		"time per event, batch of 1000",
 		"time of a look-up among 1000000 sessions",
+		"replay, automatic adopt, bytes of events",
 	} {
 		if !strings.Contains(string(out), "| "+want) {
 			t.Errorf("no row %q", want)

@@ -48,6 +48,7 @@ var sections = []struct {
 	{"adopt", (*bench).adopt},
 	{"memory", (*bench).memory},
 	{"growth", (*bench).growth},
+	{"replay", (*bench).replay},
 }
 
 // bench is a run.
