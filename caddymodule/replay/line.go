@@ -122,11 +122,14 @@ func (m *members) note(key, value []byte, at int) {
 	}
 }
 
-// receivedAt reads a timestamp, or Unix milliseconds.
+// receivedAt reads a timestamp, Unix milliseconds, or Unix seconds with a fraction.
 func (l *line) receivedAt(value []byte) (ok bool) {
 	if value[0] == '"' {
 		l.received, ok = enrich.ParseTime(value)
 		return ok
+	}
+	if whole, fraction, ok := strings.Cut(string(value), "."); ok {
+		value = []byte(whole + (fraction + "000")[:3])
 	}
 	return json.Unmarshal(value, &l.received) == nil
 }
