@@ -2,6 +2,7 @@ package replay
 
 import (
 	"context"
+	"slices"
 
 	"github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/session"
@@ -37,7 +38,9 @@ func (s *sessions) CompareAndSwap(_ context.Context, changes []sessionstate.Swap
 				version, _ = session.VersionOf(of.form)
 			}
 			if c.Done = version == c.Old; c.Done {
-				of.form = session.Append(of.form[:0], c.Next)
+				// Not into the form that there is: what was decoded refers to it.
+				var buffer [512]byte
+				of.form = slices.Clone(session.Append(buffer[:0], c.Next))
 			}
 		})
 	}
