@@ -78,7 +78,7 @@ with the options that are given as flags instead of its own. --compare and
 	f.String("controls", "mark", "What becomes of control calls in the output: mark adds a member rudderSessionControl, omit leaves them out, as the handler does")
 	f.Bool("json", false, "Print the report as JSON, for other programs")
 	f.Bool("ids", false, "Give the ids of the report's examples")
-	f.Int("capacity", 100_000, "How many sessions, and users' figures, are in memory for each policy; the others are in a temporary file")
+	f.Int("capacity", 50_000, "How many sessions, and users' figures, are in memory for each policy; the others are in a temporary file")
 	f.String("temp-dir", "", "The directory of the temporary file")
 	cmd.RunE = run
 	return cmd

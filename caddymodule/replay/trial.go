@@ -7,6 +7,7 @@ import (
 	"github.com/rudder-session/rudder-session/caddymodule"
 	"github.com/rudder-session/rudder-session/enrich"
 	"github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // trial is one policy that is tried: its sessions, and what is counted of them.
@@ -158,7 +159,17 @@ func (t *trial) count(f *figures, v *enrich.Verdict, received int64, at place) {
 	if v.Decision.At.Time != 0 {
 		received = v.Decision.At.Time
 	}
+	if elsewhere[v.Decision.Because.Reason] {
+		s.before, s.after = 0, 0
+	}
 	t.user(f, v, &s, received)
+}
+
+// elsewhere are the reasons of events whose session is that of another key, or a
+// device's that told its server: it is counted with the device's events.
+var elsewhere = map[session.Reason]bool{
+	session.InDeviceSession: true, session.NoDeviceSession: true,
+	session.OwnSession: true, session.OwnSessionUnmarked: true,
 }
 
 // user counts an event of a user with the sessions that it is in.
