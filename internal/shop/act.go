@@ -1,0 +1,54 @@
+package shop
+
+// act is what somebody does, or the backend reports.
+type act uint8
+
+const (
+	actIdentify act = iota
+	// Pages, in an app screens.
+	actHome
+	actListing
+	actSearch
+	actProduct
+	actCart
+	actCheckout
+	actThanks
+	// Tracks.
+	actListViewed
+	actFiltered
+	actSearched
+	actViewed
+	actAdded
+	actCartViewed
+	actCheckoutStarted
+	actCompleted
+	actSignedOut
+	// An app's own.
+	actInstalled
+	actUpdated
+	actColdStart
+	actForeground
+	actBackgrounded
+	// The backend's.
+	actPaymentAccepted
+	actOrderPaid
+	actOrderShipped
+	actOrderDelivered
+)
+
+// actNames are the names of pages, screens and tracked events.
+var actNames = [...]string{
+	actHome: "Home", actListing: "Category", actSearch: "Search", actProduct: "Product", actCart: "Cart",
+	actCheckout: "Checkout", actThanks: "Order Confirmation",
+	actListViewed: "Product List Viewed", actFiltered: "Product List Filtered", actSearched: "Products Searched",
+	actViewed: "Product Viewed", actAdded: "Product Added", actCartViewed: "Cart Viewed",
+	actCheckoutStarted: "Checkout Started", actCompleted: "Order Completed", actSignedOut: "Signed Out",
+	actInstalled: "Application Installed", actUpdated: "Application Updated",
+	actColdStart: "Application Opened", actForeground: "Application Opened",
+	actBackgrounded:    "Application Backgrounded",
+	actPaymentAccepted: "Payment Accepted", actOrderPaid: "Order Paid",
+	actOrderShipped: "Order Shipped", actOrderDelivered: "Order Delivered",
+}
+
+// page tells whether it is a page, or in an app a screen.
+func (a act) page() bool { return a >= actHome && a <= actThanks }

@@ -1,0 +1,71 @@
+package shop
+
+import (
+	"math"
+	"math/rand/v2"
+)
+
+// between draws a time between two, each as likely.
+func between(r *rand.Rand, least, most int64) int64 { return least + r.Int64N(most-least+1) }
+
+// scaled draws a time between two, short ones more likely than long ones: the
+// logarithm is even.
+func scaled(r *rand.Rand, least, most float64) int64 {
+	return int64(least * math.Pow(most/least, r.Float64()))
+}
+
+// lognormal draws a factor whose logarithm is spread by that much, with mean 1.
+func lognormal(r *rand.Rand, spread float64) float64 {
+	return math.Exp(spread*r.NormFloat64() - spread*spread/2)
+}
+
+// geometric draws how often something happens in a row, with that mean, at most 60
+// times.
+func geometric(r *rand.Rand, mean float64) int {
+	return min(int(r.ExpFloat64()*mean+0.2), 60)
+}
+
+// clock is a device's clock: off by a constant and by a drift, until it is set.
+type clock struct {
+	off   int64
+	drift float64
+	set   int64 // when, in true time; 0 for never
+}
+
+func newClock(r *rand.Rand) clock {
+	c := clock{drift: -30e-6 + 60e-6*r.Float64()}
+	switch x := r.Float64(); {
+	case x < ClockYearsShare:
+		c.off = between(r, -2500*day, 2500*day)
+	case x < ClockYearsShare+ClockDayShare:
+		c.off = between(r, -day, day)
+	case x < ClockYearsShare+ClockDayShare+ClockMinuteShare:
+		c.off = int64(60 * second * r.NormFloat64())
+	default:
+		c.off = int64(0.5 * second * r.NormFloat64())
+	}
+	if r.Float64() < ClockSetShare {
+		c.set = between(r, Start, End)
+	}
+	return c
+}
+
+// read returns what the clock shows at a true time.
+func (c *clock) read(t int64) int64 {
+	if c.set != 0 && t >= c.set {
+		return t
+	}
+	return t + c.off + int64(c.drift*float64(t-Start))
+}
+
+// way draws how long a request takes one way.
+func (d *device) requestWay(r *rand.Rand) int64 {
+	way := d.way * (0.5 + 0.5*lognormal(r, 0.6))
+	switch x := r.Float64(); {
+	case x < 0.005:
+		way += float64(scaled(r, second, 30*second)) // it stalled
+	case x < 0.15:
+		way *= 3 // a new connection, or a preflight
+	}
+	return 1 + int64(way)
+}
