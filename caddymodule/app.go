@@ -103,15 +103,15 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	return err
 }
 
-func (a *App) options() []option {
-	return []option{
+func (a *App) options() []Option {
+	return []Option{
 		{"store", a.unmarshalStore, nil}, // Caddy loads it: see Provision
-		valueOption("capacity", &a.Capacity, parseCapacity, defaultCapacity, &a.settings.Capacity),
-		valueOption("retention", &a.Retention, ParseDuration, defaultRetention, &a.settings.Retention),
+		ValueOption("capacity", &a.Capacity, parseCapacity, defaultCapacity, &a.settings.Capacity),
+		ValueOption("retention", &a.Retention, parseMilliseconds, defaultRetention, &a.settings.Retention),
 	}
 }
 
-func (a *App) readOptions() error { return readOptions(a.options()) }
+func (a *App) readOptions() error { return ReadOptions(a.options()) }
 
 // Start opens the store, and gives it what this configuration wants.
 func (a *App) Start() error {

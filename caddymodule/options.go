@@ -102,8 +102,8 @@ var (
 	parseOnStoreError = OneOf([]string{"pass", "reject"}, []bool{false, true})
 )
 
-// ParseDuration reads a duration of a millisecond or more, in milliseconds.
-func ParseDuration(text string) (int64, error) {
+// ParseDuration parses a duration of at least a millisecond, in whole milliseconds.
+func ParseDuration(text string) (time.Duration, error) {
 	d, err := caddy.ParseDuration(text)
 	if err != nil {
 		return 0, fmt.Errorf("%q is no duration: %w", text, err)
@@ -111,21 +111,25 @@ func ParseDuration(text string) (int64, error) {
 	if d < time.Millisecond {
 		return 0, fmt.Errorf("%q is too short", text)
 	}
-	return d.Milliseconds(), nil
+	return d.Truncate(time.Millisecond), nil
 }
 
-// parseTimeout is ParseDuration, for what takes Go's own.
-func parseTimeout(text string) (time.Duration, error) {
-	ms, err := ParseDuration(text)
-	return time.Duration(ms) * time.Millisecond, err
-}
-
-// parseBound reads a duration, or off, which is 0.
-func parseBound(text string) (int64, error) {
+// ParseDurationOrOff is ParseDuration, with 0 for "off".
+func ParseDurationOrOff(text string) (time.Duration, error) {
 	if text == "off" {
 		return 0, nil
 	}
 	return ParseDuration(text)
+}
+
+func parseMilliseconds(text string) (int64, error) {
+	d, err := ParseDuration(text)
+	return d.Milliseconds(), err
+}
+
+func parseMillisecondsOrOff(text string) (int64, error) {
+	d, err := ParseDurationOrOff(text)
+	return d.Milliseconds(), err
 }
 
 func parseCapacity(text string) (int, error) {
@@ -136,7 +140,19 @@ func parseCapacity(text string) (int, error) {
 	return n, nil
 }
 
-// parseMaxStarts reads a number, or off, which is 0.
+// ParseMaxSessions parses how many sessions a store may keep, with 0 for "off".
+func ParseMaxSessions(text string) (int64, error) {
+	if text == "off" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 1 || n > 1e12 {
+		return 0, fmt.Errorf("%q is no number of sessions from 1, nor off", text)
+	}
+	return n, nil
+}
+
+// parseMaxStarts parses a number of sessions a minute, with 0 for "off".
 func parseMaxStarts(text string) (int, error) {
 	if text == "off" {
 		return 0, nil
@@ -148,18 +164,22 @@ func parseMaxStarts(text string) (int, error) {
 	return n, nil
 }
 
-// largestBody is as far as positions in a body reach.
+// largestBody is the largest body in which 32 bits hold every position.
 const largestBody = 1 << 30
 
-func parseMaxBody(text string) (int, error) {
-	n, err := humanize.ParseBytes(text)
-	if err != nil {
-		return 0, fmt.Errorf("%q is no size, such as 4000KiB", text)
+// ParseBodySize makes a parser of a body's size in bytes. The example is for its
+// errors.
+func ParseBodySize(example string) func(string) (int, error) {
+	return func(text string) (int, error) {
+		n, err := humanize.ParseBytes(text)
+		if err != nil {
+			return 0, fmt.Errorf("%q is no size, such as %s", text, example)
+		}
+		if n < 1 || n > largestBody {
+			return 0, fmt.Errorf("%q is not between 1 byte and 1GiB", text)
+		}
+		return int(n), nil
 	}
-	if n < 1 || n > largestBody {
-		return 0, fmt.Errorf("%q is not between 1 byte and 1GiB", text)
-	}
-	return int(n), nil
 }
 
 func parsePrefix(text string) (string, error) {

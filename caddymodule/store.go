@@ -65,13 +65,8 @@ func (*MemoryStore) CaddyModule() caddy.ModuleInfo {
 //	store memory
 func (*MemoryStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	if d.NextArg() {
-		return d.Errf("store memory: unexpected %q", d.Val())
-	}
-	if d.NextBlock(0) {
-		return d.Errf("store memory: unknown option %q", d.Val())
-	}
-	return nil
+	_, err := UnmarshalBlock(d, "store memory", nil)
+	return err
 }
 
 // Identity is the same for all: one process has one memory.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -81,46 +80,31 @@ func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return d.Errf("path: %v", err)
 			}
 		}
-		if d.NextArg() {
-			return d.Errf("store file: unexpected %q", d.Val())
-		}
 	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		switch name := d.Val(); name {
-		case "flush_interval":
-			if err := caddymodule.Option(d, name, &s.FlushInterval, caddymodule.ParseDuration); err != nil {
-				return err
-			}
-		case "max_sessions":
-			if err := caddymodule.Option(d, name, &s.MaxSessions, parseMaxSessions); err != nil {
-				return err
-			}
-		case "keep_unreadable":
-			if err := caddymodule.Option(d, name, &s.KeepUnreadable, parseKeep); err != nil {
-				return err
-			}
-		default:
-			return d.Errf("store file: unknown option %q", name)
-		}
+	_, err := caddymodule.UnmarshalBlock(d, "store file", s.options())
+	return err
+}
+
+const (
+	defaultFlushInterval  = 100 * time.Millisecond
+	defaultMaxSessions    = 100_000_000 // about 20 GB
+	defaultKeepUnreadable = 30 * 24 * time.Hour
+)
+
+// options are those of the block. The path is an argument in a Caddyfile.
+func (s *Store) options() []caddymodule.Option {
+	return []caddymodule.Option{
+		caddymodule.ValueOption("flush_interval", &s.FlushInterval, caddymodule.ParseDuration, defaultFlushInterval, &s.interval),
+		caddymodule.ValueOption("max_sessions", &s.MaxSessions, caddymodule.ParseMaxSessions, defaultMaxSessions, &s.maxSessions),
+		caddymodule.ValueOption("keep_unreadable", &s.KeepUnreadable, caddymodule.ParseDurationOrOff, defaultKeepUnreadable, &s.keepUnreadable),
 	}
-	return nil
 }
 
 // Provision reads the options. It does not open the file.
-func (s *Store) Provision(ctx caddy.Context) error {
-	interval, err := caddymodule.Read("flush_interval", s.FlushInterval, caddymodule.ParseDuration, 100)
-	if err != nil {
+func (s *Store) Provision(ctx caddy.Context) (err error) {
+	if err := caddymodule.ReadOptions(s.options()); err != nil {
 		return err
 	}
-	s.interval = time.Duration(interval) * time.Millisecond
-	if s.maxSessions, err = caddymodule.Read("max_sessions", s.MaxSessions, parseMaxSessions, defaultMaxSessions); err != nil {
-		return err
-	}
-	keep, err := caddymodule.Read("keep_unreadable", s.KeepUnreadable, parseKeep, defaultKeep)
-	if err != nil {
-		return err
-	}
-	s.keepUnreadable = time.Duration(keep) * time.Millisecond
 	s.path, err = caddymodule.Read("path", s.Path, parsePath, filepath.Join(caddy.AppDataDir(), "rudder_session", "sessions.db"))
 	if err != nil {
 		return err
@@ -134,32 +118,6 @@ func (s *Store) Provision(ctx caddy.Context) error {
 			zap.String("file", s.path))
 	}
 	return nil
-}
-
-// defaultKeep is 30 days, in milliseconds.
-const defaultKeep = 30 * 24 * 60 * 60 * 1000
-
-// parseKeep reads a duration, or off, which is 0.
-func parseKeep(text string) (int64, error) {
-	if text == "off" {
-		return 0, nil
-	}
-	return caddymodule.ParseDuration(text)
-}
-
-// defaultMaxSessions take about 20 GB.
-const defaultMaxSessions = 100_000_000
-
-// parseMaxSessions reads a number, or off, which is 0.
-func parseMaxSessions(text string) (int64, error) {
-	if text == "off" {
-		return 0, nil
-	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n < 1 || n > 1e12 {
-		return 0, fmt.Errorf("%q is no number of sessions from 1, nor off", text)
-	}
-	return n, nil
 }
 
 func parsePath(text string) (string, error) {

@@ -9,7 +9,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -73,7 +72,7 @@ type Store struct {
 	// reached. Default: `off`.
 	MaxSessions caddymodule.Value `json:"max_sessions,omitempty"`
 
-	options     redisstore.Options
+	client      redisstore.Options
 	maxSessions int64
 	// tlsIdentity tells apart what makes another connection.
 	tlsIdentity []byte
@@ -89,14 +88,41 @@ func (*Store) CaddyModule() caddy.ModuleInfo {
 
 const (
 	defaultPrefix  = "rudder_session:"
-	defaultTimeout = 500 // milliseconds
+	defaultTimeout = 500 * time.Millisecond
 )
 
 var parseConsistency = caddymodule.OneOf([]string{"eventual", "strict"}, []bool{false, true})
 
+// options are those of the block. The URLs are arguments in a Caddyfile.
+func (s *Store) options() []caddymodule.Option {
+	o := &s.client
+	prefix := textOption("prefix", &s.Prefix, &o.Prefix)
+	prefix.Read = func() (err error) {
+		o.Prefix, err = caddymodule.Read("prefix", keepTags(s.Prefix), parseText, defaultPrefix)
+		return err
+	}
+	return []caddymodule.Option{
+		textOption("sentinel", &s.Sentinel, &o.Sentinel),
+		textOption("sentinel_username", &s.SentinelUsername, &o.SentinelUsername),
+		textOption("sentinel_password", &s.SentinelPassword, &o.SentinelPassword),
+		textOption("username", &s.Username, &o.Username),
+		textOption("password", &s.Password, &o.Password),
+		prefix,
+		caddymodule.ValueOption("timeout", &s.Timeout, caddymodule.ParseDuration, defaultTimeout, &o.Timeout),
+		caddymodule.ValueOption("consistency", &s.Consistency, parseConsistency, false, &o.Strict),
+		caddymodule.ValueOption("max_sessions", &s.MaxSessions, caddymodule.ParseMaxSessions, 0, &s.maxSessions),
+		{Name: "tls", Unmarshal: s.unmarshalTLS, Read: s.readTLS},
+	}
+}
+
+// textOption is an option with any value but an empty one.
+func textOption(name string, from *caddymodule.Value, to *string) caddymodule.Option {
+	return caddymodule.ValueOption(name, from, parseText, "", to)
+}
+
 // Provision reads the options. It does not connect.
-func (s *Store) Provision(caddy.Context) (err error) {
-	o := &s.options
+func (s *Store) Provision(caddy.Context) error {
+	o := &s.client
 	if len(s.URLs) == 0 {
 		return fmt.Errorf("urls: a URL is missing")
 	}
@@ -108,39 +134,8 @@ func (s *Store) Provision(caddy.Context) (err error) {
 		}
 		o.URLs = append(o.URLs, resolved)
 	}
-	for _, text := range []struct {
-		name  string
-		value caddymodule.Value
-		to    *string
-	}{
-		{"sentinel", s.Sentinel, &o.Sentinel},
-		{"sentinel_username", s.SentinelUsername, &o.SentinelUsername},
-		{"sentinel_password", s.SentinelPassword, &o.SentinelPassword},
-		{"username", s.Username, &o.Username},
-		{"password", s.Password, &o.Password},
-	} {
-		if *text.to, err = caddymodule.Read(text.name, text.value, parseText, ""); err != nil {
-			return err
-		}
-	}
-	if o.Prefix, err = caddymodule.Read("prefix", keepTags(s.Prefix), parseText, defaultPrefix); err != nil {
+	if err := caddymodule.ReadOptions(s.options()); err != nil {
 		return err
-	}
-	timeout, err := caddymodule.Read("timeout", s.Timeout, caddymodule.ParseDuration, defaultTimeout)
-	if err != nil {
-		return err
-	}
-	o.Timeout = time.Duration(timeout) * time.Millisecond
-	if o.Strict, err = caddymodule.Read("consistency", s.Consistency, parseConsistency, false); err != nil {
-		return err
-	}
-	if s.maxSessions, err = caddymodule.Read("max_sessions", s.MaxSessions, parseMaxSessions, 0); err != nil {
-		return err
-	}
-	if s.TLS != nil {
-		if o.TLS, s.tlsIdentity, err = s.TLS.config(); err != nil {
-			return fmt.Errorf("tls: %w", err)
-		}
 	}
 	if err := o.Check(); err != nil {
 		return fmt.Errorf("urls: %w", err)
@@ -178,18 +173,6 @@ func parseText(text string) (string, error) {
 	return text, nil
 }
 
-// parseMaxSessions reads a number, or off, which is 0.
-func parseMaxSessions(text string) (int64, error) {
-	if text == "off" {
-		return 0, nil
-	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n < 1 || n > 1e12 {
-		return 0, fmt.Errorf("%q is no number of sessions from 1, nor off", text)
-	}
-	return n, nil
-}
-
 // BoundSessions is max_sessions, 0 for off.
 func (s *Store) BoundSessions() int64 { return s.maxSessions }
 
@@ -197,7 +180,7 @@ func (s *Store) BoundSessions() int64 { return s.maxSessions }
 // where it differs there is another connection, to the same sessions if it is
 // the same Redis.
 func (s *Store) Identity() string {
-	o := s.options
+	o := s.client
 	o.TLS = nil
 	return fmt.Sprintf("redis %x", sha256.Sum256(fmt.Appendf(nil, "%q %+v %x", o.URLs, o, s.tlsIdentity)))
 }
@@ -206,7 +189,7 @@ func (s *Store) Identity() string {
 // starting: what its absence means for events and control calls is the handler's
 // to say, until it is there.
 func (s *Store) Open(logger *zap.Logger) (sessionstate.Store, error) {
-	o := s.options
+	o := s.client
 	o.Log = redisstore.Log{
 		Down: func(err error) { logger.Error("redis does not answer; it is tried until it does", zap.Error(err)) },
 		Up:   func() { logger.Info("redis answers again") },
