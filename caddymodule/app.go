@@ -47,8 +47,8 @@ type App struct {
 	handlers []*Handler
 }
 
-// serves notes a handler that uses the app.
-func (a *App) serves(h *Handler) {
+// register adds a handler that uses the app.
+func (a *App) register(h *Handler) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.handlers = append(a.handlers, h)
@@ -68,8 +68,8 @@ const (
 	defaultRetention = 400 * 24 * 60 * 60 * 1000 // milliseconds
 )
 
-// Provision reads the options and takes a share in the table. It opens nothing
-// and changes nothing that a running configuration uses.
+// Provision reads the options and takes a lease of the table. It opens nothing and
+// changes nothing that a running configuration uses.
 func (a *App) Provision(ctx caddy.Context) (err error) {
 	a.ctx, a.logger = ctx, ctx.Logger()
 	if err := a.readOptions(); err != nil {
@@ -113,7 +113,7 @@ func (a *App) options() []Option {
 
 func (a *App) readOptions() error { return ReadOptions(a.options()) }
 
-// Start opens the store, and gives it what this configuration wants.
+// Start opens the table and adds this configuration's settings.
 func (a *App) Start() error {
 	t, err := a.lease.enter()
 	if err != nil {
@@ -124,13 +124,13 @@ func (a *App) Start() error {
 	return t.open(a)
 }
 
-// Stop leaves the table what the configurations that still run want.
+// Stop removes this configuration's settings from the table.
 func (a *App) Stop() error {
 	a.withdraw()
 	return nil
 }
 
-// Cleanup gives the table back when the last request is done with it.
+// Cleanup releases the table when the last request is done with it.
 func (a *App) Cleanup() error {
 	if a.lease != nil {
 		a.withdraw()
@@ -139,7 +139,7 @@ func (a *App) Cleanup() error {
 	return nil
 }
 
-// withdraw takes away from the table what this configuration wants of it.
+// withdraw removes this configuration's settings from the table.
 func (a *App) withdraw() {
 	if t, err := a.lease.enter(); err == nil {
 		t.remove(a)
@@ -147,8 +147,8 @@ func (a *App) withdraw() {
 	}
 }
 
-// enter returns the table, open. The caller must call leave when it is done with
-// it, if there was no error.
+// enter returns the open table. Unless it returns an error, the caller must call leave
+// when it is done.
 func (a *App) enter() (*sharedTable, error) {
 	t, err := a.lease.enter()
 	if err != nil {

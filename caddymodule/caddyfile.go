@@ -14,8 +14,8 @@ import (
 
 func init() {
 	httpcaddyfile.RegisterHandlerDirective("rudder_session", parseHandler)
-	// Behind whatever may bound, allow or rewrite a request, and before the
-	// directives that hand it on: handle, route, reverse_proxy.
+	// After the directives that may limit, allow or rewrite a request, and before
+	// those that forward it: handle, route, reverse_proxy.
 	httpcaddyfile.RegisterDirectiveOrder("rudder_session", httpcaddyfile.After, "request_header")
 	httpcaddyfile.RegisterGlobalOption("rudder_session", parseApp)
 }
@@ -50,7 +50,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return err
 }
 
-// storeHints say of stores that a build has to ask for how that is done.
+// storeHints tell how to add a store that is not in the standard build.
 var storeHints = map[string]string{
 	"redis": ": build it --with github.com/rudder-session/rudder-session/caddymodule/stores/redis",
 }
@@ -153,7 +153,7 @@ func (h *Handler) unmarshalSource(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// unmarshalAutomatic reads who makes sessions and, if it is there, the timeout.
+// unmarshalAutomatic reads the mode and, if it is there, the timeout.
 func unmarshalAutomatic(d *caddyfile.Dispenser, automatic, timeout *Value) error {
 	if err := unmarshalFirst(d, "automatic", automatic, parseAutomatic); err != nil {
 		return err

@@ -12,11 +12,11 @@ import (
 const (
 	defaultTimeout = 30 * 60 * 1000 // milliseconds
 	defaultMaxBody = 4000 * 1024    // bytes
-	// defaultMaxStarts is ten a second: no user begins so many, any loop does.
+	// defaultMaxStarts is ten a second: more than any user starts, fewer than a loop.
 	defaultMaxStarts = 600
 )
 
-// options are the handler's. Sources stand after what they take over.
+// options returns the handler's. "source" comes after the options that sources inherit.
 func (h *Handler) options() []Option {
 	policy := &h.others.policy
 	return slices.Concat(
@@ -44,19 +44,19 @@ func (h *Handler) options() []Option {
 		})
 }
 
-// options are a source's, which are put into a policy that has the handler's.
+// options returns a source's. They are read into a policy that has the handler's values.
 func (s *Source) options(policy *session.Policy, name *string) []Option {
 	return append(policyOptions(&s.Automatic, &s.Timeout, &s.Cutoff, policy),
 		ValueOption("name", &s.Name, parseName, "", name))
 }
 
-// policyOptions are those that a handler and each of its sources have. What is not
-// set stays as it is in the policy.
+// policyOptions returns the options that a handler and each of its sources have. What
+// is not set stays as it is in the policy.
 func policyOptions(automatic, timeout, cutoff *Value, p *session.Policy) []Option {
-	who := ValueOption("automatic", automatic, parseAutomatic, p.Automatic, &p.Automatic)
-	who.Unmarshal = func(d *caddyfile.Dispenser) error { return unmarshalAutomatic(d, automatic, timeout) }
+	mode := ValueOption("automatic", automatic, parseAutomatic, p.Automatic, &p.Automatic)
+	mode.Unmarshal = func(d *caddyfile.Dispenser) error { return unmarshalAutomatic(d, automatic, timeout) }
 	return []Option{
-		who,
+		mode,
 		ValueOption("timeout", timeout, parseMilliseconds, p.Timeout, &p.Timeout),
 		ValueOption("cutoff", cutoff, parseMillisecondsOrOff, p.Cutoff, &p.Cutoff),
 	}

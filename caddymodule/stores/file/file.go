@@ -24,27 +24,29 @@ func init() {
 }
 
 // Store keeps sessions in a file: through crashes, restarts and deploys. A
-// control call is on the disk before it is answered, all else soon after. One
-// Caddy has the file for itself; its sites share it.
+// control call is on the disk before it is answered, other changes soon after. Only
+// one Caddy can use the file; its sites share it.
 //
-// `max_sessions` bounds the sessions in the file, which take about 200 bytes each;
-// the `capacity` of the app bounds memory alone.
+// `max_sessions` limits the sessions in the file, which take about 200 bytes each;
+// the `capacity` of the app limits only memory.
 type Store struct {
-	// The file. Its directory is created where it does not exist. Default:
+	// The path of the file. Its directory is created if it does not exist. Default:
 	// `rudder_session/sessions.db` in Caddy's data directory.
 	Path caddymodule.Value `json:"path,omitempty"`
 
-	// How long it may wait to be written that an automatic session lasts longer,
-	// or that a user was seen: what a crash within that time loses. All else is
-	// on the disk before its event is forwarded. Default: `100ms`.
+	// How long two kinds of change may wait to be written: that an automatic session
+	// is extended, and that a user was seen. A crash within that time loses them.
+	// Every other change is on the disk before its event is forwarded. Default:
+	// `100ms`.
 	FlushInterval caddymodule.Value `json:"flush_interval,omitempty"`
 
-	// How many sessions the file keeps at most, or `off` for any number. Beyond
-	// it, those not seen for longest are forgotten. Default: `100000000`.
+	// How many sessions the file keeps at most, or `off` for no limit. Beyond that,
+	// the sessions that were not seen for the longest time are forgotten. Default:
+	// `100000000`.
 	MaxSessions caddymodule.Value `json:"max_sessions,omitempty"`
 
-	// How long a file that could not be read, and was set aside, is kept, or `off`
-	// for ever. It may have ids in it. Default: `30d`.
+	// How long to keep a file that could not be read and was set aside, or `off` to
+	// keep it forever. It may contain ids. Default: `30d`.
 	KeepUnreadable caddymodule.Value `json:"keep_unreadable,omitempty"`
 
 	path           string
@@ -91,7 +93,7 @@ const (
 	defaultKeepUnreadable = 30 * 24 * time.Hour
 )
 
-// options are those of the block. The path is an argument in a Caddyfile.
+// options returns those of the block. In a Caddyfile, the path is an argument.
 func (s *Store) options() []caddymodule.Option {
 	return []caddymodule.Option{
 		caddymodule.ValueOption("flush_interval", &s.FlushInterval, caddymodule.ParseDuration, defaultFlushInterval, &s.interval),
@@ -127,13 +129,13 @@ func parsePath(text string) (string, error) {
 	return filepath.Abs(text)
 }
 
-// Identity is the file, by whatever name: sites that name one share it.
+// Identity names the file, the same for each of its paths: sites that use it share it.
 func (s *Store) Identity() string { return s.identity }
 
-// DelayWrites is the flush interval.
+// DelayWrites returns the flush interval.
 func (s *Store) DelayWrites() time.Duration { return s.interval }
 
-// BoundSessions is max_sessions, 0 for off.
+// BoundSessions returns max_sessions, 0 for off.
 func (s *Store) BoundSessions() int64 { return s.maxSessions }
 
 // Open opens the file.

@@ -41,7 +41,8 @@ func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return err
 }
 
-// checkURLs checks what has no placeholders where the line is known.
+// checkURLs checks URLs without placeholders at once, because errors here have the
+// line number.
 func (s *Store) checkURLs(d *caddyfile.Dispenser) error {
 	for _, text := range s.URLs {
 		if text == "" {

@@ -11,21 +11,21 @@ import (
 	"github.com/rudder-session/rudder-session/caddymodule"
 )
 
-// TLS says whom to trust, and who this Caddy is.
+// TLS configures which servers to trust, and the certificate of this Caddy.
 type TLS struct {
-	// A file with the certificates, in PEM, of the authorities to trust. Default:
-	// the system's.
+	// A PEM file with the certificates of the authorities to trust. Default: the
+	// system's.
 	CA caddymodule.Value `json:"ca,omitempty"`
 
-	// Files with a certificate and its key, in PEM, to be known by. Default: none.
+	// PEM files with a client certificate and its key. Default: none.
 	Certificate caddymodule.Value `json:"certificate,omitempty"`
 	Key         caddymodule.Value `json:"key,omitempty"`
 
-	// The name that the servers' certificates must have. Default: the host that
-	// is connected to.
+	// The name that the servers' certificates must have. Default: the host of
+	// the connection.
 	ServerName caddymodule.Value `json:"server_name,omitempty"`
 
-	// Trust any certificate: for tries alone. Default: false.
+	// Trust any certificate. Only for tests. Default: false.
 	InsecureSkipVerify bool `json:"insecure_skip_verify,omitempty"`
 
 	serverName           string
