@@ -18,21 +18,20 @@ func init() {
 // App keeps the sessions that the `rudder_session` handlers of all sites share.
 // It needs no configuration.
 type App struct {
-	// Where sessions are kept: `file`, through restarts; `redis`, for several
-	// Caddys, where it is in the build; `memory`, for as long as the process
-	// lives. Default: `file`.
+	// Where sessions are kept: `file` keeps them through restarts; `redis`, if it is
+	// in the build, shares them among several Caddys; `memory` loses them when the
+	// process ends. Default: `file`.
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=rudder_session.stores inline_key=module"`
 
-	// How many sessions are kept in memory at most. Those not used for longest
-	// make room: with the memory store they are forgotten, with others they are
-	// read again when they are needed. A session takes about 200 bytes besides
-	// its key.
-	// Default: 1000000.
+	// How many sessions are kept in memory at most. Beyond that, the least recently
+	// used ones are evicted: the memory store forgets them, the others read them again
+	// when they are needed. A session takes about 200 bytes plus its key. Default:
+	// 1000000.
 	Capacity Value `json:"capacity,omitempty"`
 
-	// How long a user is remembered without an event, such as `400d`. Manual
-	// sessions end in no other way than by endSession, so this should be longer
-	// than any user stays away. Default: `400d`.
+	// How long a user is remembered after their last event, such as `400d`. It should
+	// be longer than any user stays away, because only endSession ends a manual
+	// session. Default: `400d`.
 	Retention Value `json:"retention,omitempty"`
 
 	store    StoreModule
@@ -42,8 +41,8 @@ type App struct {
 	ctx      caddy.Context
 
 	mu sync.Mutex
-	// handlers are those of this configuration, in the order in which Caddy
-	// loaded them.
+	// handlers are those of this configuration, in the order in which Caddy loaded
+	// them.
 	handlers []*Handler
 }
 
