@@ -12,10 +12,10 @@ import (
 // cutShort answers a request whose body did not arrive completely. That is the client's
 // fault, not the server's. So it returns no error to Caddy, which would log it as the
 // server's, with the write key that may be in the URI.
-func (h *Handler) cutShort(w http.ResponseWriter, r *http.Request, a *account, err error) error {
-	a.close(aborted)
+func (h *Handler) cutShort(w http.ResponseWriter, r *http.Request, report *requestReport, err error) error {
+	report.finish(aborted)
 	if _, ok := errors.AsType[caddyhttp.HandlerError](err); ok {
-		if a.target.control() {
+		if report.target.control() {
 			cors(w, r)
 		}
 		return err // from an earlier handler, such as request_body
@@ -29,7 +29,7 @@ func (h *Handler) cutShort(w http.ResponseWriter, r *http.Request, a *account, e
 	}
 	// Do not log the error: its text may contain what the client sent.
 	h.logger.Info("a client did not send its body whole",
-		zap.String("endpoint", endpointName(a.target.number())), zap.Int("status", status))
+		zap.String("endpoint", endpointName(report.target.number())), zap.Int("status", status))
 	plain(w, r, status, textAborted)
 	return nil
 }

@@ -10,18 +10,19 @@ import (
 	"github.com/rudder-session/rudder-session/enrich"
 )
 
-// activity is what lately happened at a table: counts by minute, always, and
-// single decisions as long as somebody looks.
+// activity is what happened at a table recently: always the counts of each minute,
+// and single decisions while somebody is looking at them.
 type activity struct {
 	minutes [minutesKept]minute
 
-	// until is the moment, in Unix milliseconds, until which decisions are kept
-	// because somebody asked for them; watchers are told of each at once.
-	until    atomic.Int64
+	// Decisions are kept until keepUntil, in Unix milliseconds: for a while after
+	// somebody asked for them.
+	keepUntil atomic.Int64
+	// watching is len(watchers), readable without mu.
 	watching atomic.Int32
 
 	mu       sync.Mutex
-	kept     []Decided // a ring, once it is full
+	kept     []Decided // a ring buffer once it is full
 	next     int
 	watchers map[*Watcher]struct{}
 }
@@ -29,13 +30,13 @@ type activity struct {
 const (
 	// minutesKept is for how many minutes events are counted.
 	minutesKept = 60
-	// decisionsKept is how many decisions are kept, and keepFor how long after
-	// they were last asked for.
+	// decisionsKept is how many decisions are kept at most. They are kept for keepFor
+	// after somebody last asked for them.
 	decisionsKept = 1000
 	keepFor       = 5 * time.Minute
-	// watcherBehind is how many decisions a watcher may be behind before it
-	// misses some.
-	watcherBehind = 1024
+	// watcherBuffer is how many decisions a watcher may lag behind before it misses
+	// some.
+	watcherBuffer = 1024
 )
 
 // minute has the counts of one minute.
@@ -46,7 +47,7 @@ type minute struct {
 
 // Counts are the events of a minute.
 type Counts struct {
-	// Minute is when it began, in Unix milliseconds.
+	// Minute is the start of the minute, in Unix milliseconds.
 	Minute    int64 `json:"minute"`
 	Requests  int   `json:"requests"`
 	Stamped   int   `json:"stamped"`
@@ -58,19 +59,19 @@ type Counts struct {
 	Errors    int   `json:"errors"`
 }
 
-const minuteLong = 60 * 1000
+const minuteMillis = 60 * 1000
 
-// count adds a request that was received at a moment to its minute.
+// count adds a request, received at a time in Unix milliseconds, to its minute.
 func (a *activity) count(received int64, o *enrich.Outcome, failed bool) {
-	at := received / minuteLong
+	at := received / minuteMillis
 	m := &a.minutes[at%minutesKept]
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	switch begin := at * minuteLong; {
-	case m.Minute < begin:
-		m.Counts = Counts{Minute: begin}
-	case m.Minute > begin:
-		return // an hour late
+	switch start := at * minuteMillis; {
+	case m.Minute < start:
+		m.Counts = Counts{Minute: start}
+	case m.Minute > start:
+		return // received an hour ago: a later minute has its slot
 	}
 	m.Requests++
 	m.Errors += o.StoreErrors
@@ -87,14 +88,14 @@ func (a *activity) count(received int64, o *enrich.Outcome, failed bool) {
 	}
 }
 
-// lately returns the counts of the last minutes before a moment, oldest first;
-// minutes without requests are left out.
-func (a *activity) lately(now int64) []Counts {
+// recentCounts returns the counts of the minutes up to now, oldest first, without
+// minutes that had no requests.
+func (a *activity) recentCounts(now int64) []Counts {
 	counts := []Counts{}
 	for i := range a.minutes {
 		m := &a.minutes[i]
 		m.mu.Lock()
-		if m.Requests > 0 && now-m.Minute < minutesKept*minuteLong {
+		if m.Requests > 0 && now-m.Minute < minutesKept*minuteMillis {
 			counts = append(counts, m.Counts)
 		}
 		m.mu.Unlock()
@@ -103,17 +104,17 @@ func (a *activity) lately(now int64) []Counts {
 	return counts
 }
 
-// wanted reports whether somebody looks at decisions at a moment.
-func (a *activity) wanted(now int64) bool {
-	return a.watching.Load() > 0 || now < a.until.Load()
+// observed reports whether somebody is looking at decisions now.
+func (a *activity) observed(now int64) bool {
+	return a.watching.Load() > 0 || now < a.keepUntil.Load()
 }
 
-// note keeps what was decided, and tells it to those who watch.
-func (a *activity) note(decided []Decided) {
+// record keeps decisions and sends them to the watchers.
+func (a *activity) record(decided []Decided) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, d := range decided {
-		if d.received < a.until.Load() {
+		if d.received < a.keepUntil.Load() {
 			if len(a.kept) < decisionsKept {
 				a.kept = append(a.kept, d)
 			} else {
@@ -122,39 +123,41 @@ func (a *activity) note(decided []Decided) {
 			}
 		}
 		for w := range a.watchers {
-			w.tell(d)
+			w.send(d)
 		}
 	}
 }
 
-// recent returns the decisions that were kept, oldest first, and keeps them for
-// a while from now on. Those that nobody asked for in time are forgotten.
-func (a *activity) recent(now int64) []Decided {
+// recentDecisions returns the kept decisions, oldest first, and has decisions kept
+// for another keepFor. If nobody asked within the last keepFor, it first drops what
+// was kept.
+func (a *activity) recentDecisions(now int64) []Decided {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if now >= a.until.Load() {
+	if now >= a.keepUntil.Load() {
 		a.kept, a.next = nil, 0
 	}
-	a.until.Store(now + keepFor.Milliseconds())
+	a.keepUntil.Store(now + keepFor.Milliseconds())
 	return append(append([]Decided{}, a.kept[a.next:]...), a.kept[:a.next]...)
 }
 
-// forget drops the decisions that are kept about any of these ids. Of one that
-// is too long to be shown whole, those about all such ids of its kind.
+// forget drops the kept decisions about any of these ids. For an id that is kept
+// truncated, it drops those about all truncated ids of its kind, because they cannot
+// be told apart.
 func (a *activity) forget(ids []enrich.ID) {
 	type name struct {
 		user bool
 		id   string
 	}
-	gone := map[name]bool{}
+	forgotten := map[name]bool{}
 	for _, id := range ids {
 		if id.HashedID {
-			id.ID = cut
+			id.ID = ellipsis
 		}
-		gone[name{id.User, id.ID}] = true
+		forgotten[name{id.User, id.ID}] = true
 	}
 	is := func(user bool, id string) bool {
-		return gone[name{user, id}] || strings.HasSuffix(id, cut) && gone[name{user, cut}]
+		return forgotten[name{user, id}] || strings.HasSuffix(id, ellipsis) && forgotten[name{user, ellipsis}]
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -168,22 +171,23 @@ func (a *activity) forget(ids []enrich.ID) {
 // Watcher gets decisions as they are made.
 type Watcher struct {
 	decisions chan Decided
-	// missed is how many there was no room for.
+	// missed counts decisions that were dropped because the buffer was full.
 	missed atomic.Int64
-	// gone is closed with the table.
-	gone chan struct{}
+	// closed is closed with the table.
+	closed chan struct{}
 }
 
-// Decisions has the decisions, in the order in which they were made.
+// Decisions returns the decisions, in the order in which they were made.
 func (w *Watcher) Decisions() <-chan Decided { return w.decisions }
 
-// Missed returns how many decisions there was no room for since it was last called.
+// Missed returns how many decisions were dropped since the last call, because the
+// buffer was full.
 func (w *Watcher) Missed() int64 { return w.missed.Swap(0) }
 
-// Gone is closed when the table is.
-func (w *Watcher) Gone() <-chan struct{} { return w.gone }
+// Closed returns a channel that is closed when the table is.
+func (w *Watcher) Closed() <-chan struct{} { return w.closed }
 
-func (w *Watcher) tell(d Decided) {
+func (w *Watcher) send(d Decided) {
 	select {
 	case w.decisions <- d:
 	default:
@@ -191,9 +195,9 @@ func (w *Watcher) tell(d Decided) {
 	}
 }
 
-// watch begins to tell decisions to a watcher, until stop is called.
+// watch sends decisions to a new watcher until stop is called.
 func (a *activity) watch() (w *Watcher, stop func()) {
-	w = &Watcher{decisions: make(chan Decided, watcherBehind), gone: make(chan struct{})}
+	w = &Watcher{decisions: make(chan Decided, watcherBuffer), closed: make(chan struct{})}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.watchers == nil {
@@ -211,12 +215,12 @@ func (a *activity) watch() (w *Watcher, stop func()) {
 	}
 }
 
-// close sends all watchers away: the table is closed.
+// close ends all watchers, because the table is closed.
 func (a *activity) close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for w := range a.watchers {
-		close(w.gone)
+		close(w.closed)
 		delete(a.watchers, w)
 		a.watching.Add(-1)
 	}

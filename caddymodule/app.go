@@ -18,21 +18,20 @@ func init() {
 // App keeps the sessions that the `rudder_session` handlers of all sites share.
 // It needs no configuration.
 type App struct {
-	// Where sessions are kept: `file`, through restarts; `redis`, for several
-	// Caddys, where it is in the build; `memory`, for as long as the process
-	// lives. Default: `file`.
+	// Where sessions are kept: `file` keeps them through restarts; `redis`, if it is
+	// in the build, shares them among several Caddys; `memory` loses them when the
+	// process ends. Default: `file`.
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=rudder_session.stores inline_key=module"`
 
-	// How many sessions are kept in memory at most. Those not used for longest
-	// make room: with the memory store they are forgotten, with others they are
-	// read again when they are needed. A session takes about 200 bytes besides
-	// its key.
-	// Default: 1000000.
+	// How many sessions are kept in memory at most. Beyond that, the least recently
+	// used ones are evicted: the memory store forgets them, the others read them again
+	// when they are needed. A session takes about 200 bytes plus its key. Default:
+	// 1000000.
 	Capacity Value `json:"capacity,omitempty"`
 
-	// How long a user is remembered without an event, such as `400d`. Manual
-	// sessions end in no other way than by endSession, so this should be longer
-	// than any user stays away. Default: `400d`.
+	// How long a user is remembered after their last event, such as `400d`. It should
+	// be longer than any user stays away, because only endSession ends a manual
+	// session. Default: `400d`.
 	Retention Value `json:"retention,omitempty"`
 
 	store    StoreModule
@@ -42,13 +41,13 @@ type App struct {
 	ctx      caddy.Context
 
 	mu sync.Mutex
-	// handlers are those of this configuration, in the order in which Caddy
-	// loaded them.
+	// handlers are those of this configuration, in the order in which Caddy loaded
+	// them.
 	handlers []*Handler
 }
 
-// serves notes a handler that uses the app.
-func (a *App) serves(h *Handler) {
+// register adds a handler that uses the app.
+func (a *App) register(h *Handler) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.handlers = append(a.handlers, h)
@@ -68,8 +67,8 @@ const (
 	defaultRetention = 400 * 24 * 60 * 60 * 1000 // milliseconds
 )
 
-// Provision reads the options and takes a share in the table. It opens nothing
-// and changes nothing that a running configuration uses.
+// Provision reads the options and takes a lease of the table. It opens nothing and
+// changes nothing that a running configuration uses.
 func (a *App) Provision(ctx caddy.Context) (err error) {
 	a.ctx, a.logger = ctx, ctx.Logger()
 	if err := a.readOptions(); err != nil {
@@ -103,17 +102,17 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	return err
 }
 
-func (a *App) options() []option {
-	return []option{
+func (a *App) options() []Option {
+	return []Option{
 		{"store", a.unmarshalStore, nil}, // Caddy loads it: see Provision
-		valueOption("capacity", &a.Capacity, parseCapacity, defaultCapacity, &a.settings.Capacity),
-		valueOption("retention", &a.Retention, ParseDuration, defaultRetention, &a.settings.Retention),
+		ValueOption("capacity", &a.Capacity, parseCapacity, defaultCapacity, &a.settings.Capacity),
+		ValueOption("retention", &a.Retention, parseMilliseconds, defaultRetention, &a.settings.Retention),
 	}
 }
 
-func (a *App) readOptions() error { return readOptions(a.options()) }
+func (a *App) readOptions() error { return ReadOptions(a.options()) }
 
-// Start opens the store, and gives it what this configuration wants.
+// Start opens the table and adds this configuration's settings.
 func (a *App) Start() error {
 	t, err := a.lease.enter()
 	if err != nil {
@@ -124,13 +123,13 @@ func (a *App) Start() error {
 	return t.open(a)
 }
 
-// Stop leaves the table what the configurations that still run want.
+// Stop removes this configuration's settings from the table.
 func (a *App) Stop() error {
 	a.withdraw()
 	return nil
 }
 
-// Cleanup gives the table back when the last request is done with it.
+// Cleanup releases the table when the last request is done with it.
 func (a *App) Cleanup() error {
 	if a.lease != nil {
 		a.withdraw()
@@ -139,7 +138,7 @@ func (a *App) Cleanup() error {
 	return nil
 }
 
-// withdraw takes away from the table what this configuration wants of it.
+// withdraw removes this configuration's settings from the table.
 func (a *App) withdraw() {
 	if t, err := a.lease.enter(); err == nil {
 		t.remove(a)
@@ -147,8 +146,8 @@ func (a *App) withdraw() {
 	}
 }
 
-// enter returns the table, open. The caller must call leave when it is done with
-// it, if there was no error.
+// enter returns the open table. Unless it returns an error, the caller must call leave
+// when it is done.
 func (a *App) enter() (*sharedTable, error) {
 	t, err := a.lease.enter()
 	if err != nil {

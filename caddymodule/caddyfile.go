@@ -14,8 +14,8 @@ import (
 
 func init() {
 	httpcaddyfile.RegisterHandlerDirective("rudder_session", parseHandler)
-	// Behind whatever may bound, allow or rewrite a request, and before the
-	// directives that hand it on: handle, route, reverse_proxy.
+	// After the directives that may limit, allow or rewrite a request, and before
+	// those that forward it: handle, route, reverse_proxy.
 	httpcaddyfile.RegisterDirectiveOrder("rudder_session", httpcaddyfile.After, "request_header")
 	httpcaddyfile.RegisterGlobalOption("rudder_session", parseApp)
 }
@@ -46,14 +46,11 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 //	}
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	if d.NextArg() {
-		return d.Errf("rudder_session: unexpected %q", d.Val())
-	}
-	_, err := unmarshalBlock(d, "rudder_session", a.options())
+	_, err := UnmarshalBlock(d, "rudder_session", a.options())
 	return err
 }
 
-// storeHints say of stores that a build has to ask for how that is done.
+// storeHints tell how to add a store that is not in the standard build.
 var storeHints = map[string]string{
 	"redis": ": build it --with github.com/rudder-session/rudder-session/caddymodule/stores/redis",
 }
@@ -107,10 +104,7 @@ func (a *App) unmarshalStore(d *caddyfile.Dispenser) error {
 //	}
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	if d.NextArg() {
-		return d.Errf("rudder_session: unexpected %q", d.Val())
-	}
-	_, err := unmarshalBlock(d, "rudder_session", h.options())
+	_, err := UnmarshalBlock(d, "rudder_session", h.options())
 	return err
 }
 
@@ -122,8 +116,7 @@ func (h *Handler) unmarshalControlEvents(d *caddyfile.Dispenser) error {
 	return err
 }
 
-// flag reads an option without a value.
-func flag(d *caddyfile.Dispenser, name string, to *bool) error {
+func unmarshalFlag(d *caddyfile.Dispenser, name string, to *bool) error {
 	if *to {
 		return d.Errf("%s: stands twice", name)
 	}
@@ -145,15 +138,12 @@ func (h *Handler) unmarshalSource(d *caddyfile.Dispenser) error {
 	if _, twice := h.Sources[key]; twice {
 		return d.Errf("source: %q stands twice", key)
 	}
-	if d.NextArg() {
-		return d.Errf("source: unexpected %q", d.Val())
-	}
 	var given Source
-	lines, err := unmarshalBlock(d, "source", given.options(new(session.Policy), new(string)))
+	count, err := UnmarshalBlock(d, "source", given.options(new(session.Policy), new(string)))
 	if err != nil {
 		return err
 	}
-	if lines == 0 {
+	if count == 0 {
 		return d.Errf("source: nothing is said about %q", key)
 	}
 	if h.Sources == nil {
@@ -163,22 +153,21 @@ func (h *Handler) unmarshalSource(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// unmarshalAutomatic reads who makes sessions and, if it is there, the timeout.
+// unmarshalAutomatic reads the mode and, if it is there, the timeout.
 func unmarshalAutomatic(d *caddyfile.Dispenser, automatic, timeout *Value) error {
-	if err := first(d, "automatic", automatic, parseAutomatic); err != nil {
+	if err := unmarshalFirst(d, "automatic", automatic, parseAutomatic); err != nil {
 		return err
 	}
 	if !d.NextArg() {
 		return nil
 	}
 	d.Prev()
-	return Option(d, "timeout", timeout, ParseDuration)
+	return unmarshalValue(d, "timeout", timeout, parseMilliseconds)
 }
 
-// Option reads an option with one value from a Caddyfile. What has no
-// placeholders is parsed too, so that errors have the line.
-func Option[T any](d *caddyfile.Dispenser, name string, to *Value, parse func(string) (T, error)) error {
-	if err := first(d, name, to, parse); err != nil {
+// unmarshalValue reads an option with one value.
+func unmarshalValue[T any](d *caddyfile.Dispenser, name string, to *Value, parse func(string) (T, error)) error {
+	if err := unmarshalFirst(d, name, to, parse); err != nil {
 		return err
 	}
 	if d.NextArg() {
@@ -187,9 +176,9 @@ func Option[T any](d *caddyfile.Dispenser, name string, to *Value, parse func(st
 	return nil
 }
 
-// first reads the first value of an option. What has no placeholders is
-// checked here, where the line is known.
-func first[T any](d *caddyfile.Dispenser, name string, to *Value, parse func(string) (T, error)) error {
+// unmarshalFirst reads the first value of an option. A value without placeholders
+// is checked at once, because errors here have the line number.
+func unmarshalFirst[T any](d *caddyfile.Dispenser, name string, to *Value, parse func(string) (T, error)) error {
 	if *to != "" {
 		return d.Errf("%s: stands twice", name)
 	}

@@ -24,42 +24,42 @@ const (
 
 // serveControl answers a request to a control endpoint. It never forwards it: the data
 // plane does not know these paths.
-func (h *Handler) serveControl(w http.ResponseWriter, r *http.Request, a *account, writeKey string, found bool) error {
+func (h *Handler) serveControl(w http.ResponseWriter, r *http.Request, report *requestReport, writeKey string, found bool) error {
 	if !found {
-		a.close(unauthorized)
+		report.finish(unauthorized)
 		plain(w, r, http.StatusUnauthorized, textNoWriteKey)
 		return nil
 	}
 	if !h.listed(writeKey) {
-		a.close(unauthorized)
+		report.finish(unauthorized)
 		plain(w, r, http.StatusUnauthorized, textInvalidWriteKey)
 		return nil
 	}
-	request := h.request(r, a.target, writeKey)
-	if a.target.current {
-		return h.serveCurrent(w, r, a, request)
+	request := h.request(r, report.target, writeKey)
+	if report.target.current {
+		return h.serveCurrent(w, r, report, request)
 	}
 	body, err := readBody(r, h.maxBody, h.finish)
 	if err != nil {
-		return h.cutShort(w, r, a, err)
+		return h.cutShort(w, r, report, err)
 	}
 	defer body.leave(r, nil)
 	if body.decoded == nil {
-		a.refuse(invalidCall)
+		report.refuse(invalidCall)
 		return problem(w, r, http.StatusBadRequest, "the body is too large, or in an unknown or broken encoding")
 	}
 	table, err := h.enter()
 	if err != nil {
-		a.refuse(unavailableState)
+		report.refuse(unavailableState)
 		return unavailable(w, r)
 	}
 	defer h.app.leave()
-	table.arrive(request, received(r))
+	table.setReceived(request, received(r))
 	table.observe(request, h.source(writeKey).name)
 	span, began := startSpan(r), time.Now()
 	id, outcome, err := enrich.Control(r.Context(), table.sessions(), request, body.decoded)
-	a.messages = outcome
-	measure(a.target, len(body.decoded), began)
+	report.messages = outcome
+	measure(report.target, len(body.decoded), began)
 	countSessions(&outcome)
 	if err == nil || outcome.Err != nil {
 		table.activity.count(request.Received, &outcome, err != nil)
@@ -68,49 +68,49 @@ func (h *Handler) serveControl(w http.ResponseWriter, r *http.Request, a *accoun
 		metrics.storeErrors.Add(float64(outcome.StoreErrors))
 		h.logger.Error("noting the user of a device", zap.Error(outcome.Err))
 	}
-	defer a.endSpan(span)
-	return h.answer(w, r, a, id, err)
+	defer report.endSpan(span)
+	return h.answer(w, r, report, id, err)
 }
 
 // serveCurrent answers which session is current, as getSessionId() does in the SDKs.
-func (h *Handler) serveCurrent(w http.ResponseWriter, r *http.Request, a *account, request *enrich.Request) error {
+func (h *Handler) serveCurrent(w http.ResponseWriter, r *http.Request, report *requestReport, request *enrich.Request) error {
 	query := r.URL.Query()
 	anonymousID, userID := query.Get("anonymousId"), query.Get("userId")
 	if request.Key(anonymousID, userID) == "" {
-		a.close(invalidCall)
+		report.finish(invalidCall)
 		return problem(w, r, http.StatusBadRequest, enrich.ErrNoID.Error())
 	}
 	table, err := h.enter()
 	if err != nil {
-		a.close(unavailableState)
+		report.finish(unavailableState)
 		return unavailable(w, r)
 	}
 	defer h.app.leave()
-	table.arrive(request, received(r))
+	table.setReceived(request, received(r))
 	w.Header().Set("Cache-Control", "no-store")
 	id, err := enrich.Current(r.Context(), table.sessions(), request, anonymousID, userID)
-	return h.answer(w, r, a, id, err)
+	return h.answer(w, r, report, id, err)
 }
 
 // answer answers a control call with the session id, or with an error.
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request, a *account, id int64, err error) error {
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, report *requestReport, id int64, err error) error {
 	var storeErr *enrich.StoreError
 	switch {
 	case errors.As(err, &storeErr):
-		a.refuse(unavailableState)
+		report.refuse(unavailableState)
 		metrics.storeErrors.Inc()
 		h.logger.Error("control call", zap.Error(err))
 		return unavailable(w, r)
 	case errors.Is(err, enrich.ErrLimited):
-		a.close(limited) // enrich has counted the call already
+		report.finish(limited) // enrich has counted the call already
 		w.Header().Set("Retry-After", strconv.Itoa(sessionstate.StartsWindow/1000))
 		return problem(w, r, http.StatusTooManyRequests, err.Error())
 	case err != nil:
-		a.refuse(invalidCall)
+		report.refuse(invalidCall)
 		return problem(w, r, http.StatusBadRequest, err.Error())
 	}
-	a.sessionID = id
-	a.close(answered)
+	report.sessionID = id
+	report.finish(answered)
 	answer := struct {
 		SessionID *int64 `json:"sessionId"`
 	}{}
@@ -121,10 +121,10 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, a *account, id 
 }
 
 // refuse reports a control call that was not carried out.
-func (a *account) refuse(o requestOutcome) {
-	a.close(o)
-	if !a.target.current {
-		countControl(a.target.endpoint.String(), o.word(), 1)
+func (report *requestReport) refuse(o requestOutcome) {
+	report.finish(o)
+	if !report.target.current {
+		countControl(report.target.endpoint.String(), o.word(), 1)
 	}
 }
 

@@ -9,13 +9,13 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// Decided is what was decided about one message, as the admin API, the command
-// line and the inspector show it.
+// Decided is the decision about one message, as the admin API, the command line and
+// the inspector show it.
 type Decided struct {
-	// Received is when its request arrived, At when it happened.
+	// Received is when the request arrived, At when the message happened.
 	Received time.Time `json:"received"`
 	At       time.Time `json:"at,omitzero"`
-	// Timing is how At was found.
+	// Timing is how At was determined.
 	Timing   *Timing `json:"timing,omitempty"`
 	Endpoint string  `json:"endpoint"`
 	WriteKey string  `json:"write_key"`
@@ -28,41 +28,42 @@ type Decided struct {
 	UserID      string `json:"user_id,omitempty"`
 	MessageID   string `json:"message_id,omitempty"`
 
-	// Action is stamped, cleared, untouched or consumed; Reason is why, or what a
-	// control call comes to.
+	// Action is stamped, cleared, untouched or consumed; Reason is why, or the result
+	// of a control call.
 	Action string `json:"action"`
 	Reason string `json:"reason"`
-	// SessionID is that which was set, or answered.
+	// SessionID is the id that was set in the event or returned by the control call.
 	SessionID int64 `json:"session_id,omitempty"`
-	// Start: it carries the start mark; Again: it did before.
+	// Start: the event carries the start mark. Again: it is a repeat, of that event
+	// or of a control call.
 	Start bool `json:"session_start,omitempty"`
 	Again bool `json:"again,omitempty"`
-	// Began and Ended are what it meant for sessions.
+	// Began and Ended: the message began or ended a session.
 	Began bool `json:"began,omitempty"`
 	Ended bool `json:"ended,omitempty"`
-	// Had are the session fields that it came with.
+	// HadID and HadStart are the session fields that the event arrived with.
 	HadID    json.RawMessage `json:"had_session_id,omitempty"`
 	HadStart json.RawMessage `json:"had_session_start,omitempty"`
-	// Shadow: it was decided, and nothing was done.
+	// Shadow: the message was not changed, because the handler is in shadow mode.
 	Shadow bool `json:"shadow,omitempty"`
 
 	received int64
 }
 
-// Timing is how the time of a message was found: docs/sessions.md, "When an event
-// happened".
+// Timing is how the time of a message was determined: docs/sessions.md, "When an
+// event happened".
 type Timing struct {
-	// Original and SentAt are what the message's clock said; neither is there if it
-	// does not tell its clock.
+	// Original and SentAt are by the clock of the message's sender; both are missing
+	// if the message has no timestamps of it.
 	Original time.Time `json:"original,omitzero"`
 	SentAt   time.Time `json:"sent_at,omitzero"`
-	// Clock is device or server, Lag how much later than SentAt the message arrived,
-	// and Way the smallest lag that was known, in milliseconds.
+	// Clock is device or server. Lag is how much later than SentAt the message arrived,
+	// Way the smallest lag known of that clock, both in milliseconds.
 	Clock string `json:"clock,omitempty"`
 	Lag   int64  `json:"lag,omitempty"`
 	Way   int64  `json:"way,omitempty"`
-	// Compared is how it was compared with the beginning of what it was found in:
-	// clock or event_time.
+	// Compared is how the message was compared with the start of its session or of the
+	// time without one: clock or event_time.
 	Compared string `json:"compared,omitempty"`
 }
 
@@ -86,13 +87,13 @@ func clockName(c session.Clock) string {
 	return "device"
 }
 
-// decided puts what people are to see of a verdict together.
-func decided(r *enrich.Request, source string, v *enrich.Verdict) Decided {
+// newDecided describes a verdict for people.
+func newDecided(r *enrich.Request, source string, v *enrich.Verdict) Decided {
 	d := Decided{
 		Received: time.UnixMilli(r.Received).UTC(), Endpoint: r.Endpoint.String(),
-		WriteKey: clip(r.WriteKey), Source: source,
-		Type: clip(v.Type), Event: clip(v.Event),
-		AnonymousID: clip(v.AnonymousID), UserID: clip(v.UserID), MessageID: clip(v.MessageID),
+		WriteKey: truncate(r.WriteKey), Source: source,
+		Type: truncate(v.Type), Event: truncate(v.Event),
+		AnonymousID: truncate(v.AnonymousID), UserID: truncate(v.UserID), MessageID: truncate(v.MessageID),
 		Action: v.Action(), Reason: v.Reason(),
 		HadID: rawJSON(v.Own), HadStart: rawJSON(v.OwnStart),
 		Shadow:   r.Shadow,
@@ -110,49 +111,50 @@ func decided(r *enrich.Request, source string, v *enrich.Verdict) Decided {
 	return d
 }
 
-// longestShown is how much of a text is kept, in bytes: whoever sends a large
-// one is not to have it kept a thousand times.
-const longestShown = 256
+// maxShown is how many bytes of a text are kept, so that a client that sends long
+// texts cannot fill the memory with decisions.
+const maxShown = 256
 
-// cut is what an id ends with that is not shown whole.
-const cut = "…"
+// ellipsis ends a truncated text.
+const ellipsis = "…"
 
-func clip(text string) string {
-	if len(text) > longestShown {
-		return strings.ToValidUTF8(text[:longestShown], "") + cut
+func truncate(text string) string {
+	if len(text) > maxShown {
+		return strings.ToValidUTF8(text[:maxShown], "") + ellipsis
 	}
 	return text
 }
 
 // Concerns reports whether the decision is about a message with this write key,
-// anonymousId and userId; "" is any.
+// anonymousId and userId; "" matches any.
 func (d *Decided) Concerns(writeKey, anonymousID, userID string) bool {
-	is := func(wanted, has string) bool { return wanted == "" || clip(wanted) == has }
-	return is(writeKey, d.WriteKey) && is(anonymousID, d.AnonymousID) && is(userID, d.UserID)
+	matches := func(filter, value string) bool { return filter == "" || truncate(filter) == value }
+	return matches(writeKey, d.WriteKey) && matches(anonymousID, d.AnonymousID) && matches(userID, d.UserID)
 }
 
-// rawJSON keeps a value of a message as it came, unless it is long.
+// rawJSON keeps a value as it is in the message. One that is long or invalid becomes
+// a string.
 func rawJSON(text string) json.RawMessage {
 	if text == "" {
 		return nil
 	}
-	if len(text) > longestShown || !json.Valid([]byte(text)) {
-		quoted, _ := json.Marshal(clip(text)) // a string can always be one
+	if len(text) > maxShown || !json.Valid([]byte(text)) {
+		quoted, _ := json.Marshal(truncate(text)) // a string cannot fail
 		return quoted
 	}
 	return json.RawMessage(text)
 }
 
-// observe has the decisions of a request shown to those who look, if any do.
+// observe has the decisions about a request recorded, if somebody is looking.
 func (t *sharedTable) observe(request *enrich.Request, source string) {
-	if !t.activity.wanted(request.Received) {
+	if !t.activity.observed(request.Received) {
 		return
 	}
 	request.Observe = func(verdicts []enrich.Verdict) {
 		all := make([]Decided, len(verdicts))
 		for i := range verdicts {
-			all[i] = decided(request, source, &verdicts[i])
+			all[i] = newDecided(request, source, &verdicts[i])
 		}
-		t.activity.note(all)
+		t.activity.record(all)
 	}
 }

@@ -13,39 +13,39 @@ import (
 )
 
 // serveEvents enriches the events of a request and forwards it.
-func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, a *account, request *enrich.Request) (err error) {
+func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, report *requestReport, request *enrich.Request) (err error) {
 	body, err := readBody(r, h.maxBody, h.finish)
 	if err != nil {
-		return h.cutShort(w, r, a, err)
+		return h.cutShort(w, r, report, err)
 	}
 	defer func() { body.leave(r, err) }()
 	if body.decoded == nil {
-		a.close(body.unread)
+		report.finish(body.unread)
 		return next.ServeHTTP(w, r)
 	}
 	table, err := h.enter()
 	if err != nil {
 		if h.rejects() {
-			a.close(unavailableState)
+			report.finish(unavailableState)
 			return unavailable(w, r)
 		}
-		a.close(noStore)
+		report.finish(noStore)
 		return next.ServeHTTP(w, r)
 	}
 	defer h.app.leave()
 
 	source := h.source(request.WriteKey)
-	table.arrive(request, received(r))
+	table.setReceived(request, received(r))
 	table.observe(request, source.name)
 	span, began := startSpan(r), time.Now()
 	result := enrich.Enrich(r.Context(), table.sessions(), request, body.decoded)
 	failed := result.ControlFailed || result.StoreErrors > 0 && h.rejects()
-	a.messages, a.sessionID = result.Outcome, result.SessionID
-	a.close(outcomeOf(&result, failed))
-	measure(a.target, len(body.decoded), began)
+	report.messages, report.sessionID = result.Outcome, result.SessionID
+	report.finish(outcomeOf(&result, failed))
+	measure(report.target, len(body.decoded), began)
 	source.meter.count(request.Endpoint, &result.Outcome, failed)
 	table.activity.count(request.Received, &result.Outcome, failed)
-	a.endSpan(span)
+	report.endSpan(span)
 	h.log(&result.Outcome, failed)
 
 	switch {

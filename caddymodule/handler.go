@@ -165,7 +165,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.readOptions(); err != nil {
 		return err
 	}
-	h.app.serves(h)
+	h.app.register(h)
 	return nil
 }
 
@@ -177,23 +177,23 @@ const handledVar = "rudder_session.handled"
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	target, known := h.route(r)
 	if !known {
-		passBy(r)
+		provideEmptyPlaceholders(r)
 		return next.ServeHTTP(w, r)
 	}
 	if caddyhttp.GetVar(r.Context(), handledVar) != nil {
-		return next.ServeHTTP(w, r) // on the account of the other handler
+		return next.ServeHTTP(w, r) // the other handler reports it
 	}
-	a := h.open(r, target)
+	report := h.newReport(r, target)
 	writeKey, found := findWriteKey(r, target)
 	if target.control() {
-		return h.serveControl(w, r, a, writeKey, found)
+		return h.serveControl(w, r, report, writeKey, found)
 	}
 	if why, passes := h.passes(r, writeKey, found); passes {
-		a.close(why)
+		report.finish(why)
 		return next.ServeHTTP(w, r)
 	}
 	caddyhttp.SetVar(r.Context(), handledVar, true)
-	return h.serveEvents(w, r, next, a, h.request(r, target, writeKey))
+	return h.serveEvents(w, r, next, report, h.request(r, target, writeKey))
 }
 
 // passes reports whether an event request is not to be read, and why.

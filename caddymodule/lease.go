@@ -7,43 +7,44 @@ import (
 	"go.uber.org/zap"
 )
 
-// sharedTables has the tables that live in this process, by the identity of their
-// stores. A configuration that is loaded finds the table of the one before it.
+// sharedTables holds the tables of this process, by the identity of their stores.
+// Through it, a new configuration finds the table of the one before it.
 //
-// The life of a table, and who sees to it:
+// The life cycle of a table:
 //
 //   - [App.Provision] takes a lease: the pool makes the table, or counts one more
 //     user of it. Nothing is opened.
-//   - [App.Start] opens it, if need be, and adds the configuration's settings.
+//   - [App.Start] opens it, unless it is open, and adds the configuration's settings.
 //   - Requests enter it and leave it, by [App.enter] and [App.leave].
-//   - [App.Stop] takes the configuration's settings away again.
-//   - [App.Cleanup] retires the lease: the last request that leaves gives the table
-//     back to the pool. A later one takes it, and opens it, anew.
-//   - When no configuration has it any more, the pool calls [sharedTable.Destruct],
-//     which closes it.
+//   - [App.Stop] removes the configuration's settings.
+//   - [App.Cleanup] retires the lease: when the last request has left, the table goes
+//     back to the pool. A request after that takes it from the pool again.
+//   - When no lease is left, the pool calls [sharedTable.Destruct], which closes the
+//     table.
 var sharedTables = caddy.NewUsagePool()
 
-// lease is a configuration's share in a table. Caddy cleans a configuration up
-// while its requests are still running, and requests may even arrive at it
-// later: the table is given back by the last of them, and taken again for those.
+// lease is a configuration's reference to a table. Caddy cleans up a configuration
+// while its requests are still running, and new requests may still reach it
+// afterwards. So the last running request releases the table, and a later one
+// acquires it again.
 type lease struct {
 	identity string
 	logger   *zap.Logger
 
 	mu sync.Mutex
-	// table is nil while it is given back.
+	// table is nil while it is released.
 	table *sharedTable
-	// entered is how many are in the table.
+	// entered counts those that have entered the table and not left it.
 	entered int
 	retired bool
 }
 
 func newLease(identity string, logger *zap.Logger) (*lease, error) {
 	l := &lease{identity: identity, logger: logger}
-	return l, l.take()
+	return l, l.acquire()
 }
 
-func (l *lease) take() error {
+func (l *lease) acquire() error {
 	v, _, err := sharedTables.LoadOrNew(l.identity, func() (caddy.Destructor, error) {
 		return newSharedTable(), nil
 	})
@@ -59,7 +60,7 @@ func (l *lease) enter() (*sharedTable, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.table == nil {
-		if err := l.take(); err != nil {
+		if err := l.acquire(); err != nil {
 			return nil, err
 		}
 	}
@@ -71,18 +72,18 @@ func (l *lease) leave() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.entered--
-	l.giveBack()
+	l.release()
 }
 
-// retire gives the table back as soon as nobody is in it.
+// retire releases the table as soon as everybody has left it.
 func (l *lease) retire() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.retired = true
-	l.giveBack()
+	l.release()
 }
 
-func (l *lease) giveBack() {
+func (l *lease) release() {
 	if !l.retired || l.entered > 0 || l.table == nil {
 		return
 	}

@@ -14,7 +14,7 @@ import (
 const namespace, subsystem = "caddy", "rudder_session"
 
 // metrics live as long as the process: Caddy makes a new registry for each
-// configuration, and counters that began again with it would lose counts.
+// configuration, and new counters with it would start from 0 at each reload.
 var metrics = newCollectors()
 
 type collectors struct {
@@ -23,9 +23,9 @@ type collectors struct {
 	events                  *prometheus.CounterVec
 	requests                cached[prometheus.Counter] // by endpoint and outcome
 	controls                *prometheus.CounterVec
-	began, ended            cached[prometheus.Counter] // by cause
-	given, again, released  prometheus.Counter
-	removed                 prometheus.Counter
+	started, ended          cached[prometheus.Counter] // by cause
+	given, repeated         prometheus.Counter
+	released, removed       prometheus.Counter
 	invalidIDs, storeErrors prometheus.Counter
 	bodies, decisions       cached[prometheus.Observer] // by endpoint
 	stores                  *prometheus.HistogramVec
@@ -50,50 +50,50 @@ func newCollectors() *collectors {
 	}
 
 	m.events = counters("events_total",
-		"Messages of event requests by what was decided about them and why; source is the name of a configured source.",
+		"Messages of event requests, by decision and reason; source is the name of a configured source.",
 		"endpoint", "source", "outcome", "reason")
 	requests := counters("requests_total",
-		"Requests to the endpoints of events and control calls by what became of them and, where they were handed on unread, why.",
+		"Requests to the endpoints of events and control calls, by outcome and, if they were forwarded unread, by reason.",
 		"endpoint", "outcome", "reason")
-	m.requests = byNumber(endpoints*int(requestOutcomes), func(i int) prometheus.Counter {
+	m.requests = newCached(endpoints*int(requestOutcomes), func(i int) prometheus.Counter {
 		o := requestOutcome(i % int(requestOutcomes))
 		return requests.WithLabelValues(endpointName(i/int(requestOutcomes)), o.word(), o.reason())
 	})
 	m.controls = counters("control_calls_total",
-		"Control calls by kind and result, in whichever form they came.",
+		"Control calls by kind and result, in all forms.",
 		"call", "result")
-	began := counters("sessions_started_total", "Sessions begun, by what began them.", "by")
-	m.began = byNumber(int(enrich.Causes), func(i int) prometheus.Counter {
-		return began.WithLabelValues(enrich.Cause(i).String())
+	started := counters("sessions_started_total", "Sessions started, by what started them.", "by")
+	m.started = newCached(int(enrich.Causes), func(i int) prometheus.Counter {
+		return started.WithLabelValues(enrich.Cause(i).String())
 	})
 	ended := counters("sessions_ended_total",
-		"Sessions ended, by what ended them or was the first to show that they were over.", "by")
-	m.ended = byNumber(int(enrich.Causes), func(i int) prometheus.Counter {
+		"Sessions ended, by what ended them or first showed that they were over.", "by")
+	m.ended = newCached(int(enrich.Causes), func(i int) prometheus.Counter {
 		return ended.WithLabelValues(enrich.Cause(i).String())
 	})
 	marks := counters("start_marks_total",
-		"Start marks: given to an event, carried again by an event that was sent again, released because the data plane refused the event, and removed from an event whose SDK had put one there.",
+		"Start marks: given to an event, repeated on a retry of that event, released because the data plane refused the event, or removed from an event whose SDK had set one.",
 		"state")
-	m.given, m.again = marks.WithLabelValues("given"), marks.WithLabelValues("repeated")
+	m.given, m.repeated = marks.WithLabelValues("given"), marks.WithLabelValues("repeated")
 	m.released, m.removed = marks.WithLabelValues("released"), marks.WithLabelValues("removed")
 	m.invalidIDs = counter("invalid_session_ids_total",
-		"Invalid session ids: of startSession calls in events, replaced by a generated one, and of events whose SDK's session was to be adopted, removed.")
+		"Invalid session ids: of startSession calls in events, which got a generated id, and, with automatic adopt, of events, which lost the id.")
 	m.storeErrors = counter("store_errors_total", "Sessions that could not be read or written.")
 
 	bodies := histograms("body_size_bytes", "Decoded size of bodies that were read.",
 		prometheus.ExponentialBuckets(256, 4, 8), "endpoint")
-	m.bodies = byNumber(endpoints, func(i int) prometheus.Observer {
+	m.bodies = newCached(endpoints, func(i int) prometheus.Observer {
 		return bodies.WithLabelValues(endpointName(i))
 	})
 	decisions := histograms("decision_duration_seconds",
-		"Time to decide about a request and to change its body, waiting for the store included; neither reading the body nor the data plane.",
+		"Time to decide about a request and to change its body. It includes waiting for the store, but neither reading the body nor the data plane.",
 		[]float64{5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, .1, .25, 1, 2.5},
 		"endpoint")
-	m.decisions = byNumber(endpoints, func(i int) prometheus.Observer {
+	m.decisions = newCached(endpoints, func(i int) prometheus.Observer {
 		return decisions.WithLabelValues(endpointName(i))
 	})
 	m.stores = histograms("store_operation_duration_seconds",
-		"Time that calls of a store took, by result: ok, conflict (another change came first) or error. Changes written in one go are one call.",
+		"Duration of store calls, by result: ok, conflict (another change came first) or error. Changes that are written together are one call.",
 		[]float64{1e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, .1, .25, .5, 1, 2.5, 5},
 		"table", "operation", "result")
 	collect(m, prometheus.Collector(tableCollector{}))
@@ -115,29 +115,29 @@ func registerMetrics(registry *prometheus.Registry) error {
 	return nil
 }
 
-// cached has the metrics of some combinations of labels by a number: to find
-// one by its labels takes longer than to count. None is there before it is
-// first counted.
+// cached holds metrics by a number that stands for a combination of labels, because
+// looking a metric up by its labels takes longer than counting. A metric is created
+// when it is first used.
 type cached[M any] struct {
-	at   []atomic.Pointer[M]
-	make func(int) M
+	slots  []atomic.Pointer[M]
+	create func(int) M
 }
 
-func byNumber[M any](n int, of func(int) M) cached[M] {
-	return cached[M]{make([]atomic.Pointer[M], n), of}
+func newCached[M any](n int, create func(int) M) cached[M] {
+	return cached[M]{make([]atomic.Pointer[M], n), create}
 }
 
 func (c *cached[M]) get(i int) M {
-	if m := c.at[i].Load(); m != nil {
+	if m := c.slots[i].Load(); m != nil {
 		return *m
 	}
-	m := c.make(i)
-	c.at[i].Store(&m)
+	m := c.create(i)
+	c.slots[i].Store(&m)
 	return m
 }
 
-// endpoints are those of package enrich and, last, that which tells the current
-// session.
+// endpoints is how many there are: those of package enrich and, last, the one that
+// returns the current session.
 const endpoints = int(enrich.Endpoints) + 1
 
 func endpointName(i int) string {
@@ -157,8 +157,8 @@ func (t target) number() int {
 // eventMeter counts the events of one source.
 type eventMeter struct{ cached[prometheus.Counter] }
 
-// Where an eventMeter has what: for each endpoint the decisions, the skips, and
-// the control calls.
+// The numbers of an eventMeter: for each endpoint those of the decisions' reasons,
+// then the skip reasons, then the control calls.
 const (
 	firstSkip     = int(session.Reasons)
 	firstControl  = firstSkip + int(enrich.Skips)
@@ -166,16 +166,16 @@ const (
 )
 
 func newEventMeter(source string) *eventMeter {
-	return &eventMeter{byNumber(endpoints*eventOutcomes, func(i int) prometheus.Counter {
+	return &eventMeter{newCached(endpoints*eventOutcomes, func(i int) prometheus.Counter {
 		outcome := "untouched"
 		var reason string
-		switch place := i % eventOutcomes; {
-		case place >= firstControl:
-			outcome, reason = "consumed", enrich.Cause(place-firstControl).String()
-		case place >= firstSkip:
-			reason = enrich.Skip(place - firstSkip).String()
+		switch n := i % eventOutcomes; {
+		case n >= firstControl:
+			outcome, reason = "consumed", enrich.Cause(n-firstControl).String()
+		case n >= firstSkip:
+			reason = enrich.Skip(n - firstSkip).String()
 		default:
-			r := session.Reason(place)
+			r := session.Reason(n)
 			reason = r.String()
 			if r.Changes() {
 				outcome = r.Action().String()
@@ -185,12 +185,12 @@ func newEventMeter(source string) *eventMeter {
 	})}
 }
 
-// count counts what was decided about the messages of a request. Of one that
-// failed the events do not count: it comes again.
+// count counts the decisions about the messages of a request. The events of a failed
+// request do not count, because the client sends them again.
 func (m *eventMeter) count(e enrich.Endpoint, o *enrich.Outcome, failed bool) {
-	add := func(place, n int) {
+	add := func(number, n int) {
 		if n > 0 {
-			m.get(int(e)*eventOutcomes + place).Add(float64(n))
+			m.get(int(e)*eventOutcomes + number).Add(float64(n))
 		}
 	}
 	metrics.storeErrors.Add(float64(o.StoreErrors))
@@ -212,11 +212,11 @@ func (m *eventMeter) count(e enrich.Endpoint, o *enrich.Outcome, failed bool) {
 	countSessions(o)
 }
 
-// countSessions counts what became of sessions and control calls.
+// countSessions counts starts and ends of sessions, control calls and start marks.
 func countSessions(o *enrich.Outcome) {
 	for cause := range o.Began {
 		if n := o.Began[cause]; n > 0 {
-			metrics.began.get(cause).Add(float64(n))
+			metrics.started.get(cause).Add(float64(n))
 		}
 		if n := o.Ended[cause]; n > 0 {
 			metrics.ended.get(cause).Add(float64(n))
@@ -237,7 +237,7 @@ func countSessions(o *enrich.Outcome) {
 	}
 	if o.Marked > 0 {
 		metrics.given.Add(float64(o.Marked - o.MarkedAgain))
-		metrics.again.Add(float64(o.MarkedAgain))
+		metrics.repeated.Add(float64(o.MarkedAgain))
 	}
 }
 
@@ -247,7 +247,7 @@ func countControl(call, result string, n int) {
 	}
 }
 
-// measure notes how large a body was and how long the decision took.
+// measure records the size of a body and the duration of the decision.
 func measure(t target, body int, since time.Time) {
 	metrics.bodies.get(t.number()).Observe(float64(body))
 	metrics.decisions.get(t.number()).Observe(time.Since(since).Seconds())

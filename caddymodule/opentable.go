@@ -12,9 +12,9 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// TableName is the name by which people know the app's table: that of its store's
-// module. Two tables can have one name for as long as a reload that moves the
-// sessions to another place takes.
+// TableName is the name of the app's table for people: that of its store's module.
+// Two tables can have the same name during a reload that changes where the sessions
+// are kept.
 func (a *App) TableName() string { return tableName(a.store.Identity()) }
 
 func tableName(identity string) string {
@@ -22,8 +22,8 @@ func tableName(identity string) string {
 	return name
 }
 
-// EachTable calls fn with the figures of each table that is open. Two can have
-// one name: see [App.TableName]. The function must not wait.
+// EachTable calls fn with the statistics of each open table. Two can have the same
+// name: see [App.TableName]. fn must not block.
 func EachTable(fn func(name string, stats sessionstate.Stats)) {
 	sharedTables.Range(func(identity, value any) bool {
 		if opened := value.(*sharedTable).opened.Load(); opened != nil {
@@ -33,20 +33,18 @@ func EachTable(fn func(name string, stats sessionstate.Stats)) {
 	})
 }
 
-// OpenTable is a session table that stays open until Leave is called. It is what
-// modules beside the handler use: they show sessions, and change them by hand.
+// OpenTable is a session table that stays open until Leave is called. The admin API
+// and the inspector use it to show sessions and to change them.
 type OpenTable struct {
 	table *sharedTable
 	app   *App
 }
 
-// ErrNoTable says that no table has a name, or that the name does not say which
-// one is meant.
+// ErrNoTable means that no table has the name, or that more than one has.
 var ErrNoTable = errors.New("no such table")
 
-// EnterTable finds an open table by its name; "" is enough where there is one
-// only. The caller must call Leave when it is done with it, if there was no
-// error.
+// EnterTable finds an open table by its name; "" is enough if there is only one.
+// Unless it returns an error, the caller must call Leave when it is done.
 func EnterTable(name string) (OpenTable, error) {
 	type candidate struct {
 		name string
@@ -81,17 +79,17 @@ func EnterTable(name string) (OpenTable, error) {
 	return OpenTable{t, app}, nil
 }
 
-// Leave lets the table be closed. The OpenTable must not be used after it.
+// Leave allows the table to be closed. The OpenTable must not be used afterwards.
 func (t OpenTable) Leave() { t.app.leave() }
 
 // Sessions returns the table's sessions.
 func (t OpenTable) Sessions() *sessionstate.Table { return t.table.sessions() }
 
-// Now returns the moment by the clock that the table goes by, in Unix milliseconds.
+// Now returns the time by the table's clock, in Unix milliseconds.
 func (t OpenTable) Now() int64 { return t.table.now() }
 
-// Sites returns the handlers that care for a write key, sorted by name: those of
-// one site, or all if site is "". A site that has none is an error.
+// Sites returns the handlers that serve a write key, sorted by name: those of one
+// site, or all if site is "". A site without such a handler is an error.
 func (t OpenTable) Sites(writeKey, site string) ([]Site, error) { return t.app.sites(writeKey, site) }
 
 // DefaultPolicy is the policy of a source that no handler serves.
@@ -99,22 +97,22 @@ func (t OpenTable) DefaultPolicy() *session.Policy {
 	return &session.Policy{Timeout: defaultTimeout, Retention: t.app.settings.Retention}
 }
 
-// Counts returns what was counted in each of the last 60 minutes, oldest first.
-// Minutes without requests are left out.
-func (t OpenTable) Counts(now int64) []Counts { return t.table.activity.lately(now) }
+// Counts returns the counts of each of the last 60 minutes, oldest first, without
+// minutes that had no requests.
+func (t OpenTable) Counts(now int64) []Counts { return t.table.activity.recentCounts(now) }
 
-// Decisions returns the last 1000 decisions at most, oldest first. They are kept
-// only while somebody asks for them, at least every 5 minutes.
-func (t OpenTable) Decisions(now int64) []Decided { return t.table.activity.recent(now) }
+// Decisions returns at most the last 1000 decisions, oldest first. They are kept only
+// while somebody asks for them at least every 5 minutes.
+func (t OpenTable) Decisions(now int64) []Decided { return t.table.activity.recentDecisions(now) }
 
 // Watch sends each decision from now on to a watcher, until stop is called or the
 // table is closed. Watching does not keep the table open.
 func (t OpenTable) Watch() (w *Watcher, stop func()) { return t.table.activity.watch() }
 
-// ForgetDecisions removes the decisions about some ids from those that are kept.
+// ForgetDecisions removes the kept decisions about these ids.
 func (t OpenTable) ForgetDecisions(ids []enrich.ID) { t.table.activity.forget(ids) }
 
-// End ends the session under a key, as an endSession call at a moment does.
+// End ends the session of a key, as an endSession call received at that time does.
 func (t OpenTable) End(ctx context.Context, key string, policy *session.Policy, now int64) (ended bool, err error) {
 	decisions := make([]session.Decision, 1)
 	call := session.Request{Received: now, Policy: policy, Events: []session.Event{{Kind: session.End}}}

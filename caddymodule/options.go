@@ -19,16 +19,16 @@ import (
 )
 
 // Value is the value of an option: a string, in which global placeholders such
-// as `{env.TIMEOUT}` are replaced when the configuration is loaded. Where the
-// value is a number below 2^53, JSON may write it as one.
+// as `{env.TIMEOUT}` are replaced when the configuration is loaded. A value that is
+// a number below 2^53 may be a number in JSON, too.
 type Value string
 
-// maxNumber bounds the numbers that stay what they are as JSON numbers: Caddy
-// reads every configuration into float64 on its way to a module.
+// maxNumber limits JSON numbers to those that stay exact: Caddy decodes every
+// configuration into float64 before a module sees it.
 const maxNumber = 1 << 53
 
-// UnmarshalJSON takes a JSON string or number. A number that may have been another
-// when it was written is an error, which does not repeat it: it may be a password.
+// UnmarshalJSON accepts a JSON string or number. A number that may have lost digits
+// is an error. The error does not contain the number, which may be a password.
 func (v *Value) UnmarshalJSON(b []byte) error {
 	var number json.Number
 	if len(b) > 0 && b[0] == '"' {
@@ -37,7 +37,7 @@ func (v *Value) UnmarshalJSON(b []byte) error {
 	err := json.Unmarshal(b, &number)
 	var typeErr *json.UnmarshalTypeError
 	if errors.As(err, &typeErr) {
-		// The decoder that called adds the option's name.
+		// The calling decoder adds the option's name.
 		typeErr.Type = reflect.TypeFor[string]()
 	}
 	if n, _ := number.Float64(); math.Abs(n) >= maxNumber {
@@ -49,7 +49,7 @@ func (v *Value) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-// MarshalJSON writes whole numbers as numbers, if they stay what they are.
+// MarshalJSON writes whole numbers that stay exact as numbers.
 func (v Value) MarshalJSON() ([]byte, error) {
 	if n, err := strconv.ParseUint(string(v), 10, 63); err == nil && n < maxNumber && strconv.FormatUint(n, 10) == string(v) {
 		return []byte(v), nil
@@ -57,13 +57,13 @@ func (v Value) MarshalJSON() ([]byte, error) {
 	return json.Marshal(string(v))
 }
 
-// resolve replaces placeholders; one that is unknown or empty is an error.
+// resolve replaces placeholders. An unknown or empty one is an error.
 func (v Value) resolve() (string, error) {
 	return caddy.NewReplacer().ReplaceOrErr(string(v), true, true)
 }
 
-// Read resolves an option and parses it; an option that is not set has its
-// default. Errors begin with the option's name.
+// Read replaces the placeholders in an option's value and parses it. An option that
+// is not set has its default. Errors begin with the option's name.
 func Read[T any](name string, v Value, parse func(string) (T, error), byDefault T) (T, error) {
 	if v == "" {
 		return byDefault, nil
@@ -79,7 +79,7 @@ func Read[T any](name string, v Value, parse func(string) (T, error), byDefault 
 	return parsed, nil
 }
 
-// OneOf makes a parser of an option that is one of a few words.
+// OneOf makes a parser that accepts a few words.
 func OneOf[T any](words []string, values []T) func(string) (T, error) {
 	return func(text string) (T, error) {
 		for i, word := range words {
@@ -102,8 +102,8 @@ var (
 	parseOnStoreError = OneOf([]string{"pass", "reject"}, []bool{false, true})
 )
 
-// ParseDuration reads a duration of a millisecond or more, in milliseconds.
-func ParseDuration(text string) (int64, error) {
+// ParseDuration parses a duration of at least a millisecond, in whole milliseconds.
+func ParseDuration(text string) (time.Duration, error) {
 	d, err := caddy.ParseDuration(text)
 	if err != nil {
 		return 0, fmt.Errorf("%q is no duration: %w", text, err)
@@ -111,21 +111,25 @@ func ParseDuration(text string) (int64, error) {
 	if d < time.Millisecond {
 		return 0, fmt.Errorf("%q is too short", text)
 	}
-	return d.Milliseconds(), nil
+	return d.Truncate(time.Millisecond), nil
 }
 
-// parseTimeout is ParseDuration, for what takes Go's own.
-func parseTimeout(text string) (time.Duration, error) {
-	ms, err := ParseDuration(text)
-	return time.Duration(ms) * time.Millisecond, err
-}
-
-// parseBound reads a duration, or off, which is 0.
-func parseBound(text string) (int64, error) {
+// ParseDurationOrOff is ParseDuration, with 0 for "off".
+func ParseDurationOrOff(text string) (time.Duration, error) {
 	if text == "off" {
 		return 0, nil
 	}
 	return ParseDuration(text)
+}
+
+func parseMilliseconds(text string) (int64, error) {
+	d, err := ParseDuration(text)
+	return d.Milliseconds(), err
+}
+
+func parseMillisecondsOrOff(text string) (int64, error) {
+	d, err := ParseDurationOrOff(text)
+	return d.Milliseconds(), err
 }
 
 func parseCapacity(text string) (int, error) {
@@ -136,7 +140,19 @@ func parseCapacity(text string) (int, error) {
 	return n, nil
 }
 
-// parseMaxStarts reads a number, or off, which is 0.
+// ParseMaxSessions parses how many sessions a store may keep, with 0 for "off".
+func ParseMaxSessions(text string) (int64, error) {
+	if text == "off" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 1 || n > 1e12 {
+		return 0, fmt.Errorf("%q is no number of sessions from 1, nor off", text)
+	}
+	return n, nil
+}
+
+// parseMaxStarts parses a number of sessions a minute, with 0 for "off".
 func parseMaxStarts(text string) (int, error) {
 	if text == "off" {
 		return 0, nil
@@ -148,18 +164,22 @@ func parseMaxStarts(text string) (int, error) {
 	return n, nil
 }
 
-// largestBody is as far as positions in a body reach.
+// largestBody is the largest body in which 32 bits hold every position.
 const largestBody = 1 << 30
 
-func parseMaxBody(text string) (int, error) {
-	n, err := humanize.ParseBytes(text)
-	if err != nil {
-		return 0, fmt.Errorf("%q is no size, such as 4000KiB", text)
+// ParseBodySize makes a parser of a body's size in bytes. The example is for its
+// errors.
+func ParseBodySize(example string) func(string) (int, error) {
+	return func(text string) (int, error) {
+		n, err := humanize.ParseBytes(text)
+		if err != nil {
+			return 0, fmt.Errorf("%q is no size, such as %s", text, example)
+		}
+		if n < 1 || n > largestBody {
+			return 0, fmt.Errorf("%q is not between 1 byte and 1GiB", text)
+		}
+		return int(n), nil
 	}
-	if n < 1 || n > largestBody {
-		return 0, fmt.Errorf("%q is not between 1 byte and 1GiB", text)
-	}
-	return int(n), nil
 }
 
 func parsePrefix(text string) (string, error) {
@@ -174,7 +194,8 @@ func parsePrefix(text string) (string, error) {
 	return text, nil
 }
 
-// parseName reads a name for a label: short, of letters, digits and a few signs.
+// parseName parses a name for a metric label: short, so that it stays readable, and
+// only of letters, digits, and . _ -
 func parseName(text string) (string, error) {
 	if len(text) > 64 || !isName.MatchString(text) {
 		return "", fmt.Errorf("%q is no name of up to 64 letters, digits, and . _ -", text)
@@ -184,7 +205,7 @@ func parseName(text string) (string, error) {
 
 var isName = regexp.MustCompile(`^[\p{L}\p{N}._-]+$`)
 
-// parseNames reads the three names of control_events.
+// parseNames parses the three names of control_events.
 func parseNames(names []string) (n enrich.Names, err error) {
 	if len(names) == 0 {
 		return enrich.Names{Start: "startSession", End: "endSession", Reset: "resetSession"}, nil
@@ -199,8 +220,8 @@ func parseNames(names []string) (n enrich.Names, err error) {
 	return enrich.Names{Start: names[0], End: names[1], Reset: names[2]}, nil
 }
 
-// ReadAll replaces placeholders in the values of an option, none of which
-// may be empty or stand twice.
+// ReadAll replaces the placeholders in the values of an option. An empty or repeated
+// value is an error.
 func ReadAll(name string, values []string) ([]string, error) {
 	resolved := make([]string, 0, len(values))
 	seen := map[string]bool{}

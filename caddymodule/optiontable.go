@@ -6,58 +6,63 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
-// option is one option of a block of the Caddyfile, which is a member of an object
-// in JSON. Tables of them are what both forms of configuration are read by.
-type option struct {
-	name string
-	// unmarshal reads a line of a Caddyfile, after the name.
-	unmarshal func(d *caddyfile.Dispenser) error
-	// read replaces placeholders, parses the value and puts it where it is used,
-	// whichever form it came in. It is nil for what is used as it is.
-	read func() error
+// Option is one option of a module: a line of its block in a Caddyfile, and a
+// member of its object in JSON. Each module has one list of them, for both forms.
+type Option struct {
+	Name string
+	// Unmarshal reads the rest of the option's line of a Caddyfile.
+	Unmarshal func(d *caddyfile.Dispenser) error
+	// Read replaces placeholders in the configured value, parses it and stores the
+	// result. It runs when the module is provisioned, for both forms. It is nil for
+	// an option that needs none of this.
+	Read func() error
 }
 
-// valueOption is an option with one value: from the configuration it is parsed
-// and put into to. Without a value that gets the default.
-func valueOption[T any](name string, from *Value, parse func(string) (T, error), byDefault T, to *T) option {
-	return option{
-		name:      name,
-		unmarshal: func(d *caddyfile.Dispenser) error { return Option(d, name, from, parse) },
-		read: func() (err error) {
+// ValueOption is an option with one value, which is configured in from. Read
+// stores the parsed value in to, or byDefault if nothing is configured.
+func ValueOption[T any](name string, from *Value, parse func(string) (T, error), byDefault T, to *T) Option {
+	return Option{
+		Name:      name,
+		Unmarshal: func(d *caddyfile.Dispenser) error { return unmarshalValue(d, name, from, parse) },
+		Read: func() (err error) {
 			*to, err = Read(name, *from, parse, byDefault)
 			return err
 		},
 	}
 }
 
-// flagOption is an option without a value.
-func flagOption(name string, to *bool) option {
-	return option{name: name, unmarshal: func(d *caddyfile.Dispenser) error { return flag(d, name, to) }}
+// FlagOption is an option without a value.
+func FlagOption(name string, to *bool) Option {
+	return Option{Name: name, Unmarshal: func(d *caddyfile.Dispenser) error { return unmarshalFlag(d, name, to) }}
 }
 
-// unmarshalBlock reads the options of a block, whose name is for errors. It returns
-// how many lines there were.
-func unmarshalBlock(d *caddyfile.Dispenser, block string, options []option) (lines int, err error) {
-	for nesting := d.Nesting(); d.NextBlock(nesting); lines++ {
-		name := d.Val()
-		i := slices.IndexFunc(options, func(o option) bool { return o.name == name })
+// UnmarshalBlock reads what follows the arguments of a directive or an option:
+// nothing, or a block of options. It returns how many options the block has.
+// Errors begin with name.
+func UnmarshalBlock(d *caddyfile.Dispenser, name string, options []Option) (count int, err error) {
+	if d.NextArg() {
+		return 0, d.Errf("%s: unexpected %q", name, d.Val())
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); count++ {
+		option := d.Val()
+		i := slices.IndexFunc(options, func(o Option) bool { return o.Name == option })
 		if i < 0 {
-			return lines, d.Errf("%s: unknown option %q", block, name)
+			return count, d.Errf("%s: unknown option %q", name, option)
 		}
-		if err := options[i].unmarshal(d); err != nil {
-			return lines, err
+		if err := options[i].Unmarshal(d); err != nil {
+			return count, err
 		}
 	}
-	return lines, nil
+	return count, nil
 }
 
-// readOptions reads all options, in the order of the table.
-func readOptions(options []option) error {
+// ReadOptions calls Read of all options, in their order, up to the first error.
+func ReadOptions(options []Option) error {
 	for _, o := range options {
-		if o.read == nil {
+		if o.Read == nil {
 			continue
 		}
-		if err := o.read(); err != nil {
+		if err := o.Read(); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	_ "github.com/rudder-session/rudder-session/caddymodule/stores/file"
+	"github.com/rudder-session/rudder-session/internal/caddyfiletest"
 )
 
 // wholeConfig is a configuration with one handler and the app, given as JSON.
@@ -68,7 +69,7 @@ func TestProvision(t *testing.T) {
 		"sources {env}":           `"sources": {"{env.RUDDER_SESSION_TEST_WRITE_KEY}": {"timeout": "{env.RUDDER_SESSION_TEST_TIMEOUT}"}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := validate(t, wholeConfig(handlerWith(options), "")); err != nil {
+			if err := caddyfiletest.Validate(t, wholeConfig(handlerWith(options), "")); err != nil {
 				t.Error(err)
 			}
 		})
@@ -86,7 +87,7 @@ func TestProvision(t *testing.T) {
 		"app, all, as empty string": `{"capacity": "", "retention": ""}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := validate(t, wholeConfig(handlerWith(""), app)); err != nil {
+			if err := caddyfiletest.Validate(t, wholeConfig(handlerWith(""), app)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -186,7 +187,7 @@ func TestProvisionRefuses(t *testing.T) {
 
 func wantRefused(t *testing.T, config []byte, want string) {
 	t.Helper()
-	err := validate(t, config)
+	err := caddyfiletest.Validate(t, config)
 	if err == nil {
 		t.Fatalf("accepted, want a refusal with %q", want)
 	}

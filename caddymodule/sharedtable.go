@@ -11,10 +11,11 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate"
 )
 
-// storeDeadline bounds how long a request waits for a store, each time it asks.
+// storeDeadline limits each call of a store by a request.
 const storeDeadline = time.Second
 
-// defaultFlushInterval is how long changes wait that need not survive a crash.
+// defaultFlushInterval is how long a change that need not survive a crash may wait to
+// be written.
 const defaultFlushInterval = 100 * time.Millisecond
 
 // sharedTable is the session table of all configurations whose stores are the same
@@ -24,18 +25,18 @@ type sharedTable struct {
 	activity activity
 
 	mu sync.Mutex
-	// wanted has what each live configuration wants. The largest table that
-	// forgets last and writes soonest serves all: a configuration that fails to
-	// start cannot take from what runs, and what one that succeeds does not want
-	// goes when the one before it stops.
-	wanted map[*App]sessionstate.Settings
+	// settings are those of each live configuration. The table uses the most generous
+	// of them (see mergeSettings): so a configuration that fails to start takes nothing
+	// away from the running one, and one that starts gets its smaller settings when the
+	// one before it stops.
+	settings map[*App]sessionstate.Settings
 }
 
 func newSharedTable() *sharedTable {
-	return &sharedTable{wanted: map[*App]sessionstate.Settings{}}
+	return &sharedTable{settings: map[*App]sessionstate.Settings{}}
 }
 
-// open opens the session table, if need be.
+// open opens the session table unless it is open.
 func (t *sharedTable) open(app *App) error {
 	if t.opened.Load() != nil {
 		return nil
@@ -50,7 +51,7 @@ func (t *sharedTable) open(app *App) error {
 		return err
 	}
 	opened := sessionstate.NewTable(store, sessionstate.Options{
-		Settings:   enoughForAll(append(slices.Collect(maps.Values(t.wanted)), app.settings)...),
+		Settings:   mergeSettings(append(slices.Collect(maps.Values(t.settings)), app.settings)...),
 		Deadline:   storeDeadline,
 		Report:     reportWrites(app.logger),
 		Observe:    observeStore(app.TableName()),
@@ -63,12 +64,12 @@ func (t *sharedTable) open(app *App) error {
 	return nil
 }
 
-// sessions returns the session table, for who has entered this one.
+// sessions returns the session table. The caller must have entered this one.
 func (t *sharedTable) sessions() *sessionstate.Table { return t.opened.Load() }
 
-// arrive sets when a request arrived: by the clock that the table goes by. Where
-// that has just jumped ahead nothing is forgotten by age.
-func (t *sharedTable) arrive(request *enrich.Request, local time.Time) {
+// setReceived sets when a request arrived, by the table's clock. If that clock has
+// just jumped ahead, the request forgets nothing by age.
+func (t *sharedTable) setReceived(request *enrich.Request, local time.Time) {
 	received, steady := t.sessions().Arrival(local)
 	request.Received = received
 	if !steady && request.Policy.Retention > 0 {
@@ -78,26 +79,26 @@ func (t *sharedTable) arrive(request *enrich.Request, local time.Time) {
 	}
 }
 
-// now returns the moment by the clock that the table goes by, in Unix milliseconds.
+// now returns the time by the table's clock, in Unix milliseconds.
 func (t *sharedTable) now() int64 {
 	ms, _ := t.sessions().Arrival(time.Now())
 	return ms
 }
 
-// add has the table serve what a configuration wants, too.
+// add adds the settings of a configuration.
 func (t *sharedTable) add(app *App) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.wanted[app] = app.settings
+	t.settings[app] = app.settings
 	t.configure()
 }
 
-// remove ends that, if it was so.
+// remove removes the settings of a configuration, if they were added.
 func (t *sharedTable) remove(app *App) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if _, there := t.wanted[app]; there {
-		delete(t.wanted, app)
+	if _, there := t.settings[app]; there {
+		delete(t.settings, app)
 		t.configure()
 	}
 }
@@ -106,23 +107,23 @@ func (t *sharedTable) remove(app *App) {
 func (t *sharedTable) anyApp() *App {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for app := range t.wanted {
+	for app := range t.settings {
 		return app
 	}
 	return nil
 }
 
-// configure gives the open table what all configurations want. With none left it
-// keeps what it has.
+// configure applies the merged settings to the open table. If no configuration is
+// left, the table keeps its settings.
 func (t *sharedTable) configure() {
-	if opened := t.opened.Load(); opened != nil && len(t.wanted) > 0 {
-		opened.Configure(enoughForAll(slices.Collect(maps.Values(t.wanted))...))
+	if opened := t.opened.Load(); opened != nil && len(t.settings) > 0 {
+		opened.Configure(mergeSettings(slices.Collect(maps.Values(t.settings))...))
 	}
 }
 
-// enoughForAll returns the settings of a table that is large, remembers long and
-// writes soon enough for everybody.
-func enoughForAll(all ...sessionstate.Settings) sessionstate.Settings {
+// mergeSettings returns the largest sizes, the longest retention and the shortest
+// flush interval of all.
+func mergeSettings(all ...sessionstate.Settings) sessionstate.Settings {
 	most := all[0]
 	unbounded := most.MaxStored == 0
 	for _, s := range all[1:] {
@@ -138,7 +139,7 @@ func enoughForAll(all ...sessionstate.Settings) sessionstate.Settings {
 	return most
 }
 
-// Destruct closes the table. The pool calls it when nobody uses it any more.
+// Destruct closes the table. The pool calls it when no lease is left.
 func (t *sharedTable) Destruct() error {
 	t.activity.close()
 	if opened := t.opened.Swap(nil); opened != nil {

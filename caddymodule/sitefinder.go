@@ -59,7 +59,7 @@ func (f *siteFinder) servers(servers map[string]recordedServer) {
 
 func (f *siteFinder) routes(s *recordedServer, routes []recordedRoute, names []string, depth int) {
 	for i := range routes {
-		if f.found != nil || depth == deepestRoute {
+		if f.found != nil || depth == maxRouteDepth {
 			return
 		}
 		f.route(s, &routes[i], names, depth)
@@ -88,7 +88,7 @@ func (f *siteFinder) route(s *recordedServer, r *recordedRoute, names []string, 
 				f.routes(s, h.Errors.Routes, names, depth+1)
 			}
 		case "invoke":
-			if named, ok := s.Named[h.Name]; ok && depth < deepestRoute {
+			if named, ok := s.Named[h.Name]; ok && depth < maxRouteDepth {
 				f.route(s, &named, names, depth+1)
 			}
 		}

@@ -10,31 +10,32 @@ import (
 	"github.com/rudder-session/rudder-session/enrich"
 )
 
-// Site is a handler, and where it stands in the configuration.
+// Site is a handler and its position in the configuration.
 type Site struct {
 	handler *Handler
-	// names are the hosts that it serves or, where all are, the addresses on which
-	// its server listens. A handler within a module that is not Caddy's own has none.
+	// names are the hosts that the handler serves or, if it serves all, the addresses
+	// on which its server listens. A handler inside a module that is not one of Caddy's
+	// own has none.
 	names []string
 }
 
 // String names the site by its hosts or addresses.
 func (s Site) String() string { return strings.Join(s.names, ", ") }
 
-// Request is a request of a source, received at a moment in Unix milliseconds,
-// with the options that the handler has for it.
+// Request makes a request of a source, received at a time in Unix milliseconds, with
+// the handler's options.
 func (s Site) Request(received int64, e enrich.Endpoint, writeKey string) *enrich.Request {
 	return s.handler.requestAt(received, e, writeKey)
 }
 
-// Decided shows what was decided about a message of such a request.
+// Decided describes the decision about a message of such a request.
 func (s Site) Decided(r *enrich.Request, v *enrich.Verdict) Decided {
-	return decided(r, s.handler.source(r.WriteKey).name, v)
+	return newDecided(r, s.handler.source(r.WriteKey).name, v)
 }
 
-// sites returns the handlers that care for a write key, by name: those of the site
-// that is wanted, or all if wanted is "".
-func (a *App) sites(writeKey, wanted string) ([]Site, error) {
+// sites returns the handlers that serve a write key, sorted by name: those of one
+// site, or all if site is "".
+func (a *App) sites(writeKey, site string) ([]Site, error) {
 	a.mu.Lock()
 	handlers := slices.Clone(a.handlers)
 	a.mu.Unlock()
@@ -46,20 +47,20 @@ func (a *App) sites(writeKey, wanted string) ([]Site, error) {
 		}
 		s := Site{h, names[h]}
 		all = append(all, s)
-		if wanted == "" || slices.Contains(s.names, wanted) {
+		if site == "" || slices.Contains(s.names, site) {
 			found = append(found, s)
 		}
 	}
 	byName := func(a, b Site) int { return strings.Compare(a.String(), b.String()) }
 	slices.SortStableFunc(found, byName)
-	if wanted != "" && len(found) == 0 {
+	if site != "" && len(found) == 0 {
 		slices.SortStableFunc(all, byName)
-		return nil, fmt.Errorf("site: %q serves no such write key; there are: %s", wanted, strings.Join(SiteNames(all), ", "))
+		return nil, fmt.Errorf("site: %q serves no such write key; there are: %s", site, strings.Join(SiteNames(all), ", "))
 	}
 	return found, nil
 }
 
-// SiteNames names each site once.
+// SiteNames returns the names of the sites, each once.
 func SiteNames(sites []Site) (names []string) {
 	for _, s := range sites {
 		if name := s.String(); name != "" && !slices.Contains(names, name) {
@@ -77,7 +78,7 @@ func (a *App) namesByHandler() map[*Handler][]string {
 	}
 	names := map[*Handler][]string{}
 	for _, server := range app.(*caddyhttp.App).Servers {
-		p := placing{server: server, names: names}
+		p := siteSearch{server: server, names: names}
 		p.routes(server.Routes, server.Listen, 0)
 		if server.Errors != nil {
 			p.routes(server.Errors.Routes, server.Listen, 0)
@@ -86,17 +87,17 @@ func (a *App) namesByHandler() map[*Handler][]string {
 	return names
 }
 
-// placing looks for the handlers in the routes of a server.
-type placing struct {
+// siteSearch finds the handlers in the routes of a server, and their names.
+type siteSearch struct {
 	server *caddyhttp.Server
 	names  map[*Handler][]string
 }
 
-// deepestRoute bounds the search: a named route may invoke itself.
-const deepestRoute = 32
+// maxRouteDepth bounds the search: a named route may invoke itself.
+const maxRouteDepth = 32
 
-func (p placing) routes(routes caddyhttp.RouteList, names []string, depth int) {
-	if depth == deepestRoute {
+func (p siteSearch) routes(routes caddyhttp.RouteList, names []string, depth int) {
+	if depth == maxRouteDepth {
 		return
 	}
 	for i := range routes {
@@ -104,7 +105,7 @@ func (p placing) routes(routes caddyhttp.RouteList, names []string, depth int) {
 	}
 }
 
-func (p placing) route(r *caddyhttp.Route, names []string, depth int) {
+func (p siteSearch) route(r *caddyhttp.Route, names []string, depth int) {
 	if hosts := hostsOf(r.MatcherSets); len(hosts) > 0 {
 		names = hosts
 	}
@@ -122,7 +123,7 @@ func (p placing) route(r *caddyhttp.Route, names []string, depth int) {
 				p.routes(h.Errors.Routes, names, depth+1)
 			}
 		case *caddyhttp.Invoke:
-			if named := p.server.NamedRoutes[h.Name]; named != nil && depth < deepestRoute {
+			if named := p.server.NamedRoutes[h.Name]; named != nil && depth < maxRouteDepth {
 				p.route(named, names, depth+1)
 			}
 		}

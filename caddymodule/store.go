@@ -11,31 +11,32 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/memorystore"
 )
 
-// StoreModule is what a guest module in the namespace rudder_session.stores
-// must be: a place where sessions are kept.
+// StoreModule is what a module in the namespace rudder_session.stores must
+// implement: a place where sessions are kept.
 type StoreModule interface {
-	// Identity names the resource that sessions are kept in, such as a file's
-	// path. Configurations whose stores have one identity share one table,
-	// before and after a reload, whatever else they say of it.
+	// Identity names the resource that keeps the sessions, such as the path of a
+	// file. Configurations whose stores have the same identity share one table,
+	// before and after a reload, even if their other options differ.
 	Identity() string
 
 	// Open opens the store. It is called once for an identity, when the
-	// configuration starts or its first request comes, never by a mere
-	// validation. The store may outlive the module, and is closed when no
+	// configuration starts or gets its first request, and never when it is only
+	// validated. The store may outlive the module, and is closed when no
 	// configuration uses it any more.
 	Open(logger *zap.Logger) (sessionstate.Store, error)
 }
 
-// WritesBehind is a StoreModule that says how long changes may wait that need
-// not survive a crash. Where modules of one identity differ, the shortest holds.
+// WritesBehind is a StoreModule that limits how long a change that need not survive a
+// crash may wait to be written. If modules with the same identity differ, the shortest
+// time applies.
 type WritesBehind interface {
 	StoreModule
 
 	DelayWrites() time.Duration
 }
 
-// Bounded is a StoreModule that says how many sessions it keeps, 0 for any
-// number. Where modules of one identity differ, the largest number holds.
+// Bounded is a StoreModule that limits how many sessions it keeps, 0 for no limit. If
+// modules with the same identity differ, the largest limit applies.
 type Bounded interface {
 	StoreModule
 
@@ -47,9 +48,9 @@ func init() {
 }
 
 // MemoryStore keeps sessions in the memory of the process: through reloads of
-// the configuration, but not through a restart, and for this process alone. The
-// `capacity` of the app bounds it: where it is reached, the sessions that were
-// not used for longest are forgotten.
+// the configuration, but not through a restart, and for this process only. The
+// `capacity` of the app limits it: beyond that, the least recently used sessions
+// are forgotten.
 type MemoryStore struct{}
 
 // CaddyModule returns the Caddy module information.
@@ -65,16 +66,11 @@ func (*MemoryStore) CaddyModule() caddy.ModuleInfo {
 //	store memory
 func (*MemoryStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	if d.NextArg() {
-		return d.Errf("store memory: unexpected %q", d.Val())
-	}
-	if d.NextBlock(0) {
-		return d.Errf("store memory: unknown option %q", d.Val())
-	}
-	return nil
+	_, err := UnmarshalBlock(d, "store memory", nil)
+	return err
 }
 
-// Identity is the same for all: one process has one memory.
+// Identity is the same for all, because a process has one memory.
 func (*MemoryStore) Identity() string { return "memory" }
 
 // Open never fails.

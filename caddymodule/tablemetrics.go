@@ -9,29 +9,26 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate"
 )
 
-// tableCollector tells of the tables that are open, whichever configuration
+// tableCollector collects the metrics of all open tables, whichever configuration
 // uses them.
 type tableCollector struct{}
 
 var (
 	descSessions = describe("sessions",
-		"Users whose session is in memory, those included that are known to have none.")
-	descCapacity  = describe("capacity", "Users whose session fits in memory.")
+		"Users whose session is in memory, including those known to have none.")
+	descCapacity  = describe("capacity", "How many users' sessions fit into memory.")
 	descHits      = describe("cache_hits_total", "Sessions looked up and found in memory.")
 	descMisses    = describe("cache_misses_total", "Sessions looked up and not found in memory.")
-	descEvictions = describe("cache_evictions_total", "Sessions that made room for others in memory.")
-	descDelayed   = describe("delayed_writes", "Changed sessions that wait to be written to the store.")
+	descEvictions = describe("cache_evictions_total", "Sessions that were evicted from memory.")
+	descDelayed   = describe("delayed_writes", "Changed sessions that are waiting to be written to the store.")
 	descDown      = describe("store_down",
-		"Share of the store that is known not to answer and is not asked until it does: 0 to 1.")
+		"Share of the store that does not answer, and is not asked until it does: 0 to 1.")
 	descClock = describe("store_clock_ahead_seconds",
-		"By how much this machine's clock is ahead of that of a store which is shared, less than 0 if it is behind. It is corrected for.")
+		"How far this machine's clock is ahead of the shared store's clock, negative if it is behind. The handler corrects for it.")
 	descClockWithin = describe("store_clock_within_seconds",
-		"By how much store_clock_ahead_seconds may be wrong: half of the round trip by which it was measured.")
-)
-
-var (
+		"Uncertainty of store_clock_ahead_seconds: half of the round trip of the measurement.")
 	descNewer = describe("newer_sessions_total",
-		"Times that a session could not be read because a newer version of the module has written it.")
+		"How often a session could not be read because a newer version of the module had written it.")
 	descDetached = describe("store_detached",
 		"1 if the store's file was deleted, moved or replaced while it was open, else 0.")
 )
@@ -40,18 +37,17 @@ func describe(name, help string) *prometheus.Desc {
 	return prometheus.NewDesc(prometheus.BuildFQName(namespace, subsystem, name), help, []string{"table"}, nil)
 }
 
-// Describe is a part of prometheus.Collector.
+// Describe implements prometheus.Collector.
 func (tableCollector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descSessions, descCapacity, descHits, descMisses, descEvictions, descDelayed, descDown,
-		descNewer, descDetached,
-		descClock, descClockWithin,
+		descClock, descClockWithin, descNewer, descDetached,
 	} {
 		to <- d
 	}
 }
 
-// Collect is a part of prometheus.Collector.
+// Collect implements prometheus.Collector.
 func (tableCollector) Collect(to chan<- prometheus.Metric) {
 	stats := map[string]sessionstate.Stats{}
 	EachTable(func(name string, s sessionstate.Stats) { stats[name] = sum(stats[name], s) })
@@ -82,6 +78,8 @@ func (tableCollector) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
+// sum adds up the statistics of tables with the same name. Of the clocks it takes
+// the one that is further off.
 func sum(a, b sessionstate.Stats) sessionstate.Stats {
 	if !a.ClockKnown || b.ClockKnown && b.ClockAhead.Abs() > a.ClockAhead.Abs() {
 		a.ClockKnown, a.ClockAhead, a.ClockWithin = b.ClockKnown, b.ClockAhead, b.ClockWithin
@@ -102,8 +100,7 @@ func observeStore(name string) sessionstate.Observer {
 	}
 }
 
-// reportWrites logs when delayed writes begin to fail, and when they go well
-// again.
+// reportWrites logs when delayed writes begin to fail and when they succeed again.
 func reportWrites(logger *zap.Logger) func(error) {
 	failing := false
 	return func(err error) {

@@ -48,7 +48,7 @@ function draw({ panels, start, end }) {
   };
   const show = (value, unit) => {
     if (unit === 'percentunit') return `${(value * 100).toFixed(value < 0.1 ? 1 : 0)} %`;
-    if (unit === 's') return value < 0.001 ? `${(value * 1e6).toFixed(0)} µs` : `${(value * 1000).toFixed(1)} ms`;
+    if (unit === 's') return Math.abs(value) < 0.001 ? `${(value * 1e6).toFixed(0)} µs` : `${(value * 1000).toFixed(1)} ms`;
     if (unit === 'bytes') return value < 1024 ? `${value.toFixed(0)} B` : `${(value / 1024).toFixed(1)} KiB`;
     return value >= 1000 ? `${(value / 1000).toFixed(1)} K` : value.toFixed(value < 10 ? 1 : 0);
   };
@@ -86,11 +86,12 @@ function draw({ panels, start, end }) {
       return [at, base + value, base];
     }));
     const top = Math.max(1e-9, ...drawn.flat().map(([, value]) => value)) * 1.1;
+    const low = Math.min(0, ...drawn.flat().map(([, value]) => value)) * 1.1;
     const px = (at) => 50 + ((at - start) / (end - start)) * pw;
-    const py = (value) => ph - (value / top) * (ph - 8);
-    for (const part of [0, 0.5, 1]) {
-      picture.append(svg('line', { x1: 50, x2: 50 + pw, y1: py(top * part), y2: py(top * part), stroke: '#2c3235' }),
-        svg('text', { x: 46, y: py(top * part) + 4, 'text-anchor': 'end', fill: '#9fa7b3', 'font-size': 10 }, show(top * part, panel.unit)));
+    const py = (value) => ph - ((value - low) / (top - low)) * (ph - 8);
+    for (const value of low < 0 ? [low, top] : [0, top / 2, top]) {
+      picture.append(svg('line', { x1: 50, x2: 50 + pw, y1: py(value), y2: py(value), stroke: '#2c3235' }),
+        svg('text', { x: 46, y: py(value) + 4, 'text-anchor': 'end', fill: '#9fa7b3', 'font-size': 10 }, show(value, panel.unit)));
     }
     for (const at of [start, (start + end) / 2]) {
       picture.append(svg('text', { x: px(at), y: ph + 14, fill: '#9fa7b3', 'font-size': 10 }, new Date(at * 1000).toISOString().slice(11, 16)));

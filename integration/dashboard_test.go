@@ -3,6 +3,7 @@ package integration_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -19,10 +20,9 @@ import (
 	"github.com/rudder-session/rudder-session/internal/redistest"
 )
 
-// TestDashboard has a Prometheus scrape a Caddy that all kinds of requests come
-// to, and asks it every query of the dashboard and of the alerts: each must
-// find something, but for alerts, which must find nothing, and something once
-// their comparison is taken away.
+// TestDashboard lets a Prometheus scrape a Caddy that gets all kinds of requests, and
+// runs every query of the dashboard and of the alerts in it. Each must find something,
+// those of the alerts without their comparison.
 func TestDashboard(t *testing.T) {
 	program, err := exec.LookPath("prometheus")
 	if err != nil {
@@ -31,7 +31,7 @@ func TestDashboard(t *testing.T) {
 	f := newFaults(t)
 	p := run(t, proxytest.Setup{
 		Global: "metrics\nrudder_session {\n" + f.option() + "\ncapacity 2\n}",
-		Site:   "metrics /metrics\nrudder_session {\nautomatic proxy\nmax_session_starts 2\nsource wk1 {\nname shop\n}\n}\nreverse_proxy $UPSTREAM",
+		Site:   "metrics /metrics\nrudder_session {\nautomatic proxy\nmax_session_starts 2\nsource wk1 {\nname shop\n}\n}\nrudder_session_source_config\nreverse_proxy $UPSTREAM",
 	})
 	traffic := func(i int) {
 		id := fmt.Sprint("user ", i)
@@ -42,6 +42,7 @@ func TestDashboard(t *testing.T) {
 		p.Post(t, "/v1/startSession", `{"anonymousId":"`+id+`"}`) // one too many
 		p.Post(t, "/v1/identify", `nonsense`)
 		p.Post(t, "/v1/endSession", `{"anonymousId":"`+id+`"}`)
+		p.Send(t, proxytest.Request{Method: http.MethodGet, Path: "/sourceConfig"})
 		f.writes.Store(true)
 		p.Post(t, "/v1/startSession", `{"anonymousId":"other `+id+`"}`)
 		f.writes.Store(false)
@@ -49,31 +50,13 @@ func TestDashboard(t *testing.T) {
 	traffic(0)
 	prometheus := startPrometheus(t, program, p.Port)
 
-	var dashboard struct {
-		Panels []struct {
-			Title   string
-			Targets []struct{ Expr string }
-		}
-	}
-	if err := json.Unmarshal([]byte(readText(t, "deploy/grafana/rudder-session.json")), &dashboard); err != nil {
-		t.Fatal(err)
-	}
-	queries := map[string]string{}
-	for _, panel := range dashboard.Panels {
-		for _, target := range panel.Targets {
-			queries[panel.Title+": "+target.Expr] = strings.NewReplacer(
-				"$__rate_interval", "1m", "$job", ".*", "$instance", ".*").Replace(target.Expr)
-		}
-	}
-	if len(queries) < 25 {
-		t.Fatalf("%d queries", len(queries))
-	}
+	queries := dashboardQueries(t)
 	comparison := regexp.MustCompile(`\s*> [\d.]+`)
 	for _, document := range yamlDocuments(t, "deploy/prometheus/alerts.yml") {
 		for _, rule := range at(t, document, "groups", "*", "rules", "*") {
 			r := rule.(map[string]any)
 			for part := range strings.SplitSeq(comparison.ReplaceAllString(r["expr"].(string), ""), " and ") {
-				// What only the memory store has is asked of this one.
+				// This store stands in for the memory store.
 				queries[fmt.Sprint(r["alert"], ": ", part)] = strings.ReplaceAll(part, `table="memory"`, `table=~".+"`)
 			}
 			if !strings.Contains(readText(t, "docs/operations.md"), "## Alerts") {
@@ -100,6 +83,46 @@ func TestDashboard(t *testing.T) {
 		}
 		return len(empty) == 0
 	})
+}
+
+// dashboardQueries returns the queries of the dashboard, by the panel's title and the
+// query's text.
+func dashboardQueries(t *testing.T) map[string]string {
+	t.Helper()
+	var dashboard struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal([]byte(readText(t, "deploy/grafana/rudder-session.json")), &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	queries := map[string]string{}
+	for _, panel := range dashboard.Panels {
+		for _, target := range panel.Targets {
+			queries[panel.Title+": "+target.Expr] = strings.NewReplacer(
+				"$__rate_interval", "1m", "$job", ".*", "$instance", ".*").Replace(target.Expr)
+		}
+	}
+	if len(queries) < 25 {
+		t.Fatalf("%d queries", len(queries))
+	}
+	return queries
+}
+
+// TestDashboardHasAllMetrics: every metric of docs/operations.md has a panel.
+func TestDashboardHasAllMetrics(t *testing.T) {
+	queries := strings.Join(slices.Collect(maps.Values(dashboardQueries(t))), "\n")
+	documented := regexp.MustCompile("(?m)^\\| `(caddy_rudder_session_\\w+)`").FindAllStringSubmatch(readText(t, "docs/operations.md"), -1)
+	if len(documented) < 20 {
+		t.Fatalf("%d metrics are documented", len(documented))
+	}
+	for _, m := range documented {
+		if !regexp.MustCompile(m[1] + `(_bucket|_count)?\b`).MatchString(queries) {
+			t.Errorf("no panel shows %s", m[1])
+		}
+	}
 }
 
 func TestAlertRules(t *testing.T) {

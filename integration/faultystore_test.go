@@ -63,6 +63,7 @@ var (
 	_ caddymodule.WritesBehind = (*faultyModule)(nil)
 	_ caddyfile.Unmarshaler    = (*faultyModule)(nil)
 	_ sessionstate.Shared      = sharedFaulty{}
+	_ sessionstate.Clocked     = sharedFaulty{}
 )
 
 // faulties has the faults of each test, by name.
@@ -170,6 +171,11 @@ func (f *faults) open(shared bool) (sessionstate.Store, error) {
 type sharedFaulty struct{ *faultyStore }
 
 func (sharedFaulty) Watch(func(string), func()) bool { return true }
+
+// At and Ahead: the store has a clock, which is that of this machine.
+func (sharedFaulty) At(local time.Time) time.Time { return local }
+
+func (sharedFaulty) Ahead() (ahead, within time.Duration, known bool) { return 0, 0, true }
 
 // faultyStore is no Resident: there is a cache before it, as before a disk.
 type faultyStore struct {

@@ -7,43 +7,44 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// What follows are abilities that a [Store] may have: a [Table] finds out by type
-// assertion, once, when it is made. Resident and Shared decide how the table works
-// with the store (see mode); the others are independent of each other.
+// These interfaces are optional for a [Store]. A [Table] checks for them by type
+// assertion when it is made. Resident and Shared decide how the table works with the
+// store (see mode); the others are independent of each other.
 
-// Resident is a Store in memory, as fast as a cache, whose Get never fails: a
-// [Table] has no cache before it. The table's capacity is then the store's.
+// Resident is a Store in memory that is as fast as a cache, and whose Get never fails.
+// A [Table] uses it without a cache, and the table's capacity is the store's.
 type Resident interface {
 	Store
 
-	// Load does what Get does, without an allocation: it may put the session into
-	// the one given, overwriting its segments. It keeps nothing of key.
+	// Load is Get without an allocation: it may decode the session into the given one,
+	// overwriting its segments. It must not keep key.
 	Load(key string, into *session.Session) *session.Session
 
-	// Resize sets how many sessions are kept at most; the least recently used
-	// ones go.
+	// Resize sets how many sessions are kept at most. Beyond that, the least recently
+	// used ones are forgotten.
 	Resize(capacity int)
 
 	// Len returns how many sessions are kept.
 	Len() int
 }
 
-// Shared is a Store in which other processes change sessions too. Of a store
-// without this ability a [Table] assumes that nobody else changes it, and writes
-// later what need not survive a crash.
+// Shared is a Store in which other processes change sessions too. A [Table] assumes
+// that nobody else changes a store without this interface, and delays writes that need
+// not survive a crash.
 type Shared interface {
 	Store
 
 	// Watch is called once, before any other method. The store then calls
 	// invalidate with each key that another process may have changed, and
 	// invalidateAll when it may have missed some. Neither call blocks. If Watch
-	// returns false, the store tells of no change, and nothing that is read from it
+	// returns false, the store reports no changes, and nothing that is read from it
 	// may be cached.
 	Watch(invalidate func(key string), invalidateAll func()) bool
 }
 
 // Forgetful is a Store that by itself forgets sessions that were not seen for the
-// retention (see [session.Policy.Expired]). Until Retain is called it keeps all.
+// retention (see [session.Policy.Expired]). It keeps all sessions until Retain is
+// called.
 type Forgetful interface {
 	Store
 
@@ -51,65 +52,66 @@ type Forgetful interface {
 	Retain(retention int64)
 }
 
-// Bounded is a Store that keeps a bounded number of sessions, and is not a
-// [Table]'s cache: where there are more, those not seen for longest make room.
+// Bounded is a Store, other than a Resident one, that keeps a limited number of
+// sessions. Beyond that, it forgets those that were not seen for the longest time.
 type Bounded interface {
 	Store
 
-	// Bound sets the number; 0 for any. Until it is called, it is any.
+	// Bound sets the limit; 0, the initial value, is no limit.
 	Bound(sessions int64)
 
-	// Full reports whether a session of a key that the store does not have would
-	// be refused now.
+	// Full reports whether the store would now refuse a session of a new key.
 	Full() bool
 
-	// Spare is called once, before any other method: sessions of which inUse
-	// reports true make room only if no others are left.
+	// Spare is called once, before any other method. The store forgets sessions for
+	// which inUse returns true only if no others are left.
 	Spare(inUse func(key string) bool)
 }
 
 // Detachable is a Store that can be deleted while it is open, such as a file. It
-// refuses changes for as long as that is so.
+// refuses changes while it is deleted.
 type Detachable interface {
 	Store
 
-	// Detached reports whether the store has been deleted. It looks each time.
+	// Detached reports whether the store is deleted. It checks at each call.
 	Detached() bool
 }
 
-// LeavesTraces is a Store that may have more of a session than its methods show:
-// what was deleted and is not yet overwritten, and what it could not read, which
-// it keeps apart.
+// LeavesTraces is a Store that may contain session data that its other methods do not
+// show: deleted data that is not overwritten yet, and data that it could not read and
+// has set aside.
 type LeavesTraces interface {
 	Store
 
-	// EraseTraces has what was deleted overwritten, in the background. It returns
-	// when that is sure to be done, after a crash too.
+	// EraseTraces has deleted data overwritten in the background. When it returns,
+	// this is certain to happen, even after a crash.
 	EraseTraces(ctx context.Context) error
 
-	// SetAside returns the names of what is kept apart.
+	// SetAside returns the names of what is set aside.
 	SetAside() ([]string, error)
 
-	// RemoveSetAside deletes it, and returns the names of what it deleted.
+	// RemoveSetAside deletes what is set aside, and returns the names of what it
+	// deleted.
 	RemoveSetAside() ([]string, error)
 }
 
-// Clocked is a Store with a clock of its own, by which all processes go that share
-// it: what two of them decide is ordered by one clock.
+// Clocked is a Store with a clock of its own. All processes that share the store use
+// this clock, so that one clock orders their decisions.
 type Clocked interface {
 	Store
 
-	// At returns what the store's clock said at a moment of this machine's clock.
-	// It is the same moment as long as the store's clock is not known, or does not
-	// differ by more than the measurement leaves open.
+	// At converts a time of this machine's clock to the store's clock. It returns
+	// local unchanged while the store's clock is unknown, or differs by no more than
+	// the uncertainty of the measurement.
 	At(local time.Time) time.Time
 
-	// Ahead returns by how much this machine's clock is ahead of the store's, less
-	// than 0 if it is behind, by how much that may be wrong, and whether it is known.
+	// Ahead returns how far this machine's clock is ahead of the store's (negative if
+	// it is behind), the uncertainty of that, and whether it is known.
 	Ahead() (ahead, within time.Duration, known bool)
 }
 
-// Breaker is a Store that does not wait for servers that it knows not to answer.
+// Breaker is a Store with a circuit breaker: it does not call servers that are known
+// not to answer.
 type Breaker interface {
 	Store
 
@@ -119,13 +121,12 @@ type Breaker interface {
 
 // Counted is a [Resident] store that counts look-ups.
 type Counted interface {
-	// Stats returns how many look-ups found their key and how many did not, and
-	// how many sessions were evicted.
+	// Stats returns the numbers of hits, misses and evicted sessions.
 	Stats() (hits, misses, evictions uint64)
 }
 
-// abilities are the optional interfaces of a store, nil where it does not
-// implement one. The methods do nothing then.
+// abilities are the optional interfaces of a store, nil if it does not implement them.
+// The methods then do nothing.
 type abilities struct {
 	forgetful  Forgetful
 	bounded    Bounded

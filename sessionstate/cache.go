@@ -8,23 +8,23 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// Cache is a least-recently-used table of sessions, bounded by their number and
-// split into shards so that look-ups do not wait for each other. Sessions that
-// come once do not push out those that are in use (see [cacheShard]).
+// Cache is an LRU cache of a limited number of sessions, split into shards so that
+// look-ups rarely wait for each other. Sessions that are used only once do not evict
+// those that are used again (see [cacheShard]).
 //
-// It holds sessions in their stored form: that takes a third of the memory, and
-// gives the garbage collector less to follow.
+// It keeps sessions in their stored form, which takes a third of the memory and
+// contains fewer pointers for the garbage collector to follow.
 type Cache struct {
 	seed   maphash.Seed
 	shards atomic.Pointer[[]*cacheShard]
 	resize sync.Mutex
-	// past are the counters of shards that have been replaced, guarded by resize.
+	// past is the sum of the counters of replaced shards, guarded by resize.
 	past cacheCounters
 }
 
-// A cache smaller than shardedFrom is one shard, and so evicts in exact order. A
-// larger one does so by shard; keys spread evenly enough for its bound to be
-// reached within a few per cent.
+// A cache smaller than shardedFrom is one shard, and so evicts in exact LRU order. A
+// larger one does so only within each shard. Keys are spread evenly enough that it
+// fills up to within a few per cent of its capacity.
 const (
 	shardedFrom = 1 << 16
 	shardCount  = 32
@@ -37,7 +37,7 @@ func NewCache(capacity int) *Cache {
 	return c
 }
 
-// shardsFor returns how many shards a cache of a capacity has: a power of two.
+// shardsFor returns the number of shards for a capacity, a power of two.
 func shardsFor(capacity int) int {
 	if capacity >= shardedFrom {
 		return shardCount
@@ -75,8 +75,8 @@ func shardOf(shards []*cacheShard, hash uint64) *cacheShard {
 // Get returns the session of a key, or nil, and marks it as recently used.
 func (c *Cache) Get(key string) *session.Session { return c.Load(key, new(session.Session)) }
 
-// Load does what Get does, without an allocation: the session is decoded into
-// the one given, whose segments are overwritten.
+// Load is Get without an allocation: it decodes the session into the given one,
+// overwriting its segments.
 func (c *Cache) Load(key string, into *session.Session) *session.Session {
 	s, hash := c.lock(key)
 	e, found := s.use(hash, key)
@@ -97,8 +97,8 @@ func (c *Cache) Load(key string, into *session.Session) *session.Session {
 	return into
 }
 
-// Version returns the version of the cached session of a key, 0 if the key is
-// known to have none, and whether anything is known of it.
+// Version returns the version of the cached session of a key, 0 if it is cached that
+// the key has none. It returns known false if nothing is cached.
 func (c *Cache) Version(key string) (version session.Version, known bool) {
 	s, hash := c.lock(key)
 	defer s.mu.Unlock()
@@ -109,8 +109,8 @@ func (c *Cache) Version(key string) (version session.Version, known bool) {
 	return e.version(), true
 }
 
-// Swap replaces the session of version old (0: none) by next, and reports whether
-// old was the version that it found.
+// Swap replaces the session of version old (0: none) by next. It reports false, and
+// changes nothing, if it finds another version.
 func (c *Cache) Swap(key string, old session.Version, next *session.Session) bool {
 	e := newCacheEntry(key, next)
 	s, hash := c.lock(key)
@@ -123,7 +123,7 @@ func (c *Cache) Swap(key string, old session.Version, next *session.Session) boo
 	return true
 }
 
-// Put caches a session in the place of whatever is cached of its key.
+// Put caches a session, replacing whatever is cached of its key.
 func (c *Cache) Put(key string, next *session.Session) {
 	e := newCacheEntry(key, next)
 	s, hash := c.lock(key)
@@ -161,10 +161,9 @@ func (c *Cache) Len() int {
 	return n
 }
 
-// Stats returns the number of look-ups that found their key and that did not,
-// and of sessions that were evicted.
+// Stats returns the numbers of hits, misses and evicted sessions.
 func (c *Cache) Stats() (hits, misses, evictions uint64) {
-	c.resize.Lock() // while shards are replaced some would be counted twice, or not
+	c.resize.Lock() // otherwise shards that are being replaced would be counted twice, or not at all
 	defer c.resize.Unlock()
 	sum := c.past
 	for _, s := range *c.shards.Load() {
@@ -181,8 +180,8 @@ func (c *Cache) Evicted() uint64 {
 	return evictions
 }
 
-// InUse reports whether a key has been used again some time after it came, and so
-// is safe from a flood of keys that come once.
+// InUse reports whether a key has been used again some time after it was added, so
+// that a flood of new keys does not evict it.
 func (c *Cache) InUse(key string) bool {
 	s, hash := c.lock(key)
 	defer s.mu.Unlock()
@@ -190,7 +189,7 @@ func (c *Cache) InUse(key string) bool {
 	return found && isProtected
 }
 
-// Each calls fn for every session until it returns an error, which it returns.
+// Each calls fn for every session until fn returns an error, and returns that error.
 // It holds no lock while fn runs.
 func (c *Cache) Each(fn func(key string, s *session.Session) error) error {
 	for _, s := range *c.shards.Load() {
@@ -201,7 +200,7 @@ func (c *Cache) Each(fn func(key string, s *session.Session) error) error {
 			e := &entries[i]
 			cached, err := session.Decode(e.form())
 			if err != nil {
-				continue // known to be absent
+				continue // the key has no session
 			}
 			if err := fn(e.key(), cached); err != nil {
 				return err
@@ -211,9 +210,9 @@ func (c *Cache) Each(fn func(key string, s *session.Session) error) error {
 	return nil
 }
 
-// Resize bounds the cache to capacity sessions, at least one, and evicts the least
-// recently used ones beyond it. If that changes the number of shards, what is
-// least recent is known only within each of the old ones.
+// Resize sets the capacity, at least one session, and evicts the least recently used
+// sessions beyond it. If the number of shards changes, the order of use is kept only
+// among sessions of the same old shard.
 func (c *Cache) Resize(capacity int) {
 	c.resize.Lock()
 	defer c.resize.Unlock()
@@ -234,6 +233,6 @@ func (c *Cache) Resize(capacity int) {
 		c.past.add(s.counters)
 		s.copyTo(func(hash uint64) *cacheShard { return shardOf(*next, hash) })
 	}
-	// Whoever still looks into the old shards finds them moved.
+	// Readers that still have an old shard see that it has moved, and look again.
 	c.shards.Store(next)
 }

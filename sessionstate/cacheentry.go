@@ -2,19 +2,18 @@ package sessionstate
 
 import "github.com/rudder-session/rudder-session/sessionstate/session"
 
-// cacheEntry is what the cache holds of a session key. Nobody writes to text once
-// it is cached, so it may be read without the shard's lock.
+// cacheEntry is the cached session of a key. Its text does not change once it is
+// cached, so it may be read without the shard's lock.
 type cacheEntry struct {
 	// text is the key, then the session's stored form, in one allocation. The form
 	// is empty if the key is known to have no session.
 	text      []byte
 	keyLength uint32
-	// arrival is how many keys had been added to the shard when this one was; it
-	// wraps around. See [cacheShard].
+	// arrival is the value of [cacheShard.arrivals] when the key was added.
 	arrival uint32
 }
 
-// formBuffer is room for the stored form of most sessions. [session.Append]
+// formBuffer is large enough for the stored form of most sessions. [session.Append]
 // allocates for a longer one, such as one with many links.
 const formBuffer = 512
 

@@ -7,26 +7,26 @@ import (
 )
 
 // cacheShard is a part of the cache with a lock of its own. It is a segmented LRU
-// (SLRU): two LRUs, so that keys that come once, in whatever number, evict none
-// that is in use.
+// (SLRU): two LRUs, so that keys that are used only once, however many, do not evict
+// keys that are used again.
 //
-// A new key goes on probation. Keys are evicted from there, the least recently
-// used first. A later use moves the key to the protected LRU if at least half as
-// many new keys as the smallest probation holds came since: an earlier use
-// belongs to the visit that brought the key (a startSession and the events after
-// it), and does not show that the user comes back. If the protected LRU is full,
-// its least recently used key goes back on probation.
+// A new key is on probation. Only keys on probation are evicted, the least recently
+// used first. A use moves a key to the protected LRU if at least minProbation/2 new
+// keys were added since the key itself was. An earlier use belongs to the same visit
+// (a startSession and the events after it), and does not show that the user comes
+// back. If the protected LRU is full, its least recently used key goes back on
+// probation.
 //
-// So a key that is used at least once while a tenth as many new keys come as the
-// shard holds stays, as long as the keys used so often are at most four fifths of
-// the shard.
+// So a key stays if it is used at least once in the time in which new keys, a tenth of
+// the shard's capacity, are added; provided that the keys used so often are at most
+// four fifths of the capacity.
 //
-// Both LRUs are keyed by the seeded hash of the session key: a map without
-// strings is smaller, and quicker to search. Two keys with the same hash take the
-// same slot, so that one is a miss while the other is cached.
+// Both LRUs are keyed by the seeded hash of the session key: a map without strings is
+// smaller and faster. Two keys with the same hash share a slot: while one is cached,
+// the other is a miss.
 type cacheShard struct {
 	mu sync.Mutex
-	// capacity is how many keys fit; whatever is not protected may be on probation.
+	// capacity is how many keys fit; those that are not protected are on probation.
 	capacity             int
 	probation, protected *entryLRU
 	// arrivals counts new keys; it wraps around.
@@ -47,12 +47,12 @@ func (c *cacheCounters) add(more cacheCounters) {
 	c.evictions += more.evictions
 }
 
-// newEntryLRU has no eviction callback: it would be called for what Remove takes
-// out as well. What Add and Resize return tells evictions alone.
+// newEntryLRU sets no eviction callback, because Remove would call it too. The results
+// of Add and Resize count only evictions.
 func newEntryLRU(size int) *entryLRU {
 	l, err := simplelru.NewLRU[uint64, cacheEntry](max(size, 1), nil)
 	if err != nil {
-		panic(err) // a size below 1, which it is not
+		panic(err) // only for a size below 1
 	}
 	return l
 }
@@ -70,7 +70,7 @@ func (s *cacheShard) maxProtected() int { return s.capacity - s.minProbation() }
 
 func (s *cacheShard) len() int { return s.probation.Len() + s.protected.Len() }
 
-// peek returns what is cached of a key, without marking it as used.
+// peek returns the entry of a key without marking it as used.
 func (s *cacheShard) peek(hash uint64, key string) (e cacheEntry, isProtected, found bool) {
 	if e, isProtected = s.protected.Peek(hash); !isProtected {
 		e, found = s.probation.Peek(hash)
@@ -78,7 +78,7 @@ func (s *cacheShard) peek(hash uint64, key string) (e cacheEntry, isProtected, f
 	return e, isProtected, (isProtected || found) && e.hasKey(key)
 }
 
-// use returns what is cached of a key, and marks it as used.
+// use returns the entry of a key and marks it as used.
 func (s *cacheShard) use(hash uint64, key string) (cacheEntry, bool) {
 	if e, ok := s.protected.Get(hash); ok {
 		return e, e.hasKey(key)
@@ -109,22 +109,22 @@ func (s *cacheShard) addProtected(hash uint64, e cacheEntry) {
 	s.evict()
 }
 
-// demote puts protected keys back on probation until at most so many are left.
-func (s *cacheShard) demote(left int) {
-	for s.protected.Len() > left {
+// demote puts protected keys back on probation until at most n are left.
+func (s *cacheShard) demote(n int) {
+	for s.protected.Len() > n {
 		hash, e, _ := s.protected.RemoveOldest()
 		e.arrival = s.arrivals
-		s.probation.Resize(s.probation.Len() + 1) // evict decides what goes
+		s.probation.Resize(s.probation.Len() + 1) // evict restores the bound
 		s.probation.Add(hash, e)
 	}
 }
 
-// evict bounds the keys on probation to the room that the protected ones leave.
+// evict evicts keys on probation until the shard is within its capacity.
 func (s *cacheShard) evict() {
 	s.counters.evictions += uint64(s.probation.Resize(s.capacity - s.protected.Len()))
 }
 
-// set caches an entry in the place of whatever is cached under its hash.
+// set caches an entry, replacing whatever is cached under its hash.
 func (s *cacheShard) set(hash uint64, e cacheEntry) {
 	if s.protected.Contains(hash) {
 		s.protected.Add(hash, e)
@@ -147,7 +147,7 @@ func (s *cacheShard) remove(hash uint64, key string) {
 	case !found:
 	case isProtected:
 		s.protected.Remove(hash)
-		s.evict() // there is more room for those on probation
+		s.evict() // resizes the probation LRU: it may use the freed capacity
 	default:
 		s.probation.Remove(hash)
 	}
@@ -160,8 +160,8 @@ func (s *cacheShard) resize(capacity int) {
 	s.evict()
 }
 
-// copyTo adds the keys to the shards of another capacity, those used last at last.
-// This shard stays as it is: somebody may be about to read it.
+// copyTo copies the entries to the shards of another capacity, the most recently used
+// last. This shard stays as it is, because readers may still have a pointer to it.
 func (s *cacheShard) copyTo(shardOf func(hash uint64) *cacheShard) {
 	for _, hash := range s.probation.Keys() {
 		e, _ := s.probation.Peek(hash)

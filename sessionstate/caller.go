@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// Caller says on whose behalf a [Table] is asked, and collects what there is to
-// wait for. A context carries it: see [Caller.In].
+// Caller identifies who calls a [Table], and collects the writes that the caller has
+// to wait for. A context carries it: see [Caller.In].
 type Caller struct {
-	// Source is whose share of a store's queues is used, such as a write key. No
-	// source can take all of them.
+	// Source is charged for entries in a store's queues; it is a write key, for
+	// example. No source can fill a queue.
 	Source string
 
 	mu      sync.Mutex
 	written []<-chan struct{}
-	longest time.Duration // as Options.Deadline says
+	maxWait time.Duration // Options.Deadline
 }
 
 type callerKey struct{}
@@ -25,7 +25,7 @@ func (c *Caller) In(ctx context.Context) context.Context {
 	return context.WithValue(ctx, callerKey{}, c)
 }
 
-// SourceOf returns the source on whose behalf a store is asked, "" for none.
+// SourceOf returns the source of the Caller in a context, "" if there is none.
 func SourceOf(ctx context.Context) string {
 	if c, ok := ctx.Value(callerKey{}).(*Caller); ok {
 		return c.Source
@@ -33,20 +33,20 @@ func SourceOf(ctx context.Context) string {
 	return ""
 }
 
-// Wait returns when all changes that were made with c are in the store, or the
-// store has failed to take them, or the table's deadline is over. With several keys it waits
-// once, not for each: they share the writes.
+// Wait returns when all changes made with c are in the store or have failed, or after
+// the table's deadline. It waits once for all keys, not once for each, because they
+// are written together.
 func (c *Caller) Wait(ctx context.Context) {
 	c.mu.Lock()
-	written, longest := c.written, c.longest
+	written, maxWait := c.written, c.maxWait
 	c.written = nil
 	c.mu.Unlock()
 	if len(written) == 0 {
 		return
 	}
-	if longest > 0 {
+	if maxWait > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, longest)
+		ctx, cancel = context.WithTimeout(ctx, maxWait)
 		defer cancel()
 	}
 	for _, ch := range written {
@@ -58,14 +58,15 @@ func (c *Caller) Wait(ctx context.Context) {
 	}
 }
 
-// awaitWrite waits until a change is written, or leaves that to the caller.
+// awaitWrite waits until a change is written. If the context carries a Caller, it
+// leaves the waiting to Caller.Wait.
 func (t *Table) awaitWrite(ctx context.Context, written <-chan struct{}) {
 	if written == nil {
 		return
 	}
 	if c, ok := ctx.Value(callerKey{}).(*Caller); ok {
 		c.mu.Lock()
-		c.written, c.longest = append(c.written, written), t.deadline
+		c.written, c.maxWait = append(c.written, written), t.deadline
 		c.mu.Unlock()
 		return
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// flush writes all changes that are due by now, and reports whether more wait.
+// flush writes all changes that are due by now, and reports whether more are pending.
 func (b *writeBehind) flush(now time.Time) (more bool, err error) {
 	wrote := false
 	for keys := b.due(now); len(keys) > 0; {
@@ -18,31 +18,32 @@ func (b *writeBehind) flush(now time.Time) (more bool, err error) {
 		}
 		wrote = true
 		if err == nil {
-			b.writeUrgent() // they are waited for
+			b.writeUrgent() // callers wait for these
 		}
 	}
-	return b.wrote(wrote, err), err
+	return b.endOfFlush(wrote, err), err
 }
 
-// flushUrgent writes the urgent changes. Those that fail are tried again as other
-// changes are.
+// flushUrgent writes the urgent changes. Those that fail are retried like other
+// changes.
 func (b *writeBehind) flushUrgent() {
 	n, err := b.writeUrgent()
-	b.wrote(n > 0, err)
+	b.endOfFlush(n > 0, err)
 }
 
-// wrote records the result of a flush, and reports whether more changes wait.
-func (b *writeBehind) wrote(any bool, err error) (more bool) {
-	if any && b.report != nil {
+// endOfFlush records the result of a flush, unless there was nothing to write, and
+// reports whether more changes are pending.
+func (b *writeBehind) endOfFlush(wrote bool, err error) (more bool) {
+	if wrote && b.report != nil {
 		b.report(err)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if any {
+	if wrote {
 		b.failing = err != nil
 	}
 	if b.failing {
-		// They are tried again as other changes are.
+		// Urgent changes are retried like other changes, and nobody waits for them.
 		for _, key := range b.urgent.next(math.MaxInt) {
 			if e := b.entries[key]; e != nil {
 				e.urgent = false
@@ -68,7 +69,7 @@ func (b *writeBehind) writeUrgent() (n int, err error) {
 	return n, err
 }
 
-// write writes the changes of some keys, and returns the last error.
+// write writes the pending changes of some keys, and returns the last error.
 func (b *writeBehind) write(keys []string) (err error) {
 	changes, inFlight := b.beginFlush(keys)
 	defer close(inFlight)
@@ -77,11 +78,11 @@ func (b *writeBehind) write(keys []string) (err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), writeDeadline)
 	defer cancel()
-	begun := time.Now()
+	start := time.Now()
 	b.store.CompareAndSwap(ctx, changes)
-	switch took := time.Since(begun); {
-	case took > slowWrite && len(changes) > leastChunk:
-		b.chunk = max(min(b.chunk, len(changes))/2, leastChunk)
+	switch took := time.Since(start); {
+	case took > slowWrite && len(changes) > minChunk:
+		b.chunk = max(min(b.chunk, len(changes))/2, minChunk)
 	case took < quickWrite:
 		b.chunk = min(b.chunk*2, writeChunk)
 	}
@@ -108,7 +109,7 @@ func (b *writeBehind) due(now time.Time) (keys []string) {
 }
 
 // beginFlush marks pending changes as in flight, except those of pinned keys. The
-// caller closes inFlight when endFlush was called for each.
+// caller closes inFlight after it has called endFlush for each.
 func (b *writeBehind) beginFlush(keys []string) (changes []Swap, inFlight chan struct{}) {
 	inFlight = make(chan struct{})
 	changes = make([]Swap, 0, len(keys))
@@ -122,7 +123,7 @@ func (b *writeBehind) beginFlush(keys []string) (changes []Swap, inFlight chan s
 		if e != nil && !e.pinned {
 			e.inFlight = inFlight
 			e.flushed, e.written = e.written, nil
-			e.due = never // put says when what comes after it is due
+			e.due = never // until put sets a new time or the write fails
 			changes = append(changes, Swap{Key: key, Old: e.old, Next: e.next})
 		}
 	}
@@ -134,7 +135,7 @@ func (b *writeBehind) endFlush(ctx context.Context, c *Swap) error {
 	old, err := c.Next.Version, c.Err
 	conflict := !c.Done && err == nil
 	if conflict && !b.shared {
-		old, err = b.stored(ctx, c.Key)
+		old, err = b.storedVersion(ctx, c.Key)
 		if err == nil && old == c.Next.Version {
 			c.Done = true
 		}

@@ -8,9 +8,9 @@ import (
 	"sync/atomic"
 )
 
-// keyLocks has a lock for each key that is being read from a store or written
-// to it. Who holds it is alone in changing what is cached of the key: a slow
-// reader cannot put an old session into the place of a newer one.
+// keyLocks has a lock for each key that is being read from a store or written to it.
+// Only the holder of the lock changes the cache entry of the key, so that a slow
+// reader cannot replace a newer session by an older one.
 type keyLocks struct {
 	seed   maphash.Seed
 	shards [64]lockShard
@@ -26,8 +26,8 @@ type lockShard struct {
 type keyLock struct {
 	turn  chan struct{} // holds one element while the key is locked
 	users int           // holder and waiters, guarded by the shard's mutex
-	// stale says that the session was changed by others since the key was
-	// locked: what was read or written under the lock is not to be cached.
+	// stale: another process has changed the session since the key was locked, so
+	// what was read or written under the lock must not be cached.
 	stale atomic.Bool
 }
 
@@ -53,8 +53,8 @@ func (l *keyLocks) locked(key string) bool {
 	return s.held[key] != nil
 }
 
-// idle calls fn, which must not wait for anything, while nobody can lock the
-// key, and returns what it does; false if somebody has the key locked.
+// idle returns false if somebody has the key locked. Otherwise it returns the result
+// of fn, during which nobody can lock the key. fn must not block.
 func (l *keyLocks) idle(key string, fn func() bool) bool {
 	s := l.shard(key)
 	s.mu.Lock()
@@ -62,7 +62,7 @@ func (l *keyLocks) idle(key string, fn func() bool) bool {
 	return s.held[key] == nil && fn()
 }
 
-// lock waits for a key until the context ends, whose error it then returns.
+// lock locks a key. If the context ends first, it returns the context's error.
 func (l *keyLocks) lock(ctx context.Context, key string) (*keyLock, error) {
 	s := l.shard(key)
 	s.mu.Lock()
@@ -99,7 +99,7 @@ func (l *keyLocks) leave(key string, k *keyLock) {
 	}
 }
 
-// invalidate marks a key as changed by others.
+// invalidate marks a key as changed by another process.
 func (l *keyLocks) invalidate(key string) {
 	s := l.shard(key)
 	s.mu.Lock()
@@ -109,7 +109,7 @@ func (l *keyLocks) invalidate(key string) {
 	}
 }
 
-// invalidateAll marks every key as changed by others.
+// invalidateAll marks every key as changed by another process.
 func (l *keyLocks) invalidateAll() {
 	for i := range l.shards {
 		s := &l.shards[i]

@@ -85,7 +85,7 @@ func (m *cachedMode) cacheIdle(w write) {
 // delay has next written within wait, or the flush interval if that is longer.
 // Of an urgent change it returns what is closed when it is written.
 func (m *cachedMode) delay(ctx context.Context, w write, wait time.Duration, urgent bool) (written, error) {
-	of := origin{source: SourceOf(ctx), class: classOf(versionOf(w.old)), urgent: urgent}
+	of := origin{source: SourceOf(ctx), class: eventClass(versionOf(w.old)), urgent: urgent}
 	done, err := m.behind.put(w.key, versionOf(w.old), w.next, wait, of)
 	if err != nil {
 		return written{}, err
@@ -108,7 +108,7 @@ func (m *cachedMode) delayIdle(w write, wait time.Duration) bool {
 			return false
 		}
 		// A change that can be delayed so counts as no source's.
-		if _, err := m.behind.put(w.key, old, w.next, wait, origin{class: classOf(old)}); err != nil {
+		if _, err := m.behind.put(w.key, old, w.next, wait, origin{class: eventClass(old)}); err != nil {
 			return false
 		}
 		m.cache.Put(w.key, w.next)
@@ -134,7 +134,7 @@ func (m *cachedMode) forget(ctx context.Context, key string) error {
 // scan calls fn for every session of the store, in its state after the changes
 // that wait, and returns the changes of keys that it has not met.
 func (m *cachedMode) scan(ctx context.Context, fn func(string, *session.Session) error) (unmet map[string]*session.Session, err error) {
-	unmet = m.behind.waiting()
+	unmet = m.behind.pending()
 	err = m.store.Scan(ctx, func(key string, s *session.Session) error {
 		if later := unmet[key]; later != nil {
 			delete(unmet, key)

@@ -101,7 +101,7 @@ func (m *ownedMode) rollback(ctx context.Context, w write) {
 		again = w.old.Clone()
 	}
 	again.Version = w.next.Version + 1
-	of := origin{source: SourceOf(ctx), class: ofControl}
+	of := origin{source: SourceOf(ctx), class: controlRollback}
 	if _, err := m.behind.put(w.key, w.next.Version, again, 0, of); err != nil {
 		m.cache.Remove(w.key)
 		return

@@ -38,7 +38,7 @@ func (m *sharedMode) read(ctx context.Context, key string, lock *keyLock, o read
 		return nil, err
 	}
 	s, err := m.store.Get(ctx, key)
-	s = m.behind.unpinOver(key, s, err)
+	s = m.behind.unpinAfterRead(key, s, err)
 	if err == nil {
 		m.cachePut(key, lock, s)
 	}

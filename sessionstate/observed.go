@@ -7,58 +7,58 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// Observer is told of each call of a store that is not resident: which one
-// (get, compare_and_swap, delete or scan), what came of it (ok, conflict or
-// error), and how long it took.
+// Observer is called after each call of a store that is not resident, with the
+// operation (get, compare_and_swap, delete or scan), the result (ok, conflict or
+// error) and the duration.
 type Observer func(operation, result string, took time.Duration)
 
-// observed is a store whose calls are told to somebody.
+// observed is a store whose calls are reported to an Observer.
 type observed struct {
 	Store
-	tell Observer
+	observe Observer
 }
 
 func (o *observed) Get(ctx context.Context, key string) (*session.Session, error) {
 	start := time.Now()
 	s, err := o.Store.Get(ctx, key)
-	o.tell("get", result(err), time.Since(start))
+	o.observe("get", result(err), time.Since(start))
 	return s, err
 }
 
 func (o *observed) CompareAndSwap(ctx context.Context, changes []Swap) {
 	start := time.Now()
 	o.Store.CompareAndSwap(ctx, changes)
-	came := "ok"
+	outcome := "ok"
 	for i := range changes {
 		switch c := &changes[i]; {
 		case c.Err != nil:
-			came = result(c.Err)
-		case !c.Done && came == "ok":
-			came = "conflict"
+			outcome = result(c.Err)
+		case !c.Done && outcome == "ok":
+			outcome = "conflict"
 		}
 	}
-	o.tell("compare_and_swap", came, time.Since(start))
+	o.observe("compare_and_swap", outcome, time.Since(start))
 }
 
 func (o *observed) Delete(ctx context.Context, key string) error {
 	start := time.Now()
 	err := o.Store.Delete(ctx, key)
-	o.tell("delete", result(err), time.Since(start))
+	o.observe("delete", result(err), time.Since(start))
 	return err
 }
 
 func (o *observed) Scan(ctx context.Context, fn func(string, *session.Session) error) error {
 	start := time.Now()
-	var own error
+	var callbackErr error
 	err := o.Store.Scan(ctx, func(key string, s *session.Session) error {
-		own = fn(key, s)
-		return own
+		callbackErr = fn(key, s)
+		return callbackErr
 	})
-	// What the caller made of a session is no failure of the store.
-	if own != nil {
-		o.tell("scan", "ok", time.Since(start))
+	// An error of the callback is not a failure of the store.
+	if callbackErr != nil {
+		o.observe("scan", "ok", time.Since(start))
 	} else {
-		o.tell("scan", result(err), time.Since(start))
+		o.observe("scan", result(err), time.Since(start))
 	}
 	return err
 }

@@ -6,12 +6,12 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// A key whose session is about to be read from the store or written to it, past
-// the changes that wait, is pinned until that is done: nothing of it is flushed.
+// A key is pinned while its session is read from the store or written to it without
+// going through the queue. Pending changes of a pinned key are not flushed.
 
-// pin waits until the key is not in flight, and keeps it from being written until
-// unpin, unpinOver or rebase. It returns the version that the store has of the key:
-// known, if no change of it waits.
+// pin waits until the key is not in flight, and keeps it from being flushed until
+// unpin, unpinAfterRead or rebase. It returns the version that the store has of the
+// key, which is known if no change is pending.
 func (b *writeBehind) pin(ctx context.Context, key string, known session.Version) (old session.Version, err error) {
 	for {
 		b.mu.Lock()
@@ -34,8 +34,8 @@ func (b *writeBehind) pin(ctx context.Context, key string, known session.Version
 	}
 }
 
-// unpin ends pin. If the key was written since, or others came first, it drops the
-// change that waits.
+// unpin ends pin. If the caller has written the key, or another process has changed it,
+// written is true, and unpin drops the pending change.
 func (b *writeBehind) unpin(key string, written bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -47,9 +47,10 @@ func (b *writeBehind) unpin(key string, written bool) {
 	}
 }
 
-// unpinOver ends pin after s was read from the store. It returns the session that
-// waits to be written over s, or s if there is none, or others came first.
-func (b *writeBehind) unpinOver(key string, s *session.Session, err error) *session.Session {
+// unpinAfterRead ends pin after s was read from the store. If a change of s is pending,
+// it returns the changed session. If another process has changed s, it drops the
+// pending change and returns s.
+func (b *writeBehind) unpinAfterRead(key string, s *session.Session, err error) *session.Session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e := b.entries[key]
@@ -66,10 +67,11 @@ func (b *writeBehind) unpinOver(key string, s *session.Session, err error) *sess
 	return s
 }
 
-// rebase ends pin after a conflict in a store that nobody else changes: the store
-// has dropped what it had, such as by age, and the change that waits still holds.
+// rebase ends pin after a conflict in a store that no other process changes. The
+// store has forgotten the session, by age for example, so the pending change is still
+// valid, and is based on the version that the store has now.
 func (b *writeBehind) rebase(ctx context.Context, key string) error {
-	old, err := b.stored(ctx, key)
+	old, err := b.storedVersion(ctx, key)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if e := b.entries[key]; e != nil {

@@ -2,38 +2,39 @@ package sessionstate
 
 import "github.com/rudder-session/rudder-session/sessionstate/session"
 
-// class is what kind of change waits to be written. A kind further down finds
-// room where one before it finds none any more.
+// class is the priority of a change in the write-behind queue, the lowest first. When
+// the queue fills up, changes of a lower class are refused before those of a higher
+// one.
 type class uint8
 
 const (
-	// ofNewKey: an event of a key that the store does not have.
-	ofNewKey class = iota
-	// ofKnownKey: an event of a key that it has.
-	ofKnownKey
-	// ofControl: a control call that failed, and is to be undone.
-	ofControl
+	// newKeyEvent is a change by an event, of a key that the store does not have.
+	newKeyEvent class = iota
+	// knownKeyEvent is a change by an event, of a key that the store has.
+	knownKeyEvent
+	// controlRollback undoes a control call whose write failed.
+	controlRollback
 
-	classes
+	classes // how many there are
 )
 
-// Of the room for changes that wait, a source and all of them together may take
-// so many eighths with changes of a class and of those before it.
+// A change of a class is refused once its source holds sourceShare eighths of the
+// queue, or all sources together hold totalShare eighths.
 var (
-	sourceShare = [classes]int{ofNewKey: 3, ofKnownKey: 4, ofControl: 5}
-	totalShare  = [classes]int{ofNewKey: 6, ofKnownKey: 7, ofControl: 8}
+	sourceShare = [classes]int{newKeyEvent: 3, knownKeyEvent: 4, controlRollback: 5}
+	totalShare  = [classes]int{newKeyEvent: 6, knownKeyEvent: 7, controlRollback: 8}
 )
 
-// hasRoom reports whether one more change of a source fits, where so many wait:
-// of the source, and in all.
+// hasRoom reports whether the queue takes one more change of a source, given how many
+// changes wait of that source and in total.
 func hasRoom(c class, ofSource, total int) bool {
 	const eighth = maxDelayed / 8
 	return ofSource < sourceShare[c]*eighth && total < totalShare[c]*eighth
 }
 
-func classOf(old session.Version) class {
+func eventClass(old session.Version) class {
 	if old == 0 {
-		return ofNewKey
+		return newKeyEvent
 	}
-	return ofKnownKey
+	return knownKeyEvent
 }

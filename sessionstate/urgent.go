@@ -1,10 +1,10 @@
 package sessionstate
 
-// urgentKeys are keys whose changes are to be written at once, by source: those
-// of one source wait behind each other, not behind another's.
+// urgentKeys holds the keys whose changes are to be written at once. Each source has
+// a queue of its own, so that it does not wait for another source's keys.
 type urgentKeys struct {
 	queues map[string][]string
-	// order has the sources that have keys, in the order of their turns.
+	// order lists the sources with keys, the next one to be served first.
 	order []string
 }
 
@@ -19,7 +19,7 @@ func (u *urgentKeys) add(source, key string) {
 	u.queues[source] = append(queue, key)
 }
 
-// next takes at most n keys, one of each source in turn.
+// next removes and returns at most n keys, taking one of each source in turn.
 func (u *urgentKeys) next(n int) (keys []string) {
 	for len(u.order) > 0 && len(keys) < n {
 		source := u.order[0]

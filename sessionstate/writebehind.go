@@ -10,12 +10,12 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// writeBehind holds changes that are written to the store a little later, many
-// at once. Of a session that changes often only the newest state is written.
+// writeBehind is a queue of changes that are written to the store a little later, many
+// at a time. Of a session that changes often only the newest state is written.
 type writeBehind struct {
 	store Store
-	// shared: others change the store too. Where they came first, the waiting
-	// change is dropped, and invalidate is called.
+	// shared: other processes change the store too. On a conflict with one of them,
+	// the pending change is dropped, and invalidate is called.
 	shared     bool
 	invalidate func(key string)
 	// report, if not nil, is called with the result of each write.
@@ -23,65 +23,65 @@ type writeBehind struct {
 
 	mu      sync.Mutex
 	entries map[string]*delayed
-	// used is how many entries there are of each source.
-	used    map[string]int
-	urgent  urgentKeys
-	failing bool // the last write did
-	// chunk is how many changes are written at once: fewer where the store is slow,
-	// for a control call may have to wait for them. Only the writing goroutine and,
-	// after it has ended, close use it.
+	// countBySource is the number of entries of each source.
+	countBySource map[string]int
+	urgent        urgentKeys
+	failing       bool // the last write failed
+	// chunk is how many changes are written at once: fewer if the store is slow,
+	// because a control call may have to wait for them. Only the writing goroutine
+	// uses it and, after that has ended, close.
 	chunk    int
 	interval time.Duration
 	wake     chan struct{}
 	hurry    chan struct{} // urgent is not empty
-	changed  chan struct{} // the interval is another
+	changed  chan struct{} // interval has changed
 	stop     chan struct{}
 	stopped  chan struct{}
 }
 
-// delayed is the state of one key that is not yet in the store.
+// delayed is the pending change of one key.
 type delayed struct {
-	// old is the version that the store has.
+	// old is the version in the store.
 	old  session.Version
 	next *session.Session
-	// inFlight is closed when the write that is under way has ended; nil if none
-	// is.
+	// inFlight is nil while the key is not being written. Otherwise it is closed at
+	// the end of the write.
 	inFlight chan struct{}
-	// pinned: somebody else is about to write the key.
+	// pinned: see pin.
 	pinned bool
-	// due is when it is to be written.
+	// due is the time from which the change is to be written.
 	due time.Time
 
 	source string
-	urgent bool // it is in writeBehind.urgent
+	urgent bool // the key is in writeBehind.urgent
 	// written is closed when next was written or could not be; nil if nobody waits
-	// for it. flushed is the same for what is in flight.
+	// for it. flushed is the same for the session in flight.
 	written, flushed chan struct{}
 }
 
-// origin says whose a change is, and how much it matters.
+// origin is the source of a change and how important it is.
 type origin struct {
 	source string
 	class  class
-	// urgent: it is to be written at once, and its caller waits for that.
+	// urgent: the change is to be written at once, and its caller waits for that.
 	urgent bool
 }
 
 const (
-	// maxDelayed bounds the memory that a store which does not take writes can
-	// occupy: tens of megabytes.
+	// maxDelayed limits the memory of the queue while the store accepts no writes: to
+	// tens of megabytes.
 	maxDelayed = 1 << 16
-	// writeChunk is how many changes are written at once, writeDeadline how long
-	// that may take.
+	// writeChunk is how many changes are written at once at most, writeDeadline how
+	// long that may take.
 	writeChunk    = 1000
 	writeDeadline = 5 * time.Second
 	// A write that takes longer than slowWrite makes the next one smaller, down to
-	// leastChunk; one that takes less than quickWrite makes it larger.
+	// minChunk; one that takes less than quickWrite makes it larger.
 	slowWrite  = 100 * time.Millisecond
 	quickWrite = slowWrite / 4
-	leastChunk = 50
-	// slowestRetry is how long to wait, at most, for a store that fails.
-	slowestRetry = time.Second
+	minChunk   = 50
+	// maxRetryPause limits the pause before the next attempt while the store fails.
+	maxRetryPause = time.Second
 )
 
 // never is a due time after all others.
@@ -89,11 +89,11 @@ var never = time.Unix(1<<60, 0)
 
 var errTooManyDelayed = errors.New("the store does not take writes: too many wait for it")
 
-// newWriteBehind makes one that writes nothing before start is called.
+// newWriteBehind makes a queue that writes nothing before start is called.
 func newWriteBehind(store Store, o *Options) *writeBehind {
 	return &writeBehind{
 		store: store, report: o.Report, interval: o.FlushInterval, chunk: writeChunk,
-		entries: map[string]*delayed{}, used: map[string]int{},
+		entries: map[string]*delayed{}, countBySource: map[string]int{},
 		wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), changed: make(chan struct{}, 1),
 		stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
@@ -101,7 +101,7 @@ func newWriteBehind(store Store, o *Options) *writeBehind {
 
 func (b *writeBehind) start() { go b.run() }
 
-// get returns the state of a key that is yet to be written, or nil.
+// get returns the pending session of a key, or nil.
 func (b *writeBehind) get(key string) *session.Session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -111,11 +111,11 @@ func (b *writeBehind) get(key string) *session.Session {
 	return nil
 }
 
-// put has next written later, in place of the session of version old. It replaces
-// what already waits for the key. It is written in the first flush that begins
-// after the given time; an urgent change at once, and put then returns what is
-// closed when it is written. While the store fails that is nil, for nobody should
-// wait for a failing store.
+// put queues next, to replace the session of version old. It replaces a pending change
+// of the key. The change is written in the first flush that begins after the given
+// time. An urgent change is written at once, and put returns a channel that is closed
+// when it is written; while the store fails that is nil, because nobody should wait
+// for a failing store.
 func (b *writeBehind) put(key string, old session.Version, next *session.Session, after time.Duration, of origin) (written <-chan struct{}, err error) {
 	due := time.Now().Add(after)
 	b.mu.Lock()
@@ -127,13 +127,13 @@ func (b *writeBehind) put(key string, old session.Version, next *session.Session
 		if due.Before(e.due) {
 			e.due = due
 		}
-	case !hasRoom(of.class, b.used[of.source], len(b.entries)):
+	case !hasRoom(of.class, b.countBySource[of.source], len(b.entries)):
 		return nil, errTooManyDelayed
 	default:
 		key = strings.Clone(key)
 		e = &delayed{old: old, next: next, due: due, source: strings.Clone(of.source)}
 		b.entries[key] = e
-		b.used[e.source]++
+		b.countBySource[e.source]++
 		if len(b.entries) == 1 {
 			signal(b.wake)
 		}
@@ -159,16 +159,16 @@ func signal(to chan<- struct{}) {
 	}
 }
 
-// remove removes an entry, which is written or no longer to be written.
+// remove removes an entry that is written or is not to be written any more.
 func (b *writeBehind) remove(key string, e *delayed) {
 	delete(b.entries, key)
-	if b.used[e.source]--; b.used[e.source] == 0 {
-		delete(b.used, e.source)
+	if b.countBySource[e.source]--; b.countBySource[e.source] == 0 {
+		delete(b.countBySource, e.source)
 	}
 	e.release()
 }
 
-// release wakes those who wait for next to be written.
+// release wakes the callers that wait until next is written.
 func (e *delayed) release() {
 	if e.written != nil {
 		close(e.written)
@@ -176,7 +176,7 @@ func (e *delayed) release() {
 	}
 }
 
-// drop drops the change that waits for a key, unless it is in flight.
+// drop drops the pending change of a key, unless it is in flight.
 func (b *writeBehind) drop(key string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -185,12 +185,12 @@ func (b *writeBehind) drop(key string) {
 	}
 }
 
-// isFull reports whether put would refuse a change of the key, even one that undoes
-// a control call.
+// isFull reports whether put would refuse even a change of the key that undoes a
+// control call.
 func (b *writeBehind) isFull(key, source string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.entries[key] == nil && !hasRoom(ofControl, b.used[source], len(b.entries))
+	return b.entries[key] == nil && !hasRoom(controlRollback, b.countBySource[source], len(b.entries))
 }
 
 func (b *writeBehind) setInterval(d time.Duration) {
@@ -210,12 +210,12 @@ func (b *writeBehind) run() {
 		case <-b.stop:
 			return
 		}
-		for waiting := true; waiting; {
+		for more := true; more; {
 			if !b.pause(failures) {
 				return
 			}
 			var err error
-			if waiting, err = b.flush(time.Now()); err != nil {
+			if more, err = b.flush(time.Now()); err != nil {
 				failures = min(failures+1, 10)
 			} else {
 				failures = 0
@@ -232,7 +232,7 @@ func (b *writeBehind) pause(failures int) bool {
 		pause := b.interval
 		b.mu.Unlock()
 		for range failures {
-			pause = max(min(pause*2, slowestRetry), pause)
+			pause = max(min(pause*2, maxRetryPause), pause)
 		}
 		timer := time.NewTimer(pause)
 		for again := false; !again; {
@@ -252,14 +252,14 @@ func (b *writeBehind) pause(failures int) bool {
 	}
 }
 
-// stored returns which version of a session the store has.
-func (b *writeBehind) stored(ctx context.Context, key string) (session.Version, error) {
+// storedVersion returns the version of a session in the store.
+func (b *writeBehind) storedVersion(ctx context.Context, key string) (session.Version, error) {
 	s, err := b.store.Get(ctx, key)
 	return versionOf(s), err
 }
 
-// close writes what waits, and returns an error if that could not be done, not
-// in a second try either.
+// close writes the pending changes. It returns an error if a second attempt fails,
+// too.
 func (b *writeBehind) close() error {
 	close(b.stop)
 	<-b.stopped
@@ -273,8 +273,8 @@ func (b *writeBehind) close() error {
 	}
 }
 
-// waiting returns the sessions that wait to be written, by key.
-func (b *writeBehind) waiting() map[string]*session.Session {
+// pending returns the sessions that are to be written, by key.
+func (b *writeBehind) pending() map[string]*session.Session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	all := make(map[string]*session.Session, len(b.entries))

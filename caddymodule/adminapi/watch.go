@@ -33,7 +33,7 @@ func (API) decisions(w http.ResponseWriter, r *http.Request) error {
 		select {
 		case d := <-watcher.Decisions():
 			next = d
-		case <-watcher.Gone():
+		case <-watcher.Closed():
 			return nil
 		case <-r.Context().Done():
 			return nil

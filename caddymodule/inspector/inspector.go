@@ -43,6 +43,8 @@ type Handler struct {
 	// The table to look into, by the name of its store: `file`, `redis` or
 	// `memory`. It must be named, so that the page is nowhere by mistake.
 	Table string `json:"table,omitempty"`
+
+	table string
 }
 
 // CaddyModule returns the Caddy module information.
@@ -60,23 +62,19 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 //	}
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	if d.NextArg() {
-		return d.Errf("rudder_session_inspector: unexpected %q", d.Val())
-	}
-	for d.NextBlock(0) {
-		if d.Val() != "table" {
-			return d.Errf("rudder_session_inspector: unknown option %q", d.Val())
-		}
-		table := caddymodule.Value(h.Table)
-		if err := caddymodule.Option(d, "table", &table, parseTable); err != nil {
-			return err
-		}
-		h.Table = string(table)
+	if _, err := caddymodule.UnmarshalBlock(d, "rudder_session_inspector", h.options()); err != nil {
+		return err
 	}
 	if h.Table == "" {
 		return d.Err("rudder_session_inspector: table is missing: which table is to be looked into?")
 	}
 	return nil
+}
+
+func (h *Handler) options() []caddymodule.Option {
+	return []caddymodule.Option{
+		caddymodule.ValueOption("table", (*caddymodule.Value)(&h.Table), parseTable, "", &h.table),
+	}
 }
 
 func parseTable(name string) (string, error) {
@@ -91,18 +89,16 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.Table == "" {
 		return errors.New("table is missing: which table is to be looked into?")
 	}
-	name, err := caddymodule.Read("table", caddymodule.Value(h.Table), parseTable, "")
-	if err != nil {
+	if err := caddymodule.ReadOptions(h.options()); err != nil {
 		return err
 	}
 	app, err := ctx.App("rudder_session")
 	if err != nil {
 		return err
 	}
-	if has := app.(*caddymodule.App).TableName(); has != name {
-		return fmt.Errorf("table: %q is not kept here, but %q", name, has)
+	if has := app.(*caddymodule.App).TableName(); has != h.table {
+		return fmt.Errorf("table: %q is not kept here, but %q", h.table, has)
 	}
-	h.Table = name
 	return nil
 }
 
@@ -158,7 +154,7 @@ func (h *Handler) serveData(w http.ResponseWriter, r *http.Request, name string)
 		w.Header().Set("Allow", http.MethodPost)
 		return refuse(w, http.StatusMethodNotAllowed, "only POST of application/json")
 	}
-	t, err := caddymodule.EnterTable(h.Table)
+	t, err := caddymodule.EnterTable(h.table)
 	if err != nil {
 		return refuse(w, http.StatusServiceUnavailable, textUnavailable)
 	}
@@ -184,7 +180,7 @@ func (h *Handler) serveData(w http.ResponseWriter, r *http.Request, name string)
 	case "counts":
 		return answerJSON(w, map[string]any{
 			"now": now, "minutes": t.Counts(now),
-			"table": manage.NewTableInfo(h.Table, t.Sessions().Stats()),
+			"table": manage.NewTableInfo(h.table, t.Sessions().Stats()),
 		})
 	}
 	return refuse(w, http.StatusNotFound, "there is no such question")

@@ -2,15 +2,13 @@ package sourceconfig_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
-	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/rudder-session/rudder-session/caddymodule/sourceconfig"
+	"github.com/rudder-session/rudder-session/internal/caddyfiletest"
 )
 
 // TestOptions adapts Caddyfiles, and holds them to JSON, or to an error with
@@ -54,28 +52,12 @@ func TestOptions(t *testing.T) {
 			if c.err != "" {
 				adapted = bytes.Replace(adapted, []byte(`{"handler":"rudder_session_source_config"}`), []byte(c.json), 1)
 			}
-			err = validate(t, adapted)
+			err = caddyfiletest.Validate(t, adapted)
 		}
 		if c.err == "" && err != nil || c.err != "" && (err == nil || !strings.HasSuffix(err.Error(), c.err)) {
 			t.Errorf("%q %s: %v, want %s", c.block, c.json, err, c.err)
 		}
 	}
-}
-
-// validate provisions a configuration, as `caddy validate` does.
-func validate(t *testing.T, config []byte) error {
-	t.Helper()
-	c := new(caddy.Config)
-	if err := caddy.StrictUnmarshalJSON(config, c); err != nil {
-		return err
-	}
-	off := false
-	c.StorageRaw = caddyconfig.JSONModuleObject(map[string]string{"root": t.TempDir()}, "module", "file_system", nil)
-	c.Admin = &caddy.AdminConfig{Disabled: true, Config: &caddy.ConfigSettings{Persist: &off}}
-	c.Logging = &caddy.Logging{Logs: map[string]*caddy.CustomLog{
-		"default": {BaseLog: caddy.BaseLog{WriterRaw: json.RawMessage(`{"output":"discard"}`)}},
-	}}
-	return caddy.Validate(c)
 }
 
 // TestOrder: the directive stands before handle and reverse_proxy, wherever it is

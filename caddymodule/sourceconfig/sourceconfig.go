@@ -14,7 +14,6 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/dustin/go-humanize"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
@@ -75,38 +74,26 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 //	}
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	if d.NextArg() {
-		return d.Errf("rudder_session_source_config: unexpected %q", d.Val())
+	_, err := caddymodule.UnmarshalBlock(d, "rudder_session_source_config", h.options())
+	return err
+}
+
+func (h *Handler) options() []caddymodule.Option {
+	return []caddymodule.Option{
+		caddymodule.ValueOption("data_plane", &h.DataPlane, parseDataPlane, "", &h.dataPlane),
+		caddymodule.ValueOption("max_body", &h.MaxBody, caddymodule.ParseBodySize("8MiB"), defaultMaxBody, &h.maxBody),
 	}
-	for d.NextBlock(0) {
-		var err error
-		switch name := d.Val(); name {
-		case "data_plane":
-			err = caddymodule.Option(d, name, &h.DataPlane, parseDataPlane)
-		case "max_body":
-			err = caddymodule.Option(d, name, &h.MaxBody, parseMaxBody)
-		default:
-			err = d.Errf("rudder_session_source_config: unknown option %q", name)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 const defaultMaxBody = 8 << 20 // bytes
 
 // Provision reads the options.
-func (h *Handler) Provision(ctx caddy.Context) (err error) {
+func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = sampled(ctx.Logger())
 	if err := registerMetrics(ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
-	if h.dataPlane, err = caddymodule.Read("data_plane", h.DataPlane, parseDataPlane, ""); err != nil {
-		return err
-	}
-	if h.maxBody, err = caddymodule.Read("max_body", h.MaxBody, parseMaxBody, defaultMaxBody); err != nil {
+	if err := caddymodule.ReadOptions(h.options()); err != nil {
 		return err
 	}
 	h.mark = markOf(h.dataPlane)
@@ -144,20 +131,6 @@ func parseDataPlane(text string) (string, error) {
 		return "", fmt.Errorf("%q ends with a slash", text)
 	}
 	return text, nil
-}
-
-// largestBody is as far as positions in a body reach.
-const largestBody = 1 << 30
-
-func parseMaxBody(text string) (int, error) {
-	n, err := humanize.ParseBytes(text)
-	if err != nil {
-		return 0, fmt.Errorf("%q is no size, such as 8MiB", text)
-	}
-	if n < 1 || n > largestBody {
-		return 0, fmt.Errorf("%q is not between 1 byte and 1GiB", text)
-	}
-	return int(n), nil
 }
 
 // Interface guards

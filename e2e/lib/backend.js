@@ -1,12 +1,12 @@
-// A backend process with the Node.js SDK in it. It queues what its arguments say,
-// says so, and waits: on SIGTERM it sends what is queued, as a backend is to do
-// before it ends, and ends.
+// A backend process with the Node.js SDK. It queues the events in its arguments,
+// reports that, and waits. On SIGTERM it sends what is queued, as a backend should,
+// and exits.
 import Analytics from '@rudderstack/rudder-sdk-node';
 
 const [writeKey, dataPlaneUrl, messages] = process.argv.slice(2);
 const analytics = new Analytics(writeKey, { dataPlaneUrl, flushAt: 20, flushInterval: 600_000, logLevel: 'error' });
 
-// Nothing else holds the process: a signal handler does not.
+// A signal handler alone does not keep the process running.
 const alive = setInterval(() => {}, 60_000);
 process.once('SIGTERM', async () => {
   await analytics.flush();

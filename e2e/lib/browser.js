@@ -13,8 +13,8 @@ import { HEAD, tableOf } from './table.js';
 import { WRITE_KEY } from './world.js';
 
 /**
- * Chromium without what draws windows, where it is installed: it takes less than half of the
- * processor's time for a page, and what pages and networks do is the same code.
+ * Chromium's headless shell, if it is installed: it needs less than half the processor time
+ * for a page, and runs the same code for pages and networking.
  */
 const PROGRAM = ['/usr/bin/chromium-headless-shell', '/usr/bin/chromium'].find(existsSync);
 
@@ -30,7 +30,7 @@ export const LAUNCH = {
   ],
 };
 
-/** A browser's context that waits for as long as everything else here. */
+/** A browser context with the timeout of everything else here. */
 export function patient(context) {
   context.setDefaultTimeout(WAIT);
   return context;
@@ -39,7 +39,7 @@ export function patient(context) {
 let shared;
 after(() => shared?.then((browser) => browser.close()));
 
-/** A visitor's browser, with cookies and storage of its own. */
+/** A visitor's browser, with its own cookies and storage. */
 export class Visitor {
   static async arrive(world, options) {
     const visitor = Object.assign(new Visitor(), { world, options });
@@ -49,7 +49,7 @@ export class Visitor {
     return visitor;
   }
 
-  /** One whose browser can be closed and opened again: its profile is on the disk. */
+  /** A visitor whose browser can be closed and reopened, because its profile is on the disk. */
   static async withProfile(world, options) {
     const visitor = Object.assign(new Visitor(), { world, options });
     visitor.profile = await mkdtemp(join(tmpdir(), 'rudder-session-e2e-profile-'));
@@ -111,17 +111,17 @@ export class Tab {
     return this.page.evaluate(([name, values]) => window.app.call(name, ...values), [method, args]);
   }
 
-  /** Calls several, [method, ...arguments] each, in one turn of the page: nothing comes between them. */
+  /** Calls several, [method, ...arguments] each, in one task of the page: nothing runs in between. */
   callAll(...calls) {
     return this.page.evaluate((list) => list.forEach(([name, ...values]) => window.app.call(name, ...values)), calls);
   }
 
-  /** Calls one that makes an event, and waits until the data plane has the event (a control call: its answer). */
+  /** Calls a method that makes an event, and waits until the data plane has the event (a control call: for its answer). */
   send(method, ...args) {
     return this.sendAll([method, ...args]);
   }
 
-  /** The same for several, in one turn of the page. */
+  /** The same for several, in one task of the page. */
   async sendAll(...calls) {
     const { plane, recorder } = this.world;
     const arrivals = calls.map(([method, ...args]) => {
@@ -147,24 +147,24 @@ export class Tab {
     return this.page.evaluate(([n, m, h]) => window.app.control(n, m, h), [name, message, how]);
   }
 
-  /** Has the page make one by sendBeacon while it is left. */
+  /** Makes the page call one with sendBeacon while it unloads. */
   controlOnLeave(name, message = {}) {
     return this.page.evaluate(([n, m]) => window.app.controlOnLeave(n, m), [name, message]);
   }
 
-  /** Has the page call a method of the SDK while it is left. */
+  /** Makes the page call a method of the SDK while it unloads. */
   callOnLeave(method, ...args) {
     return this.page.evaluate(([name, values]) => window.app.callOnLeave(name, ...values), [method, args]);
   }
 
-  /** Closes the tab as a person does: the page is told. */
+  /** Closes the tab like a person, so that the page gets its unload events. */
   async close() {
     const closed = this.page.waitForEvent('close');
     await this.page.close({ runBeforeUnload: true });
     await closed;
   }
 
-  /** Writes a picture of the page's log, and of the table, to out/. */
+  /** Saves a picture of the page's log and of the table in out/. */
   async screenshot(name) {
     await mkdir(OUT, { recursive: true });
     await this.page.setViewportSize({ width: 1280, height: 720 });

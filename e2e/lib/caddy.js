@@ -12,13 +12,13 @@ import { WAIT } from './limits.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
-/** Replaces what must be there: an example that changed is to be noticed. */
+/** Replaces a text that must be there, so that a changed example is noticed. */
 function replace(text, from, to) {
   if (!text.includes(from)) throw new Error(`Caddyfile.example has no ${JSON.stringify(from)}`);
   return text.replace(from, () => to);
 }
 
-/** The Caddyfile that production begins with, with other options and ports. */
+/** The Caddyfile that is the template for production, with other options and ports. */
 async function caddyfile({ port, upstream, options, retries, site, store }) {
   let text = await readFile(join(ROOT, 'Caddyfile.example'), 'utf8');
   text = text.slice(0, text.indexOf('# The echo'));
@@ -33,9 +33,9 @@ async function caddyfile({ port, upstream, options, retries, site, store }) {
 }
 
 /**
- * A port that nobody listens on, below those that Linux gives to outgoing connections:
- * one of these may be taken between here and Caddy's start, even by asking whether
- * Caddy listens yet.
+ * A port that nobody listens on, below the range that Linux uses for outgoing connections:
+ * such a connection may take one of that range before Caddy starts, even the connection that
+ * checks whether Caddy listens yet.
  */
 export async function freePort() {
   for (let attempt = 1; ; attempt++) {
@@ -64,16 +64,16 @@ export function accepts(port) {
   });
 }
 
-/** The real Caddy, as a process of its own, with its store in a directory of its own. */
+/** The real Caddy, in its own process, with its store in its own directory. */
 export class Caddy {
   log = '';
 
-  /** Starts it; site is what the site has besides, store another store than the file. */
+  /** Starts it; site is more of the site's configuration, store another store than the file. */
   static async start({ upstream, options, retries = true, site = '', store }) {
     const caddy = new Caddy();
     caddy.program = join(ROOT, store?.startsWith('redis') ? 'e2e/out/caddy-redis' : 'caddy');
     caddy.directory = await mkdtemp(join(tmpdir(), 'rudder-session-e2e-'));
-    // Somebody else may take a free port before Caddy does.
+    // Another process may take a free port before Caddy does.
     for (let attempt = 1; ; attempt++) {
       caddy.port = await freePort();
       const config = await caddyfile({ port: caddy.port, upstream, options, retries, site, store });
@@ -90,7 +90,7 @@ export class Caddy {
     }
   }
 
-  /** Runs the process, for the first time or again: the store and the port stay. */
+  /** Runs the process, for the first time or again, with the same store and port. */
   async run() {
     const { directory } = this;
     this.process = spawn(this.program, ['run', '--config', join(directory, 'Caddyfile'), '--adapter', 'caddyfile'], {

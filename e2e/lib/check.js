@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 
 import { checkInvariants, messageRows, rowsOf } from './rows.js';
 
-/** What an expectation says instead of an id. */
+/** What an expectation has instead of an id. */
 export const NONE = 'no session';
 export const AS_SENT = "the SDK's own";
-/** The SDK's own id, with the mark as the handler gives it. */
+/** The SDK's own id, with the handler's start mark. */
 export const ADOPTED = "the SDK's own, adopted";
 export const CONSUMED = 'not forwarded';
 /** The start mark, in an expectation. */
@@ -13,8 +13,8 @@ export const START = 'start';
 
 /**
  * Checks every message that was sent, in the order of sending, against a list of
- * [label, session id or one of the above, START if it has the mark, status of the
- * data plane (of the answer, for what was consumed) if not 200]. Ends the scenario's table with the verdict of each.
+ * [label, session id or one of the above, START if it has the mark, status of the data plane
+ * (for a consumed message, of the answer) if not 200]. Adds the results to the scenario's table.
  */
 export async function check(world, expected, { refused } = {}) {
   await world.settled();
@@ -31,7 +31,7 @@ const expectation = ([label, , ...rest]) => titled(label, statusOf(rest));
 const titled = (label, status) => `${label}${status === 200 ? '' : ` (${status})`}`;
 const statusOf = (rest) => rest.find((it) => it !== START) ?? 200;
 
-/** Says what is wrong with a row, or nothing. */
+/** What is wrong with a row, or undefined. */
 export function fault(row, [, id, ...rest]) {
   const { sent, got } = row;
   if (id === CONSUMED) return got || !row.control || row.status !== statusOf(rest) ? 'is to be consumed' : undefined;
@@ -54,7 +54,7 @@ export function fault(row, [, id, ...rest]) {
 
 /**
  * Checks that each session of each visitor has exactly one start mark among the messages
- * that the data plane took, a message that came again counted once.
+ * that the data plane accepted, counting a repeated message once.
  */
 export function checkMarks({ plane }) {
   const marks = new Map();
@@ -66,10 +66,10 @@ export function checkMarks({ plane }) {
   for (const [session, count] of marks) assert.equal(count, 1, `start marks of the session ${session}`);
 }
 
-/** Says what is wrong with a message that an SDK sent again after it had been taken, or nothing. */
+/** What is wrong with a message that an SDK sent again after it had been accepted, or undefined. */
 export function faultOfRepeat({ got, control, repeats }) {
   if (control) return got ? 'is to be consumed' : undefined;
-  // It may meet a proxy that is not there: then it comes again.
+  // The proxy may be down at that moment: then it is sent once more.
   if (!got) return undefined;
   if (got.id !== repeats.got.id) return `is to have ${repeats.got.id ?? 'no session'} as before`;
   if (got.start !== repeats.got.start) return 'is to have the start mark, or none, as before';

@@ -3,8 +3,7 @@ import { listen, readAll, Waiters } from './http.js';
 import { labelOf, messagesOf } from './messages.js';
 
 /**
- * Stands for the RudderStack data plane: answers requests as its gateway does and
- * records them. Sources of `writeKeys` are enabled, those of `disabled` are not.
+ * A fake RudderStack data plane: answers requests like its gateway, and records them. Sources of `writeKeys` are enabled, those of `disabled` are not.
  */
 export class DataPlane {
   requests = [];
@@ -26,7 +25,7 @@ export class DataPlane {
     this.#faults.push({ label, how });
   }
 
-  /** The messages that were taken, in the order of their arrival; each once, also if it came again. */
+  /** The accepted messages, in the order of arrival, without repeats. */
   get accepted() {
     const ids = new Set();
     return this.requests.filter(({ status }) => status === 200).flatMap(messagesOf).filter(({ messageId }) => {
@@ -40,7 +39,7 @@ export class DataPlane {
     return this.accepted.filter((message) => labelOf(message) === label).length;
   }
 
-  /** Waits until a message of this label was taken more than `count` times. */
+  /** Waits until a message of this label was accepted more than `count` times. */
   got(label, count = 0) {
     const describe = () => `taken so far: ${this.accepted.map(labelOf).join(', ') || 'nothing'}`;
     return this.#waiters.until(() => this.count(label) > count, `"${label}" at the data plane`, describe);
@@ -67,7 +66,7 @@ export class DataPlane {
     response.end(answer.body ?? answer.text);
   }
 
-  /** A failure that a scenario asked for is no refusal: it says nothing about the request. */
+  /** A failure that a scenario asked for is not a refusal: it says nothing about the request. */
   #answer(request) {
     let told;
     try {

@@ -1,12 +1,12 @@
 const TOKEN = /\s*(?:([{}[\],:])|("(?:[^"\\]|\\.)*")|([^\s{}[\],:"]+))/y;
 
 /**
- * Parses JSON as the gateway does: of a key that stands twice, the first one
- * counts. JSON.parse takes the last. Throws a SyntaxError as JSON.parse does.
- * It does not recurse: the gateway takes bodies that nest 20000 deep.
+ * Parses JSON like the gateway: of a repeated key the first one counts, while JSON.parse
+ * takes the last. Throws a SyntaxError like JSON.parse. It does not recurse, because the
+ * gateway accepts bodies that nest 20000 deep.
  */
 export function parse(text) {
-  JSON.parse(text); // From here on it is known to be JSON.
+  JSON.parse(text); // Throws if it is not JSON.
   const root = {};
   const open = [{ into: root, key: 'value' }];
   const put = (value) => {
@@ -36,7 +36,7 @@ export function parse(text) {
   }
 }
 
-/** Whether a number in a value is none of a float64: JSON.parse makes Infinity of 1e400. */
+/** Whether a value contains a number too large for a float64: JSON.parse turns 1e400 into Infinity. */
 export function overflows(value) {
   for (const rest = [value]; rest.length > 0; ) {
     const it = rest.pop();

@@ -8,9 +8,9 @@ const BATCH = new Set(['/v1/batch', '/beacon/v1/batch']);
 const PIXEL = new Set(['/pixel/v1/track', '/pixel/v1/page']);
 const GIF = Buffer.from('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7', 'base64');
 
-/** What a request may be at most, decompressed, and as a batch. */
+/** The largest allowed size of a request, decompressed and as a batch. */
 export const MAX_BODY = 4000 * 1024;
-/** What the request line and the headers may be at most: 512 KiB, and the slop of Go's server. */
+/** The largest allowed size of request line and headers: 512 KiB, and the tolerance of Go's server. */
 export const MAX_HEADERS = (512 + 4) * 1024;
 
 /** The texts of an answer that a rule does not give. */
@@ -30,10 +30,10 @@ export class Refusal extends Error {
 }
 
 /**
- * What the gateway of the RudderStack data plane answers to a request, and says by
- * throwing a Refusal: {status, text} and perhaps {body, headers}. `sources` has the
- * source of each write key: {enabled}. `failure` is asked, once the events are known
- * to be right, whether the gateway fails: it returns a status or nothing.
+ * The answer of the gateway of the RudderStack data plane to a request. A refusal is thrown,
+ * as a Refusal: {status, text} and perhaps {body, headers}. `sources` maps write keys to
+ * sources: {enabled}. `failure` is called once the events have passed all checks; it returns a
+ * status with which the gateway fails, or nothing.
  *
  * None of the sources is a webhook's, and the /internal endpoints are off, as they
  * are without an enterprise licence. /version, /docs and /robots.txt are left out.
@@ -47,7 +47,7 @@ export function answerOf(request, sources, failure = () => undefined) {
   if (!methods) throw new Refusal(404, '404 page not found');
   if (!methods.includes(request.method)) throw new Refusal(405, '', { Allow: methods.join(', ') });
   if (path === '/' || path === '/health') return health();
-  // A pixel is a picture, whatever became of its event.
+  // A pixel is answered with a picture, whatever happened to its event.
   if (PIXEL.has(path)) return { status: 200, body: GIF, headers: { 'Content-Type': 'image/gif' } };
 
   authorize(request, path, sources);
@@ -60,7 +60,7 @@ function methodsOf(path) {
   if (SINGLE.test(path) || BATCH.has(path) || path === '/v1/import') return ['POST'];
 }
 
-/** Preflights are answered on every path, before it is looked at. */
+/** Preflights are answered on every path, even an unknown one. */
 function preflight({ headers }, method) {
   const answer = { status: 204, headers: { Vary: 'Origin, Access-Control-Request-Method, Access-Control-Request-Headers' } };
   if (!headers.origin || !allows(method)) return { ...answer, refused: true };
@@ -88,7 +88,7 @@ function health() {
   return { status: 200, body: JSON.stringify(state), headers: { 'Content-Type': 'application/json; charset=utf-8' } };
 }
 
-/** Before the body is read. */
+/** The checks before the body is read. */
 function authorize(request, path, sources) {
   const query = new URLSearchParams(request.url.split('?')[1]).get('writeKey');
   let key;
@@ -101,14 +101,14 @@ function authorize(request, path, sources) {
   if (!source.enabled) throw new Refusal(404, 'source is disabled');
 }
 
-/** The user name of Basic authentication, as Go's net/http reads it. */
+/** The user name of Basic authentication, parsed like Go's net/http. */
 function basic(header = '') {
   const [, code] = /^basic ((?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)$/i.exec(header) ?? [];
   const [name, ...password] = Buffer.from(code ?? '', 'base64').toString('utf8').split(':');
   return password.length > 0 ? name : undefined;
 }
 
-/** The checks of the body, in the gateway's order: of several faults the first is answered. */
+/** The checks of the body, in the gateway's order: the first fault is the answer. */
 function take(request, path, failure) {
   const bytes = decoded(request);
   let body;
@@ -134,7 +134,7 @@ function takeEvents(events, size, failure) {
   if (status !== undefined) throw new Refusal(status, TEXTS[status] ?? `told to fail: ${status}`);
 }
 
-/** An import is taken user by user, each for itself: one may be stored though another is refused. */
+/** An import is processed for each user separately: one may be stored although another is refused. */
 function takeGroups(body, size, failure) {
   const groups = new Map();
   for (const event of batchOf(body)) {
@@ -155,13 +155,13 @@ function takeGroups(body, size, failure) {
   throw new Refusal(500, refusals.map(({ message }) => message).join(''));
 }
 
-/** The body, decompressed only where the first encoding is exactly the one that the gateway knows. */
+/** The body, decompressed only if the first encoding is exactly the one that the gateway knows. */
 function decoded({ rawHeaders, body }) {
   const at = rawHeaders.findIndex((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-encoding');
   if (rawHeaders[at + 1] !== 'gzip' || at < 0 || body.length === 0) return body;
   try {
     const { buffer, engine } = gunzipSync(body, { info: true });
-    // zlib leaves bytes behind the end alone; the gateway does not.
+    // zlib ignores trailing bytes; the gateway does not.
     if (engine.bytesWritten === body.length) return buffer;
   } catch {
     // As above.
@@ -169,7 +169,7 @@ function decoded({ rawHeaders, body }) {
   throw new Refusal(500, 'failed to read body from request');
 }
 
-/** The path says the type, whatever the body says. */
+/** The path determines the type, whatever the body says. */
 function eventOf(body, type) {
   if (Array.isArray(body)) throw new Refusal(400, 'event is not a valid rudder event');
   return { ...(isObject(body) ? body : {}), type };
@@ -201,10 +201,10 @@ function identify(event) {
   }
 }
 
-/** Characters that show nothing, and that the gateway drops from ids. */
+/** Invisible characters, which the gateway removes from ids. */
 const INVISIBLE = /[^\p{L}\p{M}\p{N}\p{P}\p{S} ]|[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0]/gu;
 
-/** An id as the gateway reads it: other values than strings as their JSON. */
+/** An id as the gateway reads it: values other than strings become their JSON. */
 function idOf(value) {
   if (value === undefined || value === null) return '';
   return (typeof value === 'string' ? value : JSON.stringify(value)).replace(INVISIBLE, '').trim();

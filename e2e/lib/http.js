@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 
 import { WAIT } from './limits.js';
 
-/** Reads a message's body whole. */
+/** Reads the whole body of a message. */
 export async function readAll(stream) {
   const chunks = [];
   for await (const chunk of stream) chunks.push(chunk);
@@ -12,7 +12,7 @@ export async function readAll(stream) {
 /** A server on a free port of loopback: {server, port, url, close}. */
 export async function listen(handler, maxHeaderSize = 1 << 20) {
   const server = createServer({ maxHeaderSize }, handler);
-  // Tests wait for arrivals, browsers hold connections open: neither is idle.
+  // Tests wait for requests, and browsers keep connections open: there is no idle timeout.
   server.keepAliveTimeout = 0;
   server.requestTimeout = 0;
   await new Promise((resolve, reject) => {
@@ -28,7 +28,7 @@ export async function listen(handler, maxHeaderSize = 1 << 20) {
   return { server, port, url: `http://127.0.0.1:${port}`, close };
 }
 
-/** Something that can be waited for. `changed()` has every waiter look again. */
+/** Conditions to wait for. `changed()` makes every waiter check its condition again. */
 export class Waiters {
   #waiting = new Set();
 
@@ -36,7 +36,7 @@ export class Waiters {
     for (const look of this.#waiting) look();
   }
 
-  /** Resolves to the first truthy value of `condition`; fails with what is said by `describe`. */
+  /** Resolves to the first truthy value of `condition`; fails with the text of `describe`. */
   until(condition, what, describe = () => '') {
     return new Promise((resolve, reject) => {
       const look = () => {

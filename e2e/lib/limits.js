@@ -1,6 +1,6 @@
 /**
- * How long anything is waited for, in milliseconds: the end of a wait that will never end
- * well. Nothing takes so long on a machine that has ten times as much to do as it can.
+ * The timeout of every wait, in milliseconds. Nothing that works takes so long, even on a
+ * machine with ten times the load that it can handle.
  */
 export const WAIT = 120_000;
 

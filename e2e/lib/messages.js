@@ -7,7 +7,7 @@ const CONTROLS = new Set(['startSession', 'endSession', 'resetSession']);
 /** The path of a request, without its query. */
 export const pathOf = (request) => request.url.split('?')[0];
 
-/** Whether a request is one that events come in. */
+/** Whether a request is for events. */
 export const bearsEvents = (request) =>
   request.method === 'POST' && (EVENT_PATH.test(pathOf(request)) || BATCH_PATHS.has(pathOf(request)));
 
@@ -30,7 +30,7 @@ export function messagesOf(request) {
 export const isControl = (message) =>
   CONTROLS.has(message.type) || (message.type === 'track' && CONTROLS.has(message.event));
 
-/** What a person would call a message. */
+/** A label of a message for people. */
 export function labelOf({ type, event, name, userId, groupId }) {
   switch (type) {
     case 'track':
@@ -47,10 +47,10 @@ export function labelOf({ type, event, name, userId, groupId }) {
   }
 }
 
-/** The two fields that are the handler's; undefined where they are missing. */
+/** The two session fields, undefined if they are missing. */
 export const sessionOf = (message) => ({ id: message.context?.sessionId, start: message.context?.sessionStart });
 
-/** A copy of a message without them. */
+/** A copy of a message without the session fields. */
 export function withoutSession(message) {
   if (message.context === null || typeof message.context !== 'object') return message;
   const { sessionId, sessionStart, ...context } = message.context;

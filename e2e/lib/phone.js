@@ -8,7 +8,7 @@ const MINUTE = 60_000;
 const base64 = (text) => Buffer.from(text).toString('base64');
 
 /**
- * What each SDK does, as its source says: none of them runs without a phone.
+ * What each SDK does, according to its source code: none of them runs without a phone.
  * `header` is its AnonymousId header; `resets`: another user gets a new anonymousId
  * and a new session of the SDK; `drops`: a batch that is refused with 400 is deleted,
  * where the others send it again; `keepsMark`: a start mark that no event has carried yet
@@ -25,7 +25,7 @@ export const SDKS = {
   },
   'iOS': {
     library: { name: 'rudder-ios-library', version: '1.31.0' }, os: 'iOS',
-    // Made when the SDK starts, and never again.
+    // Created when the SDK starts, and never changed.
     header: (id) => base64(`${id}:`), staleHeader: true, gzip: true, sentAtFirst: true,
   },
   'Swift': {
@@ -35,13 +35,13 @@ export const SDKS = {
 };
 
 /**
- * An app with an SDK in it, on a phone whose clock is ten hours slow and can be put
- * forward. The proxy's clock does not jump: to it only that time passes which passes
- * between two events of one batch. `tracks` says whether the SDK makes sessions itself.
+ * An app with an SDK, on a phone whose clock is ten hours slow and can be put forward. The
+ * proxy's clock does not jump: for the proxy, the only time that passes is that between the
+ * events of a batch. `tracks` says whether the SDK makes sessions itself.
  *
- * `own` is the session that the SDK has, what its getSessionId() says. A session that the
- * app starts or ends turns automatic ones off until the app starts anew, which then begins
- * another one. Without automatic ones it outlives the app.
+ * `own` is the SDK's session, which its getSessionId() returns. Starting or ending a session by
+ * hand turns automatic sessions off until the next start of the app, which then begins a new
+ * one. If automatic sessions are disabled, the session outlives the app.
  */
 export class Phone {
   #queue = [];
@@ -74,7 +74,7 @@ export class Phone {
     this.track('Application Opened', { from_background: false, version: '1.0' });
   }
 
-  /** The same, after an update of the app. */
+  /** A start after an update of the app. */
   update() {
     this.#process();
     this.track('Application Updated', { previous_version: '1.0', version: '1.1', previous_build: 1, build: 2 });
@@ -89,7 +89,7 @@ export class Phone {
     this.#look();
   }
 
-  /** The SDK's own call, which puts nothing on the wire. */
+  /** The SDK's own call, which sends nothing. */
   startSession(sessionId) {
     this.automatic = false;
     this.#begin(sessionId);
@@ -126,13 +126,13 @@ export class Phone {
     return this.#add({ type: 'identify', event: 'identify' });
   }
 
-  /** The SDK looks at its own session when the app starts or comes back, and then alone: 5 minutes are its timeout. */
+  /** The SDK checks its own session only when the app starts or comes back; its timeout is 5 minutes. */
   #look() {
     if (!this.automatic) return;
     if (!this.own || Math.abs(this.now - this.last) > 5 * MINUTE) this.#begin();
   }
 
-  /** Its ids are seconds. Two sessions of one second have one id in the SDKs too. */
+  /** The ids are seconds. Also in the SDKs, two sessions of one second have the same id. */
   #begin(sessionId = Math.floor(this.now / 1000)) {
     this.own = { sessionId, sessionStart: true };
   }
@@ -155,7 +155,7 @@ export class Phone {
     return message;
   }
 
-  /** Sends what is queued, batch by batch, each until it is taken or given up: the answers. */
+  /** Sends what is queued, batch by batch, each until it is accepted or given up, and returns the answers. */
   async flush() {
     const answers = [];
     while (this.#queue.length > 0) {
@@ -176,7 +176,7 @@ export class Phone {
     return Math.min(30, other < 0 ? this.#queue.length : other);
   }
 
-  /** One attempt, with the phone's time of this attempt. */
+  /** One attempt, with the phone's current time. */
   async #send(messages, attempt, before) {
     const { sdk } = this;
     const sentAt = new Date(this.now).toISOString();

@@ -4,8 +4,8 @@ import { listen, readAll, Waiters } from './http.js';
 import { labelOf, messagesOf, pathOf } from './messages.js';
 
 /**
- * Stands between the SDKs and Caddy: passes everything on as it is, and records
- * what the SDKs sent and what they were answered.
+ * A proxy between the SDKs and Caddy. It forwards everything unchanged, and records the
+ * requests of the SDKs and the answers.
  */
 export class Recorder {
   requests = [];
@@ -33,7 +33,7 @@ export class Recorder {
     return this.#waiters.until(() => this.count(label) > count, `an answer to "${label}"`, () => this.#describe());
   }
 
-  /** Waits until a control endpoint was called more than `count` times, and has answered: the last answer. */
+  /** Waits until a control endpoint has answered more than `count` calls, and returns the last answer. */
   async called(name, count = 0) {
     const calls = () => this.requests.filter((request) => pathOf(request) === `/v1/${name}` && request.method === 'POST' && request.status);
     await this.#waiters.until(() => calls().length > count, `a call of "${name}"`, () => this.#describe());
@@ -42,8 +42,8 @@ export class Recorder {
   }
 
   /**
-   * Keeps back requests that have a message of this label, but for the first
-   * `skip`, as a slow network would: until what is returned is called.
+   * Holds back requests with a message of this label, except the first `skip`, like a slow
+   * network, until the returned function is called.
    */
   hold(label, skip = 0) {
     const held = { label, skip };
@@ -56,7 +56,7 @@ export class Recorder {
     };
   }
 
-  /** Waits while a request is to be kept back. */
+  /** Waits while a request is held back. */
   async #pass(request) {
     for (const held of [...this.#held]) {
       if (!messagesOf(request).some((message) => labelOf(message) === held.label)) continue;
@@ -65,7 +65,7 @@ export class Recorder {
     }
   }
 
-  /** Waits until nothing is without an answer. */
+  /** Waits until every request is answered. */
   settled() {
     const done = () => this.requests.every(({ status }) => status !== undefined);
     return this.#waiters.until(done, 'all answers', () => this.#describe());
@@ -81,7 +81,7 @@ export class Recorder {
     try {
       request.body = await readAll(incoming);
     } catch {
-      return; // A page that was left took its request with it.
+      return; // The page was closed, and its request with it.
     }
     await this.#pass(request);
     request.at = performance.now();

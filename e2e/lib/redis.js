@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { accepts, freePort } from './caddy.js';
 
-/** Debian's redis-tools has the server under another name. It is what it is called. */
+/** In Debian's redis-tools the server is under this name, too: the name it is called by decides what it does. */
 const HIDDEN = '/usr/bin/redis-check-rdb';
 
 /** A Redis that keeps nothing on the disk. */
@@ -35,7 +35,7 @@ export class Redis {
     }
   }
 
-  /** The option of Caddy. What one proxy has written the other sees at once. */
+  /** The store option for Caddy. Each proxy sees at once what the other has written. */
   get store() {
     return `redis redis://127.0.0.1:${this.port} {\n\t\t\tconsistency strict\n\t\t}`;
   }

@@ -1,5 +1,5 @@
 const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`;
-/** How many of a long list are named. */
+/** How many entries of a long list are printed. */
 const NAMED = 20;
 
 /**
@@ -15,7 +15,7 @@ export default async function* reporter(source) {
     if (data.skip !== undefined) continue;
     const { name, details: { duration_ms: ms, error } } = data;
     if (type === 'test:pass') {
-      // A file that has tests in it is no test itself.
+      // A file that contains tests is not a test itself.
       if (name.endsWith('.test.js')) continue;
       passed.push({ name, ms });
       yield `ok      ${name} (${seconds(ms)})\n`;

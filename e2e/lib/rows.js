@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 
 import { bearsEvents, isControl, labelOf, messagesOf, pathOf, sessionOf, textOf, withoutSession } from './messages.js';
 
-/** What tells one attempt to send a message from the next. */
+/** What distinguishes the attempts to send a message. */
 const attemptOf = ({ messageId, sentAt }) => `${messageId} ${sentAt}`;
 
 /** The requests at the data plane that one request of an SDK became: several where Caddy tried again. */
@@ -30,8 +30,8 @@ export function rowsOf(world) {
 }
 
 /**
- * The rows of messages that a scenario speaks of. An SDK that a reload, a restart or a slow machine
- * keeps from hearing that a message was taken sends it again, sooner or later: that is no row of its own.
+ * The rows without unplanned retries: if a reload, a restart or a slow machine keeps the answer
+ * from an SDK, the SDK sends an accepted message again at some time. That is no row of its own.
  */
 export const messageRows = (world) => rowsOf(world).filter(({ call, repeats }) => !call && !repeats);
 
@@ -54,7 +54,7 @@ function everyRow({ requests, plane }) {
   });
 }
 
-/** Checks what holds in every scenario, whatever it is about. */
+/** Checks what must hold in every scenario. */
 export function checkInvariants({ requests, plane }, refused = []) {
   for (const request of plane.requests) {
     if (request.refused && !refused.includes(request.answer)) {
@@ -72,16 +72,16 @@ export function checkInvariants({ requests, plane }, refused = []) {
   }
 }
 
-/** No key twice: JSON.parse would hide what the data plane, which takes the first, would see. */
+/** No key is repeated: JSON.parse takes the last one, which would hide that the data plane takes the first. */
 function checkKeys(text) {
   const keys = (json) => [...json.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?/g)].filter(([, colon]) => colon).length;
   assert.equal(keys(text), keys(JSON.stringify(JSON.parse(text))), `a key stands twice in ${text}`);
 }
 
-/** Hop by hop, or of the body's transfer, which may change with the body. */
+/** Headers that are hop-by-hop, or that may change with the body. */
 const TRANSFER = new Set(['connection', 'keep-alive', 'content-length', 'content-encoding', 'transfer-encoding']);
 
-/** All but the two fields of a session is as the SDK sent it. */
+/** Everything but the two session fields is as the SDK sent it. */
 function checkSame(sent, got) {
   assert.equal(`${got.method} ${got.url}`, `${sent.method} ${sent.url}`);
   for (const [name, value] of Object.entries(sent.headers)) {
@@ -96,7 +96,7 @@ function checkSame(sent, got) {
   }
 }
 
-/** A body without control calls and sessions, as text: the order of keys counts. */
+/** A body without control calls and session fields, as text, because the order of keys counts. */
 function stripped(request) {
   const body = JSON.parse(textOf(request));
   if (!Array.isArray(body.batch)) return JSON.stringify(withoutSession(body));

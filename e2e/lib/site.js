@@ -5,7 +5,7 @@ import { listen } from './http.js';
 
 const HERE = new URL('../', import.meta.url);
 
-/** What is served, and from where. The SDKs are the files of their npm packages, as they are. */
+/** What is served, and from where. The SDKs are the unchanged files of their npm packages. */
 const FILES = {
   '/': ['site/index.html', 'text/html'],
   '/sandboxed': ['site/index.html', 'text/html'],
@@ -23,14 +23,14 @@ const SOURCE_CONFIG = JSON.stringify({
   source: { id: 'source', name: 'Website', config: {}, destinations: [], enabled: true, workspaceId: 'workspace' },
 });
 
-/** The website of the application, and the control plane that SDKs ask for their configuration. */
+/** The website of the application, and the control plane from which SDKs fetch their configuration. */
 export class Site {
   static async start() {
     const { url, close } = await listen(async (request, response) => {
       const { pathname } = new URL(request.url, 'http://localhost');
       response.setHeader('Cache-Control', 'no-store');
       if (pathname === '/sandboxed') {
-        // An origin of its own, as in a frame of another site: no cookies, no storage.
+        // An opaque origin, as in a sandboxed frame: no cookies, no storage.
         response.setHeader('Content-Security-Policy', 'sandbox allow-scripts');
       }
       // Modules of such a page come from another origin.

@@ -28,7 +28,7 @@ function blocksOf(text) {
   return blocks;
 }
 
-/** The blocks of a section with its write key and address filled in, and what each promises. */
+/** The blocks of a section, with write key and address filled in, and the events that each promises. */
 export function snippets(section, url) {
   const blocks = BLOCKS.filter((block) => block.section === section);
   if (blocks.length === 0) throw new Error(`docs/sdks.md has no snippet under ${section}`);
@@ -38,7 +38,7 @@ export function snippets(section, url) {
   }));
 }
 
-/** What the comments of a snippet say of the events in front of them, as check() takes it. */
+/** What the comments of a snippet say about the events before them, in the form of check(). */
 function promisesIn(code) {
   return code.split('\n').flatMap((line) => {
     const comment = /(?:\/\/|#) (no session|sessionId (\d+)(, sessionStart)?)$/.exec(line);
@@ -51,10 +51,10 @@ function promisesIn(code) {
   });
 }
 
-/** The name of the track in a line: the string behind `track(` or `event`, in whatever language. */
+/** The name of the track in a line: the string after `track(` or `event`, in any language. */
 const eventIn = (line) => /(?:track\(|["']?event["']?\s*:\s*)["']([^"']+)["']/i.exec(line)?.[1];
 
-/** All that was sent must be promised by the page, or a control call, which goes no further. */
+/** Every message must be promised by the page, or be a control call, which is not forwarded. */
 export function expectations(world, promised) {
   const left = [...promised];
   const expected = messageRows(world).map(({ message }) => {
@@ -74,7 +74,7 @@ const SDKS = {
   'rudder-sdk-js': 'rudder-sdk-js/dist/npm/index.es.js',
 };
 
-/** A website that has a snippet on it, as a script or as a service worker, and does a bundler's work. */
+/** A website with a snippet as a script or as a service worker. It does the work of a bundler. */
 export async function website(world, code) {
   const script = code.replace(/ from '([^']+)'/, (_, name) => ` from '/sdk/${name}'`);
   const { url, close } = await listen((request, response) => {

@@ -3,7 +3,7 @@ import { ADOPTED, AS_SENT, NONE, START } from './check.js';
 import { messageRows } from './rows.js';
 import { scenario } from './world.js';
 
-/** The web SDKs, in each way to send that they have. */
+/** The web SDKs, with each of their ways to send. */
 export const MODES = [['v3', 'xhr'], ['v3', 'batch'], ['v3', 'beacon'], ['v1', 'xhr'], ['v1', 'beacon']];
 export const POLICIES = ['sdk', 'adopt', 'proxy', 'off'];
 
@@ -19,28 +19,28 @@ export function everywhere(title, body, { modes = MODES, policies = POLICIES, vi
   }
 }
 
-/** What events carry where no manual session is, in the words of an expectation. */
+/** What events have without a manual session, in the form of an expectation. */
 export class Policy {
   constructor(world, automatic) {
     Object.assign(this, { world, automatic });
   }
 
-  /** The mark of a session's first event: there is none where there are no sessions. */
+  /** The mark of a session's first event, if there are sessions. */
   get opening() {
     return this.automatic === 'off' ? [] : [START];
   }
 
-  /** Whether each session has its mark from the handler, whatever became of the SDK's. */
+  /** Whether the handler marks each session, whatever happened to the SDK's mark. */
   get givesMarks() {
     return ['adopt', 'proxy'].includes(this.automatic);
   }
 
-  /** What holds for a visitor now; with `automatic proxy` asked of the proxy that made it. */
+  /** The session of a visitor now; with `automatic proxy`, the proxy is asked for it. */
   async current({ anonymousId }) {
     return this.pick(AS_SENT, this.automatic === 'proxy' ? await this.world.session({ anonymousId }) : undefined, NONE);
   }
 
-  /** What is the SDK's own with `automatic sdk` is adopted with `automatic adopt`. */
+  /** With `automatic adopt`, the sessions that are the SDK's own with `automatic sdk` are adopted. */
   pick(sdk, proxy, off) {
     const adopted = (it) => (it === AS_SENT ? ADOPTED : it);
     const adopt = Array.isArray(sdk) ? sdk.map(adopted) : adopted(sdk);
@@ -48,9 +48,9 @@ export class Policy {
   }
 }
 
-/** Messages whose order on the way is nobody's promise. */
+/** Messages that may arrive in any order. */
 export const inAnyOrder = (...expected) => ({ expected });
-/** The same, of a session: one of them has the start mark, whichever it is. */
+/** The same, of a session: any one of them has the start mark. */
 export const oneStarts = (id, ...labels) => ({ id, labels });
 
 /** A list for check(), with such groups in the order in which their messages were sent. */

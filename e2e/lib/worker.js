@@ -3,7 +3,7 @@ import { Waiters } from './http.js';
 import { labelOf } from './messages.js';
 import { WRITE_KEY } from './world.js';
 
-/** A service worker that is registered in Chromium, with the SDK in it, and the page that talks to it. */
+/** A service worker with the SDK, registered in Chromium, and the page that talks to it. */
 export class ServiceWorker {
   static async register(world) {
     const { context } = await Visitor.arrive(world, {});
@@ -22,7 +22,7 @@ export class ServiceWorker {
     return this.#ask('call', method, message);
   }
 
-  /** Queues tracks, made one after the other. */
+  /** Queues tracks, one after the other. */
   async trackAll(...messages) {
     for (const message of messages) await this.call('track', message);
   }
@@ -54,7 +54,7 @@ export class ServiceWorker {
     return this.#ask('control', name, message);
   }
 
-  /** Has the browser stop the worker, as it does with an idle one: what is in its memory is gone. */
+  /** Makes the browser stop the worker, as it does with an idle one: its memory is lost. */
   async stop() {
     const waiters = new Waiters();
     const devtools = await this.context.newCDPSession(this.page);

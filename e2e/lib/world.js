@@ -9,13 +9,13 @@ import { Site } from './site.js';
 import { render } from './table.js';
 
 export const WRITE_KEY = '2e2eWebsite';
-/** That of a backend which has a source of its own. */
+/** The write key of a backend with its own source. */
 export const BACKEND_KEY = '2e2eBackend';
 
 /**
- * All that a scenario runs in: an SDK's site, the recorder, Caddy and the data plane.
- * With `proxies: 2` there are two Caddys, which share a Redis, and a recorder before
- * each: backends have the second.
+ * The environment of a scenario: an SDK's site, the recorder, Caddy and the data plane.
+ * With `proxies: 2` there are two Caddys, which share a Redis, each with a recorder in front
+ * of it. Backends use the second one.
  */
 export class World {
   closers = [];
@@ -51,17 +51,17 @@ export class World {
     return started;
   }
 
-  /** The address that SDKs have for their data plane. */
+  /** The address of the data plane for SDKs. */
   get url() {
     return this.recorder.url;
   }
 
-  /** The address that backends have for it. */
+  /** The address of the data plane for backends. */
   get backendUrl() {
     return this.recorders.at(-1).url;
   }
 
-  /** What SDKs sent, in the order in which it came. */
+  /** What SDKs sent, in the order of arrival. */
   get requests() {
     return this.recorders.flatMap(({ requests }) => requests).sort((a, b) => a.at - b.at);
   }
@@ -81,7 +81,7 @@ export class World {
     await this.caddy.run();
   }
 
-  /** Calls a control endpoint as a backend does: {status, body}. */
+  /** Calls a control endpoint like a backend: {status, body}. */
   async control(name, message) {
     const response = await fetch(`${this.url}/v1/${name}`, {
       method: 'POST',
@@ -91,14 +91,14 @@ export class World {
     return { status: response.status, body: await response.json() };
   }
 
-  /** The current session, as the handler knows it. */
+  /** The current session, according to the handler. */
   async session(user, url = this.url) {
     const response = await fetch(`${url}/v1/session?${new URLSearchParams({ ...user, writeKey: WRITE_KEY })}`);
     return (await response.json()).sessionId;
   }
 }
 
-/** A test in a world of its own, that prints its table: in any case, or with E2E_TABLES=failed if it fails. */
+/** A test in its own environment. It prints its table, with E2E_TABLES=failed only if it fails. */
 export function scenario(name, options, body) {
   test(name, { timeout: SCENARIO }, async () => {
     const world = await World.start(options);

@@ -14,21 +14,21 @@ import (
 	"testing"
 )
 
-// arrival is a request as the data plane got it.
+// Arrival is a request as the data plane got it.
 type Arrival struct {
 	Method, URI, Proto string
 	Header, Trailer    http.Header
 	ContentLength      int64
 	TransferEncoding   []string
 	Body               []byte
-	// Err is why the body did not come whole.
+	// Err is the error of reading the body, if it did not arrive completely.
 	Err error
 }
 
-// hangUp is a status: the connection is closed instead of an answer.
+// HangUp, as a status, closes the connection instead of answering.
 const HangUp = -1
 
-// dataPlane stands for the data plane: it records what arrives.
+// DataPlane is a fake data plane that records the requests it gets.
 type DataPlane struct {
 	*httptest.Server
 	Mu       sync.Mutex
@@ -65,7 +65,7 @@ func (p *DataPlane) Serve(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, body)
 }
 
-// reply sets the answer to what arrives from now on.
+// Reply sets the answer to all requests from now on.
 func (p *DataPlane) Reply(status int, body string) {
 	p.ReplyWith(func(*Arrival) (int, string) { return status, body })
 }
@@ -76,7 +76,7 @@ func (p *DataPlane) ReplyWith(answer func(*Arrival) (int, string)) {
 	p.Answer = answer
 }
 
-// take returns what has arrived since it was last called.
+// Take returns the requests since the last call.
 func (p *DataPlane) Take() []*Arrival {
 	p.Mu.Lock()
 	defer p.Mu.Unlock()
@@ -85,12 +85,12 @@ func (p *DataPlane) Take() []*Arrival {
 	return taken
 }
 
-// event is the body of a track without timestamps.
+// Event returns the body of a track without timestamps.
 func Event(anonymousID, messageID string) string {
 	return fmt.Sprintf(`{"type":"track","event":"e","anonymousId":%q,"messageId":%q,"context":{"a":1}}`, anonymousID, messageID)
 }
 
-// message is what of an event tells its session.
+// Message has the fields of an event that identify it and its session.
 type Message struct {
 	Type, MessageID, AnonymousID, UserID, Channel string
 	Context                                       struct {
@@ -99,8 +99,8 @@ type Message struct {
 	}
 }
 
-// session is the message's session id, with an exclamation mark if it carries
-// the start mark; "" if it has none.
+// Session returns the message's session id, followed by "!" if it carries the start
+// mark; "" if it has none.
 func (m Message) Session() string {
 	if m.Context.SessionStart != nil {
 		return m.Context.SessionID.String() + "!"
@@ -108,7 +108,7 @@ func (m Message) Session() string {
 	return m.Context.SessionID.String()
 }
 
-// messages returns the messages that arrived.
+// Messages returns the messages in some requests.
 func Messages(t *testing.T, arrivals ...*Arrival) (all []Message) {
 	t.Helper()
 	for _, a := range arrivals {
@@ -130,7 +130,8 @@ func Messages(t *testing.T, arrivals ...*Arrival) (all []Message) {
 	return all
 }
 
-// expect holds what has arrived since to one event of these sessions each.
+// Expect checks that the messages since the last Take have these sessions, in this
+// order.
 func (p *Proxy) Expect(t *testing.T, sessions ...string) {
 	t.Helper()
 	var got []string
@@ -138,7 +139,7 @@ func (p *Proxy) Expect(t *testing.T, sessions ...string) {
 		got = append(got, m.Session())
 	}
 	if !slices.Equal(got, sessions) {
-		t.Errorf("arrived with sessions %q, want %q", got, sessions)
+		t.Errorf("messages have sessions %q, want %q", got, sessions)
 	}
 }
 
@@ -172,7 +173,7 @@ func Zip(t *testing.T, text string) string {
 	return b.String()
 }
 
-// unzip returns the body of a request as the data plane reads it.
+// Unzip returns the decompressed body of a request.
 func Unzip(t *testing.T, a *Arrival) string {
 	t.Helper()
 	if a.Header.Get("Content-Encoding") != "gzip" {

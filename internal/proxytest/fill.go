@@ -9,7 +9,7 @@ import (
 
 var inText = regexp.MustCompile(`\$now|\$ago:\d+(?:\.\d+)?|\$pad:\d+`)
 
-// Fill replaces what stands for a moment, or for much text.
+// Fill replaces $now and $ago:SECONDS by times, and $pad:N by N bytes of text.
 func Fill(text string, now time.Time) string {
 	const layout = "2006-01-02T15:04:05.000Z"
 	return inText.ReplaceAllStringFunc(text, func(name string) string {
@@ -24,5 +24,5 @@ func Fill(text string, now time.Time) string {
 	})
 }
 
-// GeneratedID is what a session id looks like that was generated.
+// GeneratedID matches generated session ids.
 var GeneratedID = regexp.MustCompile(`^[1-9]\d{9,15}$`)

@@ -33,12 +33,12 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("test_clock", httpcaddyfile.Before, "tracing")
 }
 
-// receivedAt is a request header: when the request is to be taken to have
-// arrived, in Unix milliseconds.
+// ReceivedAt is a request header that sets when the request arrived, in Unix
+// milliseconds.
 const ReceivedAt = "X-Test-Received-At"
 
-// testClock stands before everything else in a site. It says when a request
-// arrived, and counts the requests that are being served.
+// TestClock is the first handler of a site. It sets when a request arrived, and counts
+// the requests that are being served.
 type TestClock struct{}
 
 func (*TestClock) CaddyModule() caddy.ModuleInfo {
@@ -55,25 +55,25 @@ func (*TestClock) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return next.ServeHTTP(w, r)
 }
 
-// serving counts requests. A client has its answer before the handler has
-// returned, and what a handler still holds would outlive Caddy's stop.
+// Serving counts requests. A client gets its response before the handler returns, and
+// what such a handler still uses would outlive Caddy's stop.
 var Serving = func() *Counter { c := new(Counter); c.Cond.L = &c.Mu; return c }()
 
 type Counter struct {
-	Mu           sync.Mutex
-	Cond         sync.Cond
-	Begun, Going int
+	Mu             sync.Mutex
+	Cond           sync.Cond
+	Begun, Running int
 }
 
 func (c *Counter) Change(by int) {
 	c.Mu.Lock()
 	defer c.Mu.Unlock()
-	c.Going += by
+	c.Running += by
 	c.Begun += max(by, 0)
 	c.Cond.Broadcast()
 }
 
-// reset begins to count requests anew.
+// Reset sets the number of requests that have begun to 0.
 func (c *Counter) Reset() {
 	c.Mu.Lock()
 	defer c.Mu.Unlock()
@@ -86,17 +86,16 @@ func (c *Counter) Count() int {
 	return c.Begun
 }
 
-// wait returns when so many requests have been begun since reset, and none is
-// being served.
+// Wait returns when so many requests have begun since Reset, and none is being served.
 func (c *Counter) Wait(begun int) {
 	c.Mu.Lock()
 	defer c.Mu.Unlock()
-	for c.Begun < begun || c.Going > 0 {
+	for c.Begun < begun || c.Running > 0 {
 		c.Cond.Wait()
 	}
 }
 
-// waitBegun returns when so many requests have been begun since reset.
+// WaitBegun returns when so many requests have begun since Reset.
 func (c *Counter) WaitBegun(begun int) {
 	c.Mu.Lock()
 	defer c.Mu.Unlock()
@@ -105,18 +104,19 @@ func (c *Counter) WaitBegun(begun int) {
 	}
 }
 
-// setup is a Caddy configuration in pieces.
+// Setup is a Caddy configuration in pieces.
 type Setup struct {
 	Global  string // global options
-	Session string // what stands in the block of rudder_session
-	// site is what the site has, instead of rudder_session and reverse_proxy.
-	// $UPSTREAM is the data plane's address; $PORT, $PORT2 are free ones, the
-	// first of them the site's.
+	Session string // the options of rudder_session
+	// Site replaces the site's directives, which otherwise are Directives. In all
+	// pieces, $UPSTREAM is the data plane's address, $PORT the site's port, and $PORT2
+	// another free port.
 	Site string
-	// before and more stand before and behind the site.
+	// Before and More are what precedes and follows the site.
 	Before, More string
 }
 
+// Directives are the default directives of a site.
 const Directives = "rudder_session {\n$SESSION\n}\nreverse_proxy $UPSTREAM"
 
 func (s Setup) Text(storage, upstream string, port, port2 int) string {
@@ -149,23 +149,23 @@ http://:$PORT {
 		"$PORT2", strconv.Itoa(port2), "$PORT", strconv.Itoa(port)).Replace(text)
 }
 
-// proxy is a running Caddy before a data plane.
+// Proxy is a running Caddy in front of a data plane.
 type Proxy struct {
 	Plane       *DataPlane
 	Storage     string
 	Port, Port2 int
 	Client      *http.Client
 	Reloaded    bool
-	// now is when the next request arrives. Each is a millisecond after the
+	// Now is when the next request arrives; each one arrives a millisecond after the
 	// one before.
 	Now time.Time
 }
 
-// run starts Caddy, with an empty table, and stops it when the test is over.
+// Run starts Caddy with an empty table, and stops it at the end of the test.
 func Run(t *testing.T, s Setup) *Proxy {
 	t.Helper()
 	p := &Proxy{Plane: NewDataPlane(t), Storage: t.TempDir(), Now: time.Now().Truncate(time.Millisecond)}
-	t.Setenv("XDG_DATA_HOME", p.Storage) // where the default store has its file
+	t.Setenv("XDG_DATA_HOME", p.Storage) // the default store has its file there
 	transport := &http.Transport{DisableCompression: true}
 	p.Client = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse
@@ -178,11 +178,11 @@ func Run(t *testing.T, s Setup) *Proxy {
 			t.Error(err)
 		}
 	})
-	// A port that was free may be taken before Caddy has it.
+	// Another process may take a free port before Caddy does.
 	for range 10 {
 		p.Port, p.Port2 = FreePort(t), FreePort(t)
 		if p.Port == p.Port2 {
-			continue // it was free again for the second
+			continue // the first one was free again
 		}
 		err := p.Load(t, s)
 		if err == nil {
@@ -197,7 +197,7 @@ func Run(t *testing.T, s Setup) *Proxy {
 	return nil
 }
 
-// load loads another configuration, on the same ports.
+// Load loads another configuration on the same ports.
 func (p *Proxy) Load(t *testing.T, s Setup) error {
 	t.Helper()
 	upstream := p.Plane.Listener.Addr().String()
@@ -221,7 +221,7 @@ func FreePort(t testing.TB) int {
 
 func (p *Proxy) URL(path string) string { return "http://127.0.0.1:" + strconv.Itoa(p.Port) + path }
 
-// request is what a client sends. Zero values: POST, now, no header, no body.
+// Request is a request of a client. The zero values are POST, now, no header, no body.
 type Request struct {
 	Method, Path, WriteKey string
 	Header                 http.Header
@@ -229,7 +229,7 @@ type Request struct {
 	Received               time.Time
 }
 
-// reply is what a client gets.
+// Reply is the response to a request.
 type Reply struct {
 	Status int
 	Header http.Header
@@ -237,13 +237,13 @@ type Reply struct {
 	Proto  string
 }
 
-// send sends a request, and returns the answer.
+// Send sends a request, and returns the response.
 func (p *Proxy) Send(t *testing.T, r Request) Reply {
 	t.Helper()
 	begun := Serving.Count()
 	out, err := p.Try(r)
-	// When a configuration takes over from another, connections are lost.
-	// That the handler has not seen the request makes it safe to send it again.
+	// During a reload, connections can be lost. If no handler has seen the request, it
+	// is safe to send it again.
 	for tries := 0; p.Reloaded && err != nil && tries < 20 && Serving.Count() == begun; tries++ {
 		out, err = p.Try(r)
 	}
@@ -265,7 +265,7 @@ func (p *Proxy) Try(r Request) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	// The path goes out spelled as it is.
+	// Send the path exactly as it is written.
 	out.URL.RawPath, out.URL.RawQuery, _ = strings.Cut(r.Path, "?")
 	if out.URL.Path, err = url.PathUnescape(out.URL.RawPath); err != nil {
 		return Reply{}, err
@@ -290,13 +290,13 @@ func Exchange(client *http.Client, r *http.Request) (Reply, error) {
 	return Reply{response.StatusCode, response.Header, string(body), response.Proto}, err
 }
 
-// post sends a body to a path, under a write key that all tests use.
+// Post sends a body to a path, with the write key of all tests.
 func (p *Proxy) Post(t *testing.T, path, body string) Reply {
 	t.Helper()
 	return p.Send(t, Request{Path: path, WriteKey: "wk1", Body: body})
 }
 
-// start begins a session with this id.
+// Start starts a session with this id.
 func (p *Proxy) Start(t *testing.T, anonymousID string, id int64) {
 	t.Helper()
 	got := p.Post(t, "/v1/startSession", fmt.Sprintf(`{"anonymousId":%q,"sessionId":%d}`, anonymousID, id))

@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// ShiftTime has the server's clock seem to be ahead by so much to who asks for
-// the TIME through the proxy.
+// ShiftTime makes the server's clock seem ahead to clients that send TIME through the
+// proxy.
 func (p *Proxy) ShiftTime(by time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.shift = by
 }
 
-// timeAnswer is an answer to TIME: seconds and microseconds.
+// timeAnswer matches the reply to TIME: seconds and microseconds.
 var timeAnswer = regexp.MustCompile(`^\*2\r\n\$\d+\r\n(\d+)\r\n\$\d+\r\n(\d+)\r\n$`)
 
-// shifted returns what is to go on in a direction, with the time put right. An
-// answer to TIME comes alone, as who asks waits for it.
+// shifted returns the bytes to forward in a direction, with the time shifted. A reply to
+// TIME comes alone, because the client waits for it.
 func (p *Proxy) shifted(d Direction, b []byte) []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()

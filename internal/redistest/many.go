@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// StartReplica runs a server that follows another, and returns when it has all
-// that the other has.
+// StartReplica runs a replica of a server, and returns when it has caught up.
 func StartReplica(t testing.TB, of *Server, args ...string) *Server {
 	t.Helper()
 	host, port, _ := net.SplitHostPort(of.Addr)
@@ -20,14 +19,14 @@ func StartReplica(t testing.TB, of *Server, args ...string) *Server {
 	return s
 }
 
-// Sentinels are three of them, which watch one master.
+// Sentinels are three Sentinels that monitor one master.
 type Sentinels struct {
 	Name  string
 	Nodes []*Server
 }
 
 // StartSentinels runs three Sentinels, and returns when they know each other and
-// the replicas of the master. They take a master for dead after half a second.
+// the replicas of the master. They consider a master down after half a second.
 func StartSentinels(t testing.TB, master *Server, replicas int) *Sentinels {
 	t.Helper()
 	s := &Sentinels{Name: "sessions"}
@@ -71,16 +70,16 @@ sentinel failover-timeout %[3]s 3000
 	return nil
 }
 
-// hurry has a Sentinel look and talk more often than each ten seconds. It must hear
-// of a new master within four times as long as the others take to tell of it: else
-// it makes a replica of that again.
+// hurry makes a Sentinel poll and publish more often than every ten seconds. It must
+// hear of a new master within four times the interval at which the others publish it:
+// otherwise it turns the new master into a replica again.
 func (s *Server) hurry() {
 	s.t.Helper()
 	s.Do("SENTINEL", "DEBUG", "info-period", "200", "publish-period", "1000", "ping-period", "100", "ask-period", "100",
 		"min-link-reconnect-period", "500", "slave-reconf-timeout", "500")
 }
 
-// URLs are those of the Sentinels.
+// URLs returns the URLs of the Sentinels.
 func (s *Sentinels) URLs() (urls []string) {
 	for _, node := range s.Nodes {
 		urls = append(urls, node.URL())
@@ -88,24 +87,24 @@ func (s *Sentinels) URLs() (urls []string) {
 	return urls
 }
 
-// Trust has them take no server for dead that is busy for a while: where it is a
-// test that says when the master changes, they are not to change it on their own.
+// Trust keeps the Sentinels from considering a busy server down, for tests that decide
+// themselves when the master changes.
 func (s *Sentinels) Trust() {
 	for _, node := range s.Nodes {
 		node.Do("SENTINEL", "SET", s.Name, "down-after-milliseconds", "60000")
 	}
 }
 
-// Master is the address that the first of them takes for the master's.
+// Master returns the master's address according to the first Sentinel.
 func (s *Sentinels) Master() string {
 	parts := strings.Split(s.Nodes[0].Do("SENTINEL", "GET-MASTER-ADDR-BY-NAME", s.Name), "\n")
 	return net.JoinHostPort(parts[0], parts[1])
 }
 
-// slots is how many there are in a Cluster.
+// slots is the number of slots in a Cluster.
 const slots = 16384
 
-// StartCluster runs a Cluster of three masters. Arguments are those of each.
+// StartCluster runs a Cluster of three masters, each with these arguments.
 func StartCluster(t testing.TB, args ...string) []*Server {
 	t.Helper()
 	var nodes []*Server

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Proxy stands between clients and a server, and breaks what goes through it.
+// Proxy forwards connections to a server, and can delay and break them.
 type Proxy struct {
 	// Addr is host:port, for clients.
 	Addr string
@@ -17,18 +17,18 @@ type Proxy struct {
 	pass    *sync.Cond
 	links   map[*proxied]bool
 	refuses bool
-	// held: nothing goes on in that direction.
+	// held: nothing is forwarded in that direction.
 	held [2]bool
-	// left is how many more bytes go on in that direction before all
-	// connections are cut; -1 is no bound.
+	// left is how many more bytes are forwarded in that direction before all
+	// connections are cut; -1 is no limit.
 	left [2]int
-	// shift is added to the time that the server tells.
+	// shift is added to the server's replies to TIME.
 	shift time.Duration
-	// forGood: none is taken after those.
+	// forGood: no connection is accepted after the cut.
 	forGood bool
 }
 
-// Direction is one of the two in which bytes go.
+// Direction is a direction of the bytes.
 type Direction int
 
 const (
@@ -71,7 +71,7 @@ func StartProxy(t testing.TB, of *Server) *Proxy {
 	return p
 }
 
-// URL is the proxy's, for clients.
+// URL returns the proxy's URL, for clients.
 func (p *Proxy) URL() string { return "redis://" + p.Addr }
 
 func (p *Proxy) link(client net.Conn, running *sync.WaitGroup) {
@@ -100,7 +100,7 @@ func (p *Proxy) copy(l *proxied, d Direction, from, to net.Conn) {
 		if err != nil {
 			return
 		}
-		some, cut := p.let(l, d, p.shifted(d, buffer[:n]))
+		some, cut := p.limit(l, d, p.shifted(d, buffer[:n]))
 		if _, err := to.Write(some); err != nil {
 			return
 		}
@@ -111,8 +111,9 @@ func (p *Proxy) copy(l *proxied, d Direction, from, to net.Conn) {
 	}
 }
 
-// let returns how much of some bytes may go on, and whether that is the last.
-func (p *Proxy) let(l *proxied, d Direction, b []byte) (some []byte, cut bool) {
+// limit returns how many of some bytes to forward, and whether to cut all connections
+// afterwards.
+func (p *Proxy) limit(l *proxied, d Direction, b []byte) (some []byte, cut bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for p.held[d] && p.links[l] {
@@ -130,24 +131,24 @@ func (p *Proxy) let(l *proxied, d Direction, b []byte) (some []byte, cut bool) {
 	return b[:n], true
 }
 
-// CutAfter cuts all connections once n more bytes have gone in a direction, at
-// least one. What comes after that goes through.
+// CutAfter cuts all connections after n more bytes, at least one, in a direction. Later
+// connections are forwarded.
 func (p *Proxy) CutAfter(d Direction, n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.left[d], p.forGood = n, false
 }
 
-// CutAfterForGood is CutAfter, but no connection comes through after that until
-// Accept is called.
+// CutAfterForGood is CutAfter, but no connection is accepted afterwards until Accept is
+// called.
 func (p *Proxy) CutAfterForGood(d Direction, n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.left[d], p.forGood = n, true
 }
 
-// Hold keeps what goes in a direction until Release is called or its connection
-// is cut: then it is lost.
+// Hold holds back the bytes of a direction until Release is called. The bytes of a
+// connection that is cut meanwhile are lost.
 func (p *Proxy) Hold(d Direction) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -173,7 +174,7 @@ func (p *Proxy) Cut() {
 	p.pass.Broadcast()
 }
 
-// Refuse closes all connections, and takes none until Accept is called.
+// Refuse closes all connections, and accepts none until Accept is called.
 func (p *Proxy) Refuse() {
 	p.mu.Lock()
 	p.refuses = true

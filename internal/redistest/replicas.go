@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// StartReplicas gives each master of a Cluster a replica, and returns them when
-// they have all that their masters have. A master whose nodes are quiet for the
-// time-out of StartCluster is replaced by its replica.
+// StartReplicas starts a replica for each master of a Cluster, and returns when they
+// have caught up. A replica takes over from a master that does not answer for the
+// timeout of StartCluster.
 func StartReplicas(t testing.TB, masters []*Server, args ...string) (replicas []*Server) {
 	t.Helper()
 	bus := masters[0].args[len(masters[0].args)-1]

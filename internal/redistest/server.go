@@ -1,6 +1,6 @@
 // Package redistest runs real Redis servers for tests: redis-server must be on
-// the PATH. All of them listen on free ports of the loopback interface, and end
-// with the test.
+// the PATH. They listen on free ports of the loopback interface, and stop at the end of
+// the test.
 package redistest
 
 import (
@@ -26,7 +26,7 @@ import (
 type Server struct {
 	// Addr is host:port.
 	Addr string
-	// Dir is where the server keeps its files.
+	// Dir is the directory of the server's files.
 	Dir string
 
 	t       testing.TB
@@ -35,12 +35,12 @@ type Server struct {
 	stopped bool
 }
 
-// Start runs a server that keeps nothing on disk. Arguments are those of
+// Start runs a server that keeps nothing on disk, with more arguments for
 // redis-server, such as "--maxmemory", "2mb".
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	s := &Server{Dir: t.TempDir(), t: t}
-	// A port that was free may be taken before the server has it.
+	// Another process may take a free port before the server does.
 	for range 10 {
 		port := freePort(t)
 		s.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
@@ -57,8 +57,8 @@ func Start(t testing.TB, args ...string) *Server {
 	return nil
 }
 
-// freePort returns a port that nobody listens on, and that no connection is given
-// as its own: a server that is away for a while is to find it free again.
+// freePort returns a port that nobody listens on, outside the range of ephemeral ports:
+// a server that is stopped for a while must find it free again.
 func freePort(t testing.TB) int {
 	t.Helper()
 	for range 1000 {
@@ -79,10 +79,10 @@ func FreePort(t testing.TB) string {
 	return strconv.Itoa(freePort(t))
 }
 
-// run starts the process and returns when it takes connections.
+// run starts the process, and returns when it accepts connections.
 func (s *Server) run() error {
 	s.process = exec.Command("redis-server", s.args...)
-	// A test that is killed takes its servers with it.
+	// If the test is killed, its servers are too.
 	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := s.process.StdoutPipe()
 	if err != nil {
@@ -108,10 +108,10 @@ func (s *Server) run() error {
 	return io.ErrUnexpectedEOF
 }
 
-// URL is the server's, for clients.
+// URL returns the server's URL, for clients.
 func (s *Server) URL() string { return "redis://" + s.Addr }
 
-// Kill ends the process as a crash does.
+// Kill ends the process like a crash.
 func (s *Server) Kill() {
 	if s.stopped {
 		return
@@ -129,8 +129,7 @@ func (s *Server) Restart() {
 	}
 }
 
-// Pause stops the process where it stands, as a machine that hangs; Resume lets
-// it go on.
+// Pause suspends the process, like a machine that hangs, until Resume.
 func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
 
 // Resume ends Pause.
@@ -143,7 +142,7 @@ func (s *Server) signal(sig os.Signal) {
 	}
 }
 
-// Do runs a command on a connection of its own, and returns the answer as text.
+// Do runs a command on a new connection, and returns the reply as text.
 func (s *Server) Do(args ...string) string {
 	s.t.Helper()
 	answer, err := s.Try(args...)
@@ -153,7 +152,7 @@ func (s *Server) Do(args ...string) string {
 	return answer
 }
 
-// Try is Do with an error returned.
+// Try is Do, but returns an error.
 func (s *Server) Try(args ...string) (string, error) {
 	client, err := rueidis.NewClient(rueidis.ClientOption{
 		InitAddress: []string{s.Addr}, ForceSingleClient: true, DisableCache: true, DisableRetry: true, AlwaysRESP2: true,
@@ -186,13 +185,13 @@ func text(m rueidis.RedisMessage) string {
 	return strings.Join(parts, "\n")
 }
 
-// Await polls a server until a condition holds.
+// Await polls until a condition holds.
 func Await(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(2 * time.Minute)
 	for !holds() {
 		if time.Now().After(deadline) {
-			t.Fatalf("in two minutes it did not come about that %s", what)
+			t.Fatalf("waited two minutes in vain: %s", what)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

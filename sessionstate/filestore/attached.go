@@ -7,14 +7,14 @@ import (
 	"os"
 )
 
-// ErrDetached says that the file is not under its path any more: it was deleted,
-// moved, or another one was put in its place. Nothing is written to it for as
-// long as that is so: nobody would find it after a restart.
+// ErrDetached means that the file is no longer at its path: it was deleted, moved or
+// replaced. Nothing is written to it while that is so, because nobody would find it
+// after a restart.
 var ErrDetached = errors.New("the file was deleted, moved or replaced while it was open")
 
-// attached returns ErrDetached if the file is not under its path, and has it
-// logged when that begins and when it is over. Only the writer calls it.
-func (s *Store) attached() error {
+// checkAttached returns ErrDetached if the file is not at its path, and logs when that
+// begins and ends. Only the writer calls it.
+func (s *Store) checkAttached() error {
 	there := !s.Detached()
 	if !there && !s.wasDetached && s.log.Detached != nil {
 		s.log.Detached(fmt.Errorf("%s: %w", s.path, ErrDetached))
@@ -28,7 +28,7 @@ func (s *Store) attached() error {
 	return nil
 }
 
-// Detached reports whether the file is not under its path any more.
+// Detached reports whether the file is no longer at its path.
 func (s *Store) Detached() bool {
 	if moved := s.moved.Load(); moved != nil && underPath(*moved, s.file) {
 		return false
@@ -36,9 +36,9 @@ func (s *Store) Detached() bool {
 	return !underPath(s.path, s.file)
 }
 
-// Is reports whether a path, by whatever name, leads to the file that is open. If
-// the file is not under the path any more that it was opened by, it is one that
-// is looked for under this path from then on.
+// Is reports whether a path leads to the open file. If the file has been moved away
+// from the path by which it was opened, and is at this one, this one counts as its
+// path from then on.
 func (s *Store) Is(path string) bool {
 	there, err := os.Stat(path)
 	if err != nil {
@@ -54,8 +54,8 @@ func (s *Store) Is(path string) bool {
 	return true
 }
 
-// underPath reports whether a path leads to a file that is open, or that cannot
-// be told.
+// underPath reports whether a path leads to an open file, and also true if that cannot
+// be determined.
 func underPath(path string, file *os.File) bool {
 	there, err := os.Stat(path)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 )
 
 // Chunk is how many sessions are read at a time.
-const Chunk = scanned
+const Chunk = scanChunk
 
 // The schema, and the session format that belongs to it.
 const (

@@ -1,5 +1,5 @@
-// Package filestore keeps sessions in a file, a bbolt database: through crashes
-// and restarts of the process, which has the file for itself.
+// Package filestore keeps sessions in a file, a bbolt database, through crashes and
+// restarts of the process. Only one process can open the file at a time.
 package filestore
 
 import (
@@ -17,77 +17,78 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// Errors of Open and of all methods name the file.
+// Errors of Open and of all methods contain the file's path.
 var (
 	// ErrLocked: another process has the file open.
 	ErrLocked = errors.New("the file is in use by another process")
 	// ErrNewer: a later version of this program has written the file.
 	ErrNewer = errors.New("the file was written by a newer version of this program")
-	// ErrDamaged: what the file holds cannot be read.
+	// ErrDamaged: the contents of the file cannot be read.
 	ErrDamaged = errors.New("the file is damaged")
 )
 
 // Store is a [sessionstate.Store] in a file.
 type Store struct {
 	db   *bbolt.DB
-	file *os.File // the one that db has open
+	file *os.File // the file that db has open
 	path string
 	log  Log
 
 	jobs        *queue
 	written     chan struct{}          // closed when the last job is done
-	wasDetached bool                   // by what the writer found last
-	moved       atomic.Pointer[string] // where the file is now, if that was said
-	// reading is held by those who read pages, and kept from them while free pages
-	// are overwritten.
-	reading sync.RWMutex
-	scrubs  chan struct{}
-	// erase: free pages are to be overwritten now, not when it is time to.
+	wasDetached bool                   // the result of the writer's last check
+	moved       atomic.Pointer[string] // the path to which the file was moved, if Is has found it
+	// reading is read-locked while pages are read, and locked while free pages are
+	// overwritten.
+	reading   sync.RWMutex
+	scrubWake chan struct{}
+	// erase: overwrite free pages now, without waiting for scrubInterval.
 	erase atomic.Bool
 
-	keepAside atomic.Int64 // a duration, 0 for ever
-	tidied    chan struct{}
+	keepAside atomic.Int64  // how long to keep files that were set aside; 0 is forever
+	keepSet   chan struct{} // keepAside has changed
 
-	retention atomic.Int64 // milliseconds, 0 for ever
-	retained  chan struct{}
-	stop      context.CancelFunc
+	retention    atomic.Int64  // milliseconds; 0 is forever
+	retentionSet chan struct{} // retention has changed
+	stop         context.CancelFunc
 
-	bound    atomic.Int64 // sessions, 0 for any number
-	count    atomic.Int64 // sessions on the disk
-	added    int64        // by the transaction that is being written
-	crowded  chan struct{}
-	inUse    atomic.Pointer[func(key string) bool]
-	sweeping sync.WaitGroup
+	bound     atomic.Int64 // sessions; 0 is no limit
+	count     atomic.Int64 // sessions on the disk
+	added     int64        // sessions, by the current transaction
+	overBound chan struct{}
+	inUse     atomic.Pointer[func(key string) bool]
+	sweeping  sync.WaitGroup
 }
 
-// Log is told what nobody asked for. Its functions may be nil.
+// Log has functions that the store calls about events in the background. They may be
+// nil.
 type Log struct {
-	// SetAside: what stood under the path was no readable session file. It has
-	// another name now, and an empty one is in its place.
+	// SetAside: the file at the path was not a readable session file. It was renamed,
+	// and replaced by an empty one.
 	SetAside func(path, as string, why error)
-	// Sweep: forgetting old sessions, or removing what is left of them, failed. It
-	// is tried again later.
+	// Sweep: forgetting old sessions, or erasing what is left of them, failed. It is
+	// retried later.
 	Sweep func(error)
-	// Skipped: something that the file can do without was not done when it was
-	// opened, such as making it smaller.
+	// Skipped: an optional step of opening the file failed, such as compacting it.
 	Skipped func(error)
-	// Detached: the file is not under its path any more, and nothing is written to
-	// it until it is. Attached: it is there again.
+	// Detached: the file is no longer at its path, and nothing is written to it until
+	// it is back. Attached: it is back.
 	Detached func(error)
 	Attached func()
-	// Removed: a file that was set aside was deleted, for its age.
+	// Removed: a file that was set aside was deleted because of its age.
 	Removed func(path string)
 }
 
-// Open opens a session file, and creates it if there is none, for nobody but
-// the user of the process to read. A file that is damaged, or is none of ours,
-// is given another name. Open fails with ErrLocked after a second.
+// Open opens a session file, or creates one that only the user of the process can
+// read. A file that is damaged, or is not a session file, is renamed and replaced by
+// an empty one. If another process has the file open, Open fails with ErrLocked after
+// a second.
 func Open(path string, log Log) (*Store, error) {
 	db, file, err := open(path, log)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	count, err := counted(db)
+	count, err := countSessions(db)
 	if err != nil {
 		_ = guard(db.Close)
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -96,17 +97,17 @@ func Open(path string, log Log) (*Store, error) {
 	s := &Store{
 		db: db, file: file, path: path, log: log,
 		jobs: newQueue(), written: make(chan struct{}),
-		scrubs: make(chan struct{}, 1), tidied: make(chan struct{}, 1),
-		retained: make(chan struct{}, 1), stop: stop,
-		crowded: make(chan struct{}, 1),
+		scrubWake: make(chan struct{}, 1), keepSet: make(chan struct{}, 1),
+		retentionSet: make(chan struct{}, 1), stop: stop,
+		overBound: make(chan struct{}, 1),
 	}
 	s.count.Store(count)
-	s.erase.Store(true) // what is noted in the file was to be done before
+	s.erase.Store(true) // scrubbing that an earlier process has left is overdue
 	go s.write()
 	s.sweeping.Go(func() { s.sweep(ctx) })
 	s.sweeping.Go(func() { s.makeRoom(ctx) })
 	s.sweeping.Go(func() { s.scrubber(ctx) })
-	s.sweeping.Go(func() { s.tidy(ctx) })
+	s.sweeping.Go(func() { s.expireSetAside(ctx) })
 	return s, nil
 }
 
@@ -121,12 +122,12 @@ func (s *Store) Get(_ context.Context, key string) (found *session.Session, err 
 	return found, err
 }
 
-// CompareAndSwap returns when the changes are on the disk. If the context ends
-// before they are, it may be that they are written later.
+// CompareAndSwap returns when the changes are on the disk. If the context ends first,
+// they may still be written later.
 func (s *Store) CompareAndSwap(ctx context.Context, changes []sessionstate.Swap) {
-	// The caller may be gone when the job is done.
+	// A copy, because the caller may have returned before the job is done.
 	work := append([]sessionstate.Swap(nil), changes...)
-	err := s.await(ctx, &job{bulk: len(work) >= bulk, done: make(chan struct{}), run: func(b *bbolt.Bucket) (wrote bool) {
+	err := s.await(ctx, &job{bulk: len(work) >= bulkSize, done: make(chan struct{}), run: func(b *bbolt.Bucket) (wrote bool) {
 		for i := range work {
 			wrote = s.swap(b, &work[i]) || wrote
 		}
@@ -147,7 +148,7 @@ func (s *Store) swap(b *bbolt.Bucket, c *sessionstate.Swap) (wrote bool) {
 	known := false
 	if v := b.Get([]byte(c.Key)); v != nil {
 		known = true
-		if v, c.Err = plain([]byte(c.Key), v); c.Err == nil {
+		if v, c.Err = verified([]byte(c.Key), v); c.Err == nil {
 			version, c.Err = session.VersionOf(v)
 		}
 		if c.Err != nil {
@@ -169,8 +170,8 @@ func (s *Store) swap(b *bbolt.Bucket, c *sessionstate.Swap) (wrote bool) {
 	return c.Done
 }
 
-// Delete returns when the key is gone from the disk. What is left of it in pages
-// that are not in use is overwritten in the background.
+// Delete returns when the deletion is on the disk. What is left of the session in free
+// pages is overwritten in the background.
 func (s *Store) Delete(ctx context.Context, key string) error {
 	var failed error
 	err := s.do(ctx, func(b *bbolt.Bucket) bool {
@@ -190,17 +191,17 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	return failed
 }
 
-// scanned is how many sessions are read at a time: what is being read keeps the
-// file from using its space again, so it must not take long.
-const scanned = 1000
+// scanChunk is how many sessions are read in one transaction. An open read transaction
+// keeps bbolt from reusing freed pages, so it must be short.
+const scanChunk = 1000
 
-// Scan calls fn in the order of the keys, while no lock is held.
+// Scan calls fn in the order of the keys. It holds no lock meanwhile.
 func (s *Store) Scan(ctx context.Context, fn func(string, *session.Session) error) error {
 	type entry struct {
 		key     string
 		session *session.Session
 	}
-	entries := make([]entry, 0, scanned)
+	entries := make([]entry, 0, scanChunk)
 	for next := []byte(nil); ; {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -225,14 +226,14 @@ func (s *Store) Scan(ctx context.Context, fn func(string, *session.Session) erro
 	}
 }
 
-// chunk calls fn for some sessions, from key next on, and returns where to go
-// on, or nil at the end.
+// chunk calls fn for up to scanChunk sessions, from key next on. It returns the next
+// key, or nil at the end.
 func (s *Store) chunk(next []byte, fn func(k, v []byte) error) (more []byte, err error) {
 	err = s.view(func(b *bbolt.Bucket) error {
 		c := b.Cursor()
 		n := 0
 		for k, v := c.Seek(next); k != nil; k, v = c.Next() {
-			if n++; n > scanned {
+			if n++; n > scanChunk {
 				more = append([]byte(nil), k...)
 				return nil
 			}
@@ -245,7 +246,7 @@ func (s *Store) chunk(next []byte, fn func(k, v []byte) error) (more []byte, err
 	return more, err
 }
 
-// view calls fn with the sessions of a moment.
+// view calls fn with a consistent snapshot of the sessions.
 func (s *Store) view(fn func(*bbolt.Bucket) error) error {
 	s.reading.RLock()
 	defer s.reading.RUnlock()
@@ -258,8 +259,8 @@ func (s *Store) view(fn func(*bbolt.Bucket) error) error {
 	return nil
 }
 
-// guard turns into an error what bbolt does where a file is not as it was
-// written: it panics, or reads where the file has ended.
+// guard returns an error if fn panics or faults, as bbolt does with a damaged or
+// truncated file.
 func guard(fn func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -270,7 +271,7 @@ func guard(fn func() error) (err error) {
 	return fn()
 }
 
-// Close ends what goes on, and closes the file.
+// Close stops the background work, writes the waiting jobs and closes the file.
 func (s *Store) Close() error {
 	s.stop()
 	s.sweeping.Wait()

@@ -15,7 +15,7 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// The buckets of the file. The first holds what the file is, the second the
+// The buckets of the file. The first holds data about the file, the second the
 // sessions by key.
 var (
 	meta      = []byte("rudder_session")
@@ -23,10 +23,10 @@ var (
 	sessions  = []byte("sessions")
 )
 
-// schema is the version of what is in the buckets. It goes up with
-// [sessionstate.WriteFormat], and whenever anything else changes that an earlier
-// version would not understand: that then leaves the file alone. A file keeps the
-// number that it has until something newer is written to it.
+// schema is the version of the buckets' contents. It goes up with
+// [sessionstate.WriteFormat], and with any other change that an earlier version would
+// not understand: an earlier version then refuses the file. A file keeps its number
+// until something newer is written to it.
 //
 //	1  session formats 1 to 3
 //	2  session format 4
@@ -37,20 +37,21 @@ const writeFormat = 4
 
 const lockTimeout = time.Second
 
-// A file of more than this, of which less than half is used, is written anew.
+// compactFrom is the size from which a file is compacted if less than half of it is
+// used.
 var compactFrom int64 = 32 << 20
 
 var errForeign = errors.New("it is no session file")
 
-// errNotRegular says that a path leads to something that is no file.
+// errNotRegular means that the path is not that of a regular file.
 var errNotRegular = errors.New("it is no file")
 
-// open opens the file. Where it cannot be read it is set aside, once.
+// open opens the file. If it cannot be read, it sets the file aside and makes a new one.
 func open(path string, log Log) (*bbolt.DB, *os.File, error) {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}
-	// To open a pipe or a device may wait for ever, or do something.
+	// Opening a pipe or a device may block forever, or have an effect.
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, nil, fmt.Errorf("%w, but %v", errNotRegular, info.Mode().Type())
 	}
@@ -71,11 +72,12 @@ func open(path string, log Log) (*bbolt.DB, *os.File, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return tidied(db, file, path, log)
+	return compacted(db, file, path, log)
 }
 
-// tidied does what a file can do without: where it fails the file is used as it is.
-func tidied(db *bbolt.DB, file *os.File, path string, log Log) (*bbolt.DB, *os.File, error) {
+// compacted removes the remains of an interrupted compaction, and compacts the file if
+// that is worth it. If that fails, the file is used as it is.
+func compacted(db *bbolt.DB, file *os.File, path string, log Log) (*bbolt.DB, *os.File, error) {
 	skipped := func(what string, err error) {
 		if err != nil && log.Skipped != nil {
 			log.Skipped(fmt.Errorf("%s: %s: %w", path, what, err))
@@ -101,8 +103,8 @@ func tidied(db *bbolt.DB, file *os.File, path string, log Log) (*bbolt.DB, *os.F
 	return openFile(path)
 }
 
-// openReadable opens the file and reads all of it, so that no request finds out
-// that it cannot be read.
+// openReadable opens the file and reads all of it, so that a damaged file is detected
+// now and not by a request.
 func openReadable(path string) (*bbolt.DB, *os.File, error) {
 	if err := inspect(path); err != nil {
 		return nil, nil, err
@@ -114,14 +116,14 @@ func openReadable(path string) (*bbolt.DB, *os.File, error) {
 	if err = guard(func() error { return check(db) }); err == nil {
 		return db, file, nil
 	}
-	// Where closing panics there is nothing that could still be done.
+	// If closing panics, there is nothing left to do.
 	_ = guard(db.Close)
 	return nil, nil, err
 }
 
-// inspect reads the file, where there is one, while nobody can write to it.
+// inspect verifies the file, if there is one, while it is locked against writers.
 func inspect(path string) error {
-	// What became a pipe since it was looked at is not waited for.
+	// O_NONBLOCK, because it may have become a pipe since open has looked.
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -134,7 +136,7 @@ func inspect(path string) error {
 	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
 		return err
 	}
-	// It has a lock, and has read no more than the meta pages.
+	// This locks the file. bbolt reads only the meta pages here.
 	reader, _, err := openBolt(path, bbolt.Options{ReadOnly: true})
 	if err != nil {
 		return err
@@ -147,7 +149,7 @@ func inspect(path string) error {
 		switch {
 		case len(buckets) != 1:
 		case bytes.Equal(buckets[0], meta) && bytes.Equal(key, schemaKey):
-			// It comes before all sessions: in a newer schema they may be anything.
+			// This comes before all sessions, which in a newer schema may be anything.
 			_, err := readSchema(value)
 			return err
 		case bytes.Equal(buckets[0], sessions):
@@ -158,7 +160,7 @@ func inspect(path string) error {
 	})
 }
 
-// readSchema reads the number of a file's schema.
+// readSchema decodes the schema number of a file.
 func readSchema(v []byte) (uint32, error) {
 	if len(v) != 4 {
 		return 0, errForeign
@@ -170,14 +172,15 @@ func readSchema(v []byte) (uint32, error) {
 	return n, nil
 }
 
-// openFile opens and locks the file that has this path when it is locked.
+// openFile opens and locks a file, and makes sure that the locked file is still the one
+// at the path.
 func openFile(path string) (*bbolt.DB, *os.File, error) {
 	for {
 		db, file, err := openBolt(path, bbolt.Options{FreelistType: bbolt.FreelistMapType})
 		if err != nil {
 			return nil, nil, err
 		}
-		// Another process may have put a file in its place while it was waited for.
+		// Another process may have replaced the file while this one waited for the lock.
 		opened, err := file.Stat()
 		if err != nil {
 			db.Close()
@@ -190,7 +193,7 @@ func openFile(path string) (*bbolt.DB, *os.File, error) {
 	}
 }
 
-// openBolt opens a file with bbolt, and tells its errors apart.
+// openBolt opens a file with bbolt, and translates its errors.
 func openBolt(path string, o bbolt.Options) (db *bbolt.DB, file *os.File, err error) {
 	o.Timeout, o.NoStatistics = lockTimeout, true
 	o.OpenFile = func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
@@ -207,18 +210,18 @@ func openBolt(path string, o bbolt.Options) (db *bbolt.DB, file *os.File, err er
 	case errors.Is(err, bolterrors.ErrTimeout):
 		err = ErrLocked
 	case errors.Is(err, ErrDamaged):
-		file.Close() // bbolt has panicked, and holds the lock
+		file.Close() // bbolt has panicked, and still holds the lock
 	case errors.Is(err, bolterrors.ErrVersionMismatch):
 		err = fmt.Errorf("%w: %w", ErrNewer, err)
 	case errors.As(err, new(syscall.Errno)):
-		// It may be readable another time.
+		// Not the file's fault: it may be readable another time.
 	default:
 		err = fmt.Errorf("%w: %w", errForeign, err)
 	}
 	return nil, nil, err
 }
 
-// check makes the buckets of a new file, and reads those of an old one.
+// check creates the buckets of a new file, and reads those of an existing one.
 func check(db *bbolt.DB) error {
 	fresh := false
 	err := db.View(func(tx *bbolt.Tx) error {
@@ -261,11 +264,11 @@ func check(db *bbolt.DB) error {
 	})
 }
 
-// compacting is added to the name of a file while it is written anew.
+// compacting is the suffix of the new file during compaction.
 const compacting = ".compacting"
 
-// compact writes a file anew that is mostly empty: bbolt gives no space back. It
-// reports whether another file is under the path now.
+// compact replaces a file that is mostly empty by a smaller copy, because bbolt never
+// returns space to the file system. It reports whether it has replaced the file.
 func compact(db *bbolt.DB, path string) (done bool, err error) {
 	var size, used int64
 	err = db.View(func(tx *bbolt.Tx) error {

@@ -5,49 +5,49 @@ import (
 	"sync"
 )
 
-// queue has the jobs that wait for the writer, by the source that they are of.
-// Those of one source wait behind each other and sources take turns, so that
-// nobody fills the queue for others. As many wait as there are callers.
+// queue holds the jobs that wait for the writer, in a list for each source. Sources take
+// turns, so that jobs of one do not delay those of others. The number of callers limits
+// that of jobs.
 type queue struct {
-	mu     sync.Mutex
-	lanes  map[string]*list.List // of *job
-	order  []string              // the sources that have jobs, in the order of their turns
-	n      int
-	closed bool
-	filled chan struct{} // there may be something to do
+	mu       sync.Mutex
+	bySource map[string]*list.List // of *job
+	order    []string              // the sources with jobs, the next one to be served first
+	n        int
+	closed   bool
+	filled   chan struct{} // signals that the writer may have something to do
 }
 
 func newQueue() *queue {
-	return &queue{lanes: map[string]*list.List{}, filled: make(chan struct{}, 1)}
+	return &queue{bySource: map[string]*list.List{}, filled: make(chan struct{}, 1)}
 }
 
-// add has a job wait.
+// add queues a job of a source.
 func (q *queue) add(source string, j *job) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	lane := q.lanes[source]
-	if lane == nil {
-		lane = list.New()
-		q.lanes[source] = lane
+	waiting := q.bySource[source]
+	if waiting == nil {
+		waiting = list.New()
+		q.bySource[source] = waiting
 		q.order = append(q.order, source)
 	}
-	j.lane, j.place = lane, lane.PushBack(j)
+	j.queue, j.element = waiting, waiting.PushBack(j)
 	q.n++
 	q.signal()
 }
 
-// withdraw takes back a job that the writer has not taken.
+// withdraw removes a job, unless the writer has taken it.
 func (q *queue) withdraw(j *job) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if j.place != nil {
-		j.lane.Remove(j.place)
-		j.place = nil
+	if j.element != nil {
+		j.queue.Remove(j.element)
+		j.element = nil
 		q.n--
 	}
 }
 
-// close lets the writer end when nothing waits any more.
+// close ends the writer once no job is left.
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -62,23 +62,23 @@ func (q *queue) signal() {
 	}
 }
 
-// take waits for jobs and takes at most n, one of each source in turn; none when
-// the queue is closed.
+// take waits for jobs, and removes and returns at most n, taking one of each source in
+// turn. It returns none when the queue is closed and empty.
 func (q *queue) take(n int) (jobs []*job) {
 	for {
 		q.mu.Lock()
 		for len(q.order) > 0 && len(jobs) < n {
 			source := q.order[0]
 			q.order = q.order[1:]
-			lane := q.lanes[source]
-			if front := lane.Front(); front != nil {
-				j := lane.Remove(front).(*job)
-				j.place = nil
+			waiting := q.bySource[source]
+			if front := waiting.Front(); front != nil {
+				j := waiting.Remove(front).(*job)
+				j.element = nil
 				q.n--
 				jobs = append(jobs, j)
 			}
-			if lane.Len() == 0 {
-				delete(q.lanes, source)
+			if waiting.Len() == 0 {
+				delete(q.bySource, source)
 			} else {
 				q.order = append(q.order, source)
 			}

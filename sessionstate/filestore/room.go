@@ -13,21 +13,21 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// slack is how many sessions more than the bound there may be for a while: so
-// many can come while room is made. As many below it is made room for.
+// slack is by how much the number of sessions may exceed the bound for a while, and by
+// how much room is made below it: so many sessions can be added while room is made.
 func slack(bound int64) int64 { return max(bound/16, 1000) }
 
-// Bound sets how many sessions are kept; 0 for any number. Of more than that,
-// those not seen for longest are forgotten in the background.
+// Bound sets how many sessions are kept; 0 is no limit. Beyond that, the sessions that
+// were not seen for the longest time are forgotten in the background.
 func (s *Store) Bound(sessions int64) {
-	// A file that was just opened is not made room in before something is written:
-	// nobody knows yet which of its sessions are in use.
+	// In a file that was just opened, no room is made before the first write, because
+	// it is not yet known which sessions are in use.
 	if s.bound.Swap(sessions) != 0 {
-		s.crowd()
+		s.trimSoon()
 	}
 }
 
-// Full reports whether no new session is taken.
+// Full reports whether new sessions are refused.
 func (s *Store) Full() bool { return s.isFull(s.count.Load()) }
 
 func (s *Store) isFull(count int64) bool {
@@ -35,17 +35,17 @@ func (s *Store) isFull(count int64) bool {
 	return bound > 0 && count >= bound+slack(bound)
 }
 
-// Spare is called once, before all else, and tells which sessions are in use:
-// they make room last.
+// Spare sets which sessions are in use; they are forgotten last. It is called once,
+// before any other method.
 func (s *Store) Spare(inUse func(key string) bool) { s.inUse.Store(&inUse) }
 
-// crowd has room made where there are more sessions than there may be.
-func (s *Store) crowd() {
+// trimSoon wakes makeRoom if there are more sessions than the bound.
+func (s *Store) trimSoon() {
 	if bound := s.bound.Load(); bound == 0 || s.count.Load() <= bound {
 		return
 	}
 	select {
-	case s.crowded <- struct{}{}:
+	case s.overBound <- struct{}{}:
 	default:
 	}
 }
@@ -54,38 +54,39 @@ func (s *Store) crowd() {
 func (s *Store) makeRoom(ctx context.Context) {
 	for {
 		select {
-		case <-s.crowded:
+		case <-s.overBound:
 		case <-ctx.Done():
 			return
 		}
-		err := s.thin(ctx)
+		err := s.trim(ctx)
 		if err != nil && ctx.Err() == nil && s.log.Sweep != nil {
 			s.log.Sweep(err)
 		}
-		if err != nil && sleep(ctx, soonestSweep, nil) == ended {
+		if err != nil && sleep(ctx, minSweepInterval, nil) == ended {
 			return
 		}
-		s.crowd()
+		s.trimSoon()
 	}
 }
 
-// thin forgets the sessions not seen for longest, until there are a little fewer
-// than there may be; those in use only where the others are not enough.
-func (s *Store) thin(ctx context.Context) error {
-	for _, all := range []bool{false, true} {
+// trim forgets the sessions that were not seen for the longest time, until there are
+// a little fewer than the bound. It forgets those in use only if the others are not
+// enough.
+func (s *Store) trim(ctx context.Context) error {
+	for _, inUseToo := range []bool{false, true} {
 		bound := s.bound.Load()
 		if bound == 0 || s.count.Load() <= bound {
 			return nil
 		}
 		goal := bound - min(slack(bound), bound/16)
 		spare := s.inUse.Load()
-		if all {
+		if inUseToo {
 			spare = nil
 		}
-		// What is sampled tells the moment to within a few thousandths: a second
-		// round may be needed.
+		// The sample gives the time only to within a few thousandths, so a second round
+		// may be needed.
 		for range 3 {
-			before, err := s.moment(ctx, spare, s.count.Load()-goal)
+			before, err := s.seenQuantile(ctx, spare, s.count.Load()-goal)
 			if err != nil {
 				return err
 			}
@@ -100,18 +101,18 @@ func (s *Store) thin(ctx context.Context) error {
 	return nil
 }
 
-// sampled is how many sessions are asked when they were seen.
-const sampled = 1 << 16
+// sampleSize is how many sessions the estimate of seenQuantile is based on.
+const sampleSize = 1 << 16
 
-// moment returns one, in Unix milliseconds, that so many sessions were last seen
-// at or before.
-func (s *Store) moment(ctx context.Context, spare *func(string) bool, sessions int64) (int64, error) {
+// seenQuantile estimates the time, in Unix milliseconds, at or before which so many
+// sessions were last seen.
+func (s *Store) seenQuantile(ctx context.Context, spare *func(string) bool, sessions int64) (int64, error) {
 	sample, n := make([]int64, 0, 1024), int64(0)
 	err := s.eachSeen(ctx, spare, func(_, _ []byte, seen int64) {
 		n++
-		if len(sample) < sampled {
+		if len(sample) < sampleSize {
 			sample = append(sample, seen)
-		} else if i := rand.Int64N(n); i < sampled {
+		} else if i := rand.Int64N(n); i < sampleSize {
 			sample[i] = seen
 		}
 	}, func() (bool, error) { return true, nil })
@@ -123,8 +124,8 @@ func (s *Store) moment(ctx context.Context, spare *func(string) bool, sessions i
 	return sample[min(max(at-1, 0), int64(len(sample)-1))], nil
 }
 
-// forgetBefore forgets sessions that were last seen at a moment or before, until
-// no more than goal are left.
+// forgetBefore forgets sessions that were last seen at or before a time, until no more
+// than goal are left.
 func (s *Store) forgetBefore(ctx context.Context, spare *func(string) bool, moment, goal int64) error {
 	var old [][2][]byte
 	return s.eachSeen(ctx, spare, func(k, v []byte, seen int64) {
@@ -143,8 +144,8 @@ func (s *Store) forgetBefore(ctx context.Context, spare *func(string) bool, mome
 	})
 }
 
-// eachSeen calls fn with each session that is not spared, and chunk behind some
-// of them, until that returns false.
+// eachSeen calls fn with each session that is not spared. After every scanChunk
+// sessions it calls chunk, and stops if that returns false.
 func (s *Store) eachSeen(ctx context.Context, spare *func(string) bool, fn func(k, v []byte, seen int64), chunk func() (more bool, err error)) error {
 	for next := []byte(nil); ; {
 		var err error
@@ -152,9 +153,9 @@ func (s *Store) eachSeen(ctx context.Context, spare *func(string) bool, fn func(
 			if spare != nil && (*spare)(string(k)) {
 				return nil
 			}
-			form, err := plain(k, v)
+			form, err := verified(k, v)
 			if err != nil {
-				return nil //nolint:nilerr // it is no use to anybody, but not for this to find out
+				return nil //nolint:nilerr // reading the session will report it
 			}
 			if seen, err := session.SeenOf(form); err == nil {
 				fn(k, v, seen)
@@ -174,8 +175,8 @@ func (s *Store) eachSeen(ctx context.Context, spare *func(string) bool, fn func(
 	}
 }
 
-// counted returns how many sessions a file has.
-func counted(db *bbolt.DB) (n int64, err error) {
+// countSessions counts the sessions in a file.
+func countSessions(db *bbolt.DB) (n int64, err error) {
 	err = guard(func() error {
 		return db.View(func(tx *bbolt.Tx) error {
 			n = int64(tx.Bucket(sessions).Stats().KeyN)

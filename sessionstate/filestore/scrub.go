@@ -9,25 +9,25 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// What is deleted from a page, and what a page had before it was written in
-// another place, stays in the file until bbolt uses the page again. So after a
-// session was forgotten the pages that are not in use are filled with zeros, in
-// the background. A note in the file has that done after a crash, too.
+// bbolt writes a changed page to a new place, and the old page stays in the file, with
+// everything that was deleted from it, until bbolt reuses it. So after sessions were
+// forgotten, a background task fills the free pages with zeros (it scrubs them). A
+// counter under scrubKey makes sure that this happens even after a crash.
 var scrubKey = []byte("scrub")
 
 const (
-	// scrubPages is how many pages are looked at while nobody else reads or
-	// writes, and scrubPause what is between two such times.
+	// scrubPages is how many pages are scrubbed at a time, while nobody reads or
+	// writes. scrubPause is the pause in between.
 	scrubPages = 1024
 	scrubPause = 5 * time.Millisecond
-	// scrubDelay is how long deletions are waited for that may follow.
+	// scrubDelay is how long to wait for further deletions.
 	scrubDelay = 200 * time.Millisecond
-	// sweptEvery is how often that is done for sessions that were forgotten for
-	// their age or for want of room.
-	sweptEvery = 24 * time.Hour
+	// scrubInterval is how often to scrub after sessions that were forgotten because
+	// of their age or of the bound.
+	scrubInterval = 24 * time.Hour
 )
 
-// noteScrub notes that there is something to be scrubbed.
+// noteScrub counts, in the file, a deletion that is to be scrubbed.
 func noteScrub(tx *bbolt.Tx) error {
 	b := tx.Bucket(meta)
 	n := uint64(1)
@@ -37,8 +37,8 @@ func noteScrub(tx *bbolt.Tx) error {
 	return b.Put(scrubKey, binary.BigEndian.AppendUint64(nil, n))
 }
 
-// EraseTraces has what was deleted overwritten in the background, by whatever it
-// was deleted. It returns when that is sure to be done, after a crash too.
+// EraseTraces has everything that was deleted overwritten in the background. When it
+// returns, this is certain to happen, even after a crash.
 func (s *Store) EraseTraces(ctx context.Context) error {
 	var failed error
 	err := s.do(ctx, func(b *bbolt.Bucket) bool {
@@ -59,12 +59,12 @@ func (s *Store) eraseNow() {
 
 func (s *Store) wakeScrubber() {
 	select {
-	case s.scrubs <- struct{}{}:
+	case s.scrubWake <- struct{}{}:
 	default:
 	}
 }
 
-// toScrub returns the note, 0 if there is none.
+// toScrub returns the counter of noteScrub, 0 if nothing is to be scrubbed.
 func (s *Store) toScrub() (n uint64) {
 	_ = s.view(func(b *bbolt.Bucket) error {
 		if v := b.Tx().Bucket(meta).Get(scrubKey); len(v) == 8 {
@@ -75,12 +75,12 @@ func (s *Store) toScrub() (n uint64) {
 	return n
 }
 
-// scrubber scrubs whenever there is something to, until the context ends.
+// scrubber calls Scrub whenever there is something to scrub, until the context ends.
 func (s *Store) scrubber(ctx context.Context) {
 	var last time.Time
 	for {
-		if s.toScrub() == 0 || !s.erase.Load() && time.Since(last) < sweptEvery {
-			if sleep(ctx, time.Hour, s.scrubs) == ended {
+		if s.toScrub() == 0 || !s.erase.Load() && time.Since(last) < scrubInterval {
+			if sleep(ctx, time.Hour, s.scrubWake) == ended {
 				return
 			}
 			continue
@@ -102,7 +102,7 @@ func (s *Store) scrubber(ctx context.Context) {
 	}
 }
 
-// Scrub fills all pages that are not in use with zeros.
+// Scrub fills all free pages with zeros.
 func (s *Store) Scrub(ctx context.Context) error {
 	noted := s.toScrub()
 	for next := 0; next >= 0; {
@@ -122,7 +122,7 @@ func (s *Store) Scrub(ctx context.Context) error {
 	}
 	return s.do(ctx, func(b *bbolt.Bucket) bool {
 		m := b.Tx().Bucket(meta)
-		// More was forgotten meanwhile: it may be where this one has been.
+		// If more was deleted meanwhile, it may be in pages that were scrubbed before.
 		if v := m.Get(scrubKey); len(v) != 8 || binary.BigEndian.Uint64(v) != noted {
 			return false
 		}
@@ -130,12 +130,12 @@ func (s *Store) Scrub(ctx context.Context) error {
 	})
 }
 
-// scrubChunk fills the free ones of some pages, from next on, and returns where
-// to go on, -1 at the end.
+// scrubChunk scrubs the free pages among the next scrubPages, and returns the page to
+// continue with, or -1 at the end.
 //
-// Within a write transaction, and while nobody reads, all pages on the free list
-// are used by nobody: what the last transaction has freed is not needed for it,
-// and it is on the disk.
+// During a write transaction without readers, nobody needs a page on the free list: the
+// last transaction is on the disk, so the pages that it has freed are not needed for
+// recovery.
 func (s *Store) scrubChunk(ctx context.Context, next int) (more int, err error) {
 	failed := s.do(ctx, func(b *bbolt.Bucket) bool {
 		s.reading.Lock()

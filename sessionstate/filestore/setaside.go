@@ -11,13 +11,14 @@ import (
 	"time"
 )
 
-// asideMark and asideTime are in the names of files that were set aside: when.
+// The name of a file that was set aside ends with asideMark and the time of that, in
+// the layout asideTime.
 const (
 	asideMark = ".unreadable-"
 	asideTime = "20060102T150405Z"
 )
 
-// setAside gives a file another name in its directory.
+// setAside renames a file within its directory.
 func setAside(path string) (as string, err error) {
 	name := path + asideMark + time.Now().UTC().Format(asideTime)
 	for n := 0; ; n++ {
@@ -31,7 +32,7 @@ func setAside(path string) (as string, err error) {
 	}
 }
 
-// asideSince returns when a file was set aside, by its name.
+// asideSince returns when a file was set aside, according to its name.
 func asideSince(path, name string) (at time.Time, ok bool) {
 	text, ok := strings.CutPrefix(name, filepath.Base(path)+asideMark)
 	if !ok {
@@ -42,7 +43,7 @@ func asideSince(path, name string) (at time.Time, ok bool) {
 	return at, err == nil
 }
 
-// setAsideBefore returns the files that were set aside before a moment.
+// setAsideBefore returns the files that were set aside before a time.
 func (s *Store) setAsideBefore(moment time.Time) (paths []string, err error) {
 	dir := filepath.Dir(s.path)
 	entries, err := os.ReadDir(dir)
@@ -57,13 +58,14 @@ func (s *Store) setAsideBefore(moment time.Time) (paths []string, err error) {
 	return paths, nil
 }
 
-// SetAside returns the paths of the files that could not be read, under this
-// path, and were set aside. They may have ids in them.
+// SetAside returns the paths of the files that were set aside because they could not be
+// read at this path. They may contain ids.
 func (s *Store) SetAside() ([]string, error) {
 	return s.setAsideBefore(time.Now().Add(time.Hour))
 }
 
-// RemoveSetAside deletes them, and returns the paths of those it deleted.
+// RemoveSetAside deletes the files that were set aside, and returns the paths of those
+// that it has deleted.
 func (s *Store) RemoveSetAside() ([]string, error) {
 	return s.removeSetAside(time.Now().Add(time.Hour))
 }
@@ -80,27 +82,28 @@ func (s *Store) removeSetAside(before time.Time) (removed []string, err error) {
 	return removed, err
 }
 
-// KeepSetAside sets how long files that were set aside are kept; 0 is for ever.
+// KeepSetAside sets how long files that were set aside are kept; 0 is forever.
 func (s *Store) KeepSetAside(d time.Duration) {
 	if s.keepAside.Swap(int64(d)) != int64(d) {
 		select {
-		case s.tidied <- struct{}{}:
+		case s.keepSet <- struct{}{}:
 		default:
 		}
 	}
 }
 
-// tidy removes old files, at first and now and then, until the context ends.
-func (s *Store) tidy(ctx context.Context) {
+// expireSetAside removes old files that were set aside, now and every
+// maxSweepInterval, until the context ends.
+func (s *Store) expireSetAside(ctx context.Context) {
 	for {
 		s.removeOld()
-		if sleep(ctx, latestSweep, s.tidied) == ended {
+		if sleep(ctx, maxSweepInterval, s.keepSet) == ended {
 			return
 		}
 	}
 }
 
-// removeOld deletes what was set aside too long ago.
+// removeOld deletes files that were set aside longer ago than KeepSetAside says.
 func (s *Store) removeOld() {
 	keep := time.Duration(s.keepAside.Load())
 	if keep == 0 {

@@ -12,11 +12,12 @@ import (
 )
 
 const (
-	// How often old sessions are looked for: sixteen times in a retention, but
-	// at most and at least so often.
-	soonestSweep = time.Second
-	latestSweep  = time.Hour
-	// sweepPause is between two chunks: a million sessions take ten seconds.
+	// A sweep for old sessions starts sixteen times per retention, but within these
+	// limits.
+	minSweepInterval = time.Second
+	maxSweepInterval = time.Hour
+	// sweepPause is the pause between two chunks: a sweep of a million sessions takes
+	// ten seconds.
 	sweepPause = 10 * time.Millisecond
 )
 
@@ -24,22 +25,22 @@ const (
 func (s *Store) Retain(retention int64) {
 	if s.retention.Swap(retention) != retention {
 		select {
-		case s.retained <- struct{}{}:
+		case s.retentionSet <- struct{}{}:
 		default:
 		}
 	}
 }
 
-// sweep forgets old sessions, now and then, until the context ends.
+// sweep forgets old sessions at intervals, until the context ends.
 func (s *Store) sweep(ctx context.Context) {
 	var steady sessionstate.Steady
 	for {
 		steady.At(time.Now().UnixMilli(), time.Now())
-		pause := latestSweep
+		pause := maxSweepInterval
 		if retention := s.retention.Load(); retention > 0 {
-			pause = max(min(time.Duration(retention)*time.Millisecond/16, pause), soonestSweep)
+			pause = max(min(time.Duration(retention)*time.Millisecond/16, pause), minSweepInterval)
 		}
-		switch sleep(ctx, pause, s.retained) {
+		switch sleep(ctx, pause, s.retentionSet) {
 		case ended:
 			return
 		case woken:
@@ -47,7 +48,7 @@ func (s *Store) sweep(ctx context.Context) {
 		}
 		now := time.Now()
 		if !steady.At(now.UnixMilli(), now) {
-			continue // all could seem to be old
+			continue // the clock has jumped: all sessions could seem to be old
 		}
 		if _, err := s.Sweep(ctx, now.UnixMilli()); err != nil && ctx.Err() == nil && s.log.Sweep != nil {
 			s.log.Sweep(err)
@@ -76,17 +77,17 @@ func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) wake {
 	}
 }
 
-// Sweep forgets the sessions that by time now, in Unix milliseconds, were not
-// seen for the retention, a few at a time, and returns how many.
+// Sweep forgets the sessions that at time now, in Unix milliseconds, had not been seen
+// for the retention, a chunk at a time. It returns how many it has forgotten.
 func (s *Store) Sweep(ctx context.Context, now int64) (n int, err error) {
 	policy := &session.Policy{Retention: s.retention.Load()}
 	if policy.Retention == 0 {
 		return 0, nil
 	}
 	for next := []byte(nil); ; {
-		var old [][2][]byte // keys, and the values that are to be forgotten
+		var old [][2][]byte // pairs of key and value
 		next, err = s.chunk(next, func(k, v []byte) error {
-			form, err := plain(k, v)
+			form, err := verified(k, v)
 			var seen int64
 			if err == nil {
 				seen, err = session.SeenOf(form)
@@ -110,7 +111,7 @@ func (s *Store) Sweep(ctx context.Context, now int64) (n int, err error) {
 	}
 }
 
-// forget deletes what has not changed since it was read.
+// forget deletes pairs of key and value, except those that have changed since.
 func (s *Store) forget(ctx context.Context, old [][2][]byte) (n int, err error) {
 	gone := make(chan int, 1)
 	err = s.do(ctx, func(b *bbolt.Bucket) bool {
@@ -122,7 +123,7 @@ func (s *Store) forget(ctx context.Context, old [][2][]byte) (n int, err error) 
 		}
 		s.added -= int64(n)
 		gone <- n
-		// If it cannot be noted it cannot be written, either.
+		// An error here would fail the commit, too.
 		return n > 0 && noteScrub(b.Tx()) == nil
 	})
 	if err != nil {

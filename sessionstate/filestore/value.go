@@ -10,7 +10,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// sumSize is how many bytes stand before a session: the sum of key and session.
+// sumSize is the size of the checksum of key and session, which comes before the
+// session.
 const sumSize = 4
 
 func sum(key, form []byte) uint32 {
@@ -28,8 +29,8 @@ func encode(key string, s *session.Session) []byte {
 	return b
 }
 
-// plain returns the stored form of a session, if it is as it was written.
-func plain(key, v []byte) ([]byte, error) {
+// verified returns the stored form of a session if its checksum is right.
+func verified(key, v []byte) ([]byte, error) {
 	if len(v) < sumSize || binary.LittleEndian.Uint32(v) != sum(key, v[sumSize:]) {
 		return nil, fmt.Errorf("%w: a session is not as it was written", ErrDamaged)
 	}
@@ -37,7 +38,7 @@ func plain(key, v []byte) ([]byte, error) {
 }
 
 func decode(key, v []byte) (*session.Session, error) {
-	b, err := plain(key, v)
+	b, err := verified(key, v)
 	if err != nil {
 		return nil, err
 	}
@@ -45,8 +46,8 @@ func decode(key, v []byte) (*session.Session, error) {
 	return decoded, newerFormat(err)
 }
 
-// newerFormat says of a session that a later version has written what Open says
-// of such a file.
+// newerFormat makes the error about a session of a newer format an ErrNewer, as for a
+// file of a newer schema.
 func newerFormat(err error) error {
 	if errors.Is(err, session.ErrNewer) {
 		return fmt.Errorf("%w: %w", ErrNewer, err)

@@ -11,19 +11,19 @@ import (
 	"slices"
 )
 
-// bbolt trusts its file. Where bytes of it are not as they were written it may
-// serve other sessions, write over those that are there, and take all memory.
-// So the file is read first by somebody who trusts nothing:
+// bbolt trusts its file. With a damaged one it may return wrong sessions, overwrite
+// others, or use all memory. So the file is first read by the code below, which trusts
+// nothing. Its format:
 //
 //	page    id 8 bytes, flags 2, count 2, overflow (further pages) 4, then its elements
 //	meta    magic 4, version 4, page size 4, flags 4, root 8, sequence 8,
 //	        free list 8, end 8, transaction 8, FNV-1a of all that 8
 //	branch  elements: position of the key 4, its size 4, page 8
 //	leaf    elements: flags 4, position of the key 4, its size 4, size of the value behind it 4
-//	bucket  a value: root 8, sequence 8; where root is 0 a page with all of it follows
+//	bucket  a value: root 8, sequence 8; if root is 0, a page with the whole bucket follows
 //
-// Positions count from their element. Keys and values lie behind the elements,
-// in their order and without gaps.
+// Positions count from the start of their element. Keys and values follow the elements,
+// in the same order and without gaps.
 const (
 	branchPage   = 1
 	leafPage     = 2
@@ -43,25 +43,26 @@ const (
 
 var native = binary.NativeEndian
 
-// verifier reads a file. Its methods panic with a damage.
+// verifier reads a file. Its methods panic with a damage or a newer.
 type verifier struct {
 	file     io.ReaderAt
 	size     int64
 	pageSize uint64
-	end      uint64   // the first page that is not in use
-	reached  []uint64 // bits of the pages that have been
+	end      uint64   // the first page beyond those in use
+	reached  []uint64 // a bit for each page that was reached
 	root     uint64
 	freelist uint64
-	// value is told each pair, with the names of its buckets.
+	// value is called with each pair, and the names of the buckets that contain it.
 	value func(buckets [][]byte, key, value []byte) error
 }
 
-type damage struct{ error }
+// damage and newer are panics that verify turns into ErrDamaged and ErrNewer.
+type (
+	damage struct{ error }
+	newer  struct{ error }
+)
 
-// newer is what a later version of this program has written.
-type newer struct{ error }
-
-// refuse ends the reading with what is wrong with a value.
+// refuse stops because of a value.
 func (v *verifier) refuse(err error) {
 	if errors.Is(err, ErrNewer) {
 		panic(newer{err})
@@ -71,10 +72,10 @@ func (v *verifier) refuse(err error) {
 
 func (v *verifier) fail(format string, args ...any) { panic(damage{fmt.Errorf(format, args...)}) }
 
-// verify reads all of a file, and calls value for what is in its buckets. It
-// returns errForeign if it is no file of bbolt's that has a free list, ErrDamaged
-// if it is one that is not as it was written, and an error of value's in which
-// ErrNewer is as it is.
+// verify reads all of a file, and calls value for each pair in its buckets. It returns
+// errForeign if the file is not a bbolt file with a free list, and ErrDamaged if it is
+// one but is damaged. If value returns an error, verify returns that if it is an
+// ErrNewer, and otherwise ErrDamaged.
 func verify(file io.ReaderAt, size int64, value func(buckets [][]byte, key, value []byte) error) (err error) {
 	v := &verifier{file: file, size: size, value: value}
 	defer func() {
@@ -95,11 +96,11 @@ func verify(file io.ReaderAt, size int64, value func(buckets [][]byte, key, valu
 	v.reach(0, 2)
 	v.free()
 	v.tree(v.root, nil, nil, nil, 0)
-	// A page that is nowhere is lost, and does no harm.
+	// A page that was not reached is lost space, and does no harm.
 	return nil
 }
 
-// meta finds the newer of the two meta pages that is whole.
+// meta reads the newest valid one of the two meta pages.
 func (v *verifier) meta() (found bool) {
 	var newest uint64
 	for at := int64(0); at <= 1<<24 && at < v.size; at = max(2*at, 1024) {
@@ -132,7 +133,7 @@ func (v *verifier) meta() (found bool) {
 	return true
 }
 
-// reach notes pages, each of which may be in one place only.
+// reach marks pages as reached, which must happen only once for each.
 func (v *verifier) reach(id, n uint64) {
 	if id >= v.end || n > v.end-id {
 		v.fail("page %d is out of bounds", id)
@@ -145,7 +146,7 @@ func (v *verifier) reach(id, n uint64) {
 	}
 }
 
-// page reads a page with what overflows it.
+// page reads a page with its overflow pages.
 func (v *verifier) page(id uint64) []byte {
 	v.reach(id, 1)
 	p := make([]byte, v.pageSize)
@@ -182,7 +183,7 @@ func (v *verifier) free() {
 	}
 }
 
-// tree reads pages whose keys are from low on and below high.
+// tree reads a subtree, whose keys must be at least low and less than high.
 func (v *verifier) tree(id uint64, buckets [][]byte, low, high []byte, depth int) {
 	if depth > maxDepth {
 		v.fail("page %d is too deep", id)
@@ -195,7 +196,7 @@ func (v *verifier) elements(p []byte, id uint64, buckets [][]byte, low, high []b
 	if flags != leafPage && flags != branchPage || flags == branchPage && n == 0 {
 		v.fail("page %d has type %d, %d elements", id, flags, n)
 	}
-	// A bucket with nothing in it has one page, with nothing in it.
+	// An empty bucket has one page, which is empty.
 	if n == 0 && (low != nil || slices.ContainsFunc(p[pageHead:], func(b byte) bool { return b != 0 })) {
 		v.fail("page %d has no elements", id)
 	}
@@ -203,7 +204,7 @@ func (v *verifier) elements(p []byte, id uint64, buckets [][]byte, low, high []b
 	if at > len(p) {
 		v.fail("page %d has %d elements", id, n)
 	}
-	// take returns what comes next of keys and values.
+	// take returns the next key or value.
 	take := func(size uint32) []byte {
 		if int64(size) > int64(len(p)-at) {
 			v.fail("page %d has an element of %d bytes", id, size)
@@ -228,8 +229,8 @@ func (v *verifier) elements(p []byte, id uint64, buckets [][]byte, low, high []b
 		} else {
 			key = take(native.Uint32(e[8:]))
 		}
-		// A page's first key is the one that its parent has for it: bbolt finds the
-		// entry by it when the page moves.
+		// A page's first key is the same as its key in the parent page, by which bbolt
+		// finds the parent's entry when the page moves.
 		if i > 0 && bytes.Compare(key, last) <= 0 || i == 0 && low != nil && !bytes.Equal(key, low) || high != nil && bytes.Compare(key, high) >= 0 {
 			v.fail("page %d is out of order", id)
 		}

@@ -12,33 +12,34 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate"
 )
 
-// job is something to be written. While one transaction is brought to the disk
-// the jobs for the next one gather: they share the price of it.
+// job is work for the writer. While one transaction is written to the disk, jobs for the
+// next one collect, and share its cost.
 type job struct {
 	run  func(*bbolt.Bucket) (wrote bool)
 	err  error
 	done chan struct{}
-	// bulk: it has many changes, for which few are to wait.
+	// bulk: the job has so many changes that others should not wait for it.
 	bulk bool
 
-	// Where it waits, guarded by the queue; place is nil when it does not.
-	lane  *list.List
-	place *list.Element
+	// The position in the queue, guarded by the queue's mutex; element is nil if the
+	// job is not queued.
+	queue   *list.List
+	element *list.Element
 }
 
-// bulk is from how many changes on a job is one of many.
-const bulk = 33
+// bulkSize is the number of changes from which a job is bulk.
+const bulkSize = 33
 
-// maxJobs is how many jobs share a transaction at most.
+// maxJobs limits the jobs in one transaction.
 const maxJobs = 1024
 
-// do has run called in a transaction, and returns when that is on the disk. If
-// the context ends before the writer has taken the job it is never run.
+// do calls run in a transaction, and returns when that is on the disk. If the context
+// ends before the writer has taken the job, run is never called.
 func (s *Store) do(ctx context.Context, run func(*bbolt.Bucket) bool) error {
 	return s.await(ctx, &job{run: run, done: make(chan struct{})})
 }
 
-// await has a job done, and returns when it is.
+// await queues a job, and returns when it is done.
 func (s *Store) await(ctx context.Context, j *job) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -53,7 +54,7 @@ func (s *Store) await(ctx context.Context, j *job) error {
 	}
 }
 
-// write does jobs until there are to be no more.
+// write carries out jobs until the queue is closed.
 func (s *Store) write() {
 	defer close(s.written)
 	for {
@@ -61,30 +62,30 @@ func (s *Store) write() {
 		if len(jobs) == 0 {
 			return
 		}
-		// Single changes do not wait for many: theirs is a transaction before.
-		slices.SortStableFunc(jobs, func(a, b *job) int { return size(a) - size(b) })
-		many := slices.IndexFunc(jobs, func(j *job) bool { return j.bulk })
-		if many < 0 {
-			many = len(jobs)
+		// Bulk jobs go into a second transaction, so that others do not wait for them.
+		slices.SortStableFunc(jobs, func(a, b *job) int { return rank(a) - rank(b) })
+		firstBulk := slices.IndexFunc(jobs, func(j *job) bool { return j.bulk })
+		if firstBulk < 0 {
+			firstBulk = len(jobs)
 		}
-		s.carryOut(jobs[:many])
-		s.carryOut(jobs[many:])
+		s.carryOut(jobs[:firstBulk])
+		s.carryOut(jobs[firstBulk:])
 	}
 }
 
-func size(j *job) int {
+func rank(j *job) int {
 	if j.bulk {
 		return 1
 	}
 	return 0
 }
 
-// carryOut does jobs in one transaction.
+// carryOut carries out jobs in one transaction.
 func (s *Store) carryOut(jobs []*job) {
 	if len(jobs) == 0 {
 		return
 	}
-	err := s.attached()
+	err := s.checkAttached()
 	if err == nil {
 		err = guard(func() error { return s.commit(jobs) })
 	}
@@ -119,12 +120,12 @@ func (s *Store) commit(jobs []*job) error {
 		return err
 	}
 	s.count.Add(s.added)
-	s.crowd()
+	s.trimSoon()
 	return nil
 }
 
-// raiseSchema notes in a file of an older schema that something was written that
-// versions which know no other will not read.
+// raiseSchema updates the schema number of a file with an older one, because versions
+// that know only the older schema cannot read what is now written.
 func raiseSchema(tx *bbolt.Tx) error {
 	b := tx.Bucket(meta)
 	if binary.BigEndian.Uint32(b.Get(schemaKey)) >= schema {

@@ -95,7 +95,7 @@ func TestDeadlineIsNotLater(t *testing.T) {
 	for i := range 2000 {
 		// Each of the three clocks is somewhere within a millisecond.
 		c := newClock()
-		c.begun = c.begun.Add(-time.Duration(i) * 211 * time.Microsecond)
+		c.start = c.start.Add(-time.Duration(i) * 211 * time.Microsecond)
 		// The server answers with whole milliseconds, of its own clock.
 		begun := time.Now()
 		origin := begun.Add(-time.Duration(i) * 497 * time.Microsecond)

@@ -9,11 +9,11 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// slots is how many there are in a Cluster.
+// slots is the number of slots in a Cluster.
 const slots = 16384
 
-// slot returns the slot of a key: the CRC16 (XMODEM) of it, or of what is in its
-// first braces, as the Cluster specification has it.
+// slot returns the slot of a key, as the Cluster specification says: the CRC16 (XMODEM)
+// of the key or of its hash tag.
 func slot(key string) int {
 	if i := strings.IndexByte(key, '{'); i >= 0 {
 		if j := strings.IndexByte(key[i+1:], '}'); j > 0 {
@@ -34,14 +34,13 @@ func slot(key string) int {
 	return int(crc) % slots
 }
 
-// slotsInterval is how often a Cluster is asked whether slots have moved.
+// slotsInterval is how often to check whether slots have moved.
 const slotsInterval = time.Second
 
-// followSlots forgets what was read when slots have moved: the node that had a
-// key tells when it gives away a session, but not when it gives away that there
-// is none.
+// followSlots invalidates everything when slots have moved. A node sends an invalidation
+// for a session that moves away, but not for a key that was read and had no session.
 func (s *Store) followSlots() {
-	defer s.link.probing.Done()
+	defer s.link.background.Done()
 	ticker := time.NewTicker(slotsInterval)
 	defer ticker.Stop()
 	for last := ""; ; {
@@ -62,8 +61,7 @@ func (s *Store) followSlots() {
 	}
 }
 
-// slotOwners returns which master has which slots, in a form that can be
-// compared.
+// slotOwners returns which master has which slots, as a comparable string.
 func (s *Store) slotOwners() (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
 	defer cancel()
@@ -74,7 +72,7 @@ func (s *Store) slotOwners() (string, error) {
 	}
 	var owners strings.Builder
 	for _, r := range ranges {
-		// From, to, the master, its replicas; a node is address, port and id.
+		// First slot, last slot, master, replicas. A node is address, port and id.
 		parts, err := r.ToArray()
 		if err != nil || len(parts) < 3 {
 			return "", fmt.Errorf("CLUSTER SLOTS: %w", err)

@@ -15,39 +15,38 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// ServerError is an error that a server answered. It has nothing of the answer
-// but its code, such as OOM: the rest may repeat the command, with a session's key
-// or a password in it.
+// ServerError is an error reply of a server. It contains only the reply's code, such as
+// OOM, because the rest may repeat the command, with a session's key or a password.
 type ServerError struct {
-	// Code is one of those that Redis is known to have, or empty.
+	// Code is one of codes, or empty.
 	Code string
-	// about says what it means.
-	about string
+	// meaning explains it.
+	meaning string
 }
 
 func (e *ServerError) Error() string {
 	if e.Code == "" {
 		return "redis: an error of a kind that is not known"
 	}
-	return "redis: " + e.Code + ": " + e.about
+	return "redis: " + e.Code + ": " + e.meaning
 }
 
 func newServerError(text string) *ServerError {
 	e := &ServerError{Code: codeOf(text)}
-	e.about = codes[e.Code]
+	e.meaning = codes[e.Code]
 	for _, known := range phrases {
 		if strings.Contains(text, known.phrase) {
-			e.about = known.about
+			e.meaning = known.meaning
 			if e.Code == "" {
-				e.Code = "ERR" // which the library leaves out
+				e.Code = "ERR" // the library removes it
 			}
 		}
 	}
 	return e
 }
 
-// codes are the first words of a server's errors, and what each means. Others are
-// not repeated: an answer need not come from a Redis.
+// codes maps the first word of a server's error to its meaning. Other words are not
+// shown, because the server may not be a Redis.
 var codes = map[string]string{
 	"ASK":            "a slot is moving to another node",
 	"BUSY":           "a script or function runs that does not end",
@@ -82,9 +81,9 @@ var codes = map[string]string{
 	"REPLICAUPDATED": "a replica was updated",
 }
 
-// phrases are what a server's errors say by which their code does not tell them
-// apart, and what each means.
-var phrases = []struct{ phrase, about string }{
+// phrases are parts of a server's errors that are more specific than the code, and
+// their meaning.
+var phrases = []struct{ phrase, meaning string }{
 	{"unknown command", "the server does not know the command: is it renamed, or no Redis 7?"},
 	{"unknown subcommand", "the server does not know the command: is it renamed, or no Redis 7?"},
 	{"can't run this command", "NOPERM: the user has not the right to a command of the script"},
@@ -95,32 +94,32 @@ var phrases = []struct{ phrase, about string }{
 	{"non local key", "a slot is moving to another node"},
 }
 
-// plain returns an error that has no text of a server in it, and none that may
-// repeat what a command or an answer had: for logs, and whoever reads an error.
-func plain(err error) error {
+// sanitized returns an error without text from a server, and without text that may
+// repeat parts of a command or a reply. Such an error may be logged and shown.
+func sanitized(err error) error {
 	switch {
-	case err == nil, isOurs(err):
+	case err == nil, isSafe(err):
 		return err
 	}
 	var of *rueidis.RedisError
 	if errors.As(err, &of) {
 		return newServerError(of.Error())
 	}
-	return &clientError{about(err), err}
+	return &clientError{describe(err), err}
 }
 
-// codeOf returns the first word of a server's error, "" if it is none of codes.
+// codeOf returns the code of a server's error, "" if it is none of codes.
 func codeOf(text string) string {
 	code, _, _ := strings.Cut(strings.TrimSpace(text), " ")
 	if _, ok := codes[code]; !ok {
-		// A script's error may begin with where it came about.
+		// A script's error may begin with its position in the script.
 		return ""
 	}
 	return code
 }
 
-// clientError is an error of the connection or the library, in words that are
-// known to repeat nothing. What it was made from is for errors.Is alone.
+// clientError is an error of the connection or the library, with a text that repeats
+// nothing of a command or reply. The original error serves only for errors.Is.
 type clientError struct {
 	text string
 	err  error
@@ -128,13 +127,13 @@ type clientError struct {
 
 func (e *clientError) Error() string { return "redis: " + e.text }
 
-// Is keeps errors.Is as it was. There is no Unwrap: a text would be read through it.
+// Is makes errors.Is work. There is no Unwrap, because it would expose the text.
 func (e *clientError) Is(target error) bool { return errors.Is(e.err, target) }
 
-// isOurs reports whether an error's text is one of this package or the standard
-// library's that names hosts at most.
-func isOurs(err error) bool {
-	switch err.(type) { //nolint:errorlint // what wraps one of these has a text of its own
+// isSafe reports whether an error is one of this package or the standard library whose
+// text contains at most host names.
+func isSafe(err error) bool {
+	switch err.(type) { //nolint:errorlint // an error that wraps one of these has another text
 	case ownError, *ServerError, *clientError, *net.OpError, *net.DNSError, syscall.Errno,
 		*tls.CertificateVerificationError, x509.UnknownAuthorityError, x509.HostnameError, x509.CertificateInvalidError:
 		return true
@@ -147,8 +146,8 @@ func isOurs(err error) bool {
 	return false
 }
 
-// about describes an error whose text is not known to be harmless.
-func about(err error) string {
+// describe returns a text for an error that is not safe.
+func describe(err error) string {
 	var op *net.OpError
 	switch {
 	case errors.Is(err, rueidis.ErrNoCache):
@@ -167,7 +166,7 @@ func about(err error) string {
 	return fmt.Sprintf("an error of type %T; is it a Redis that answers?", err)
 }
 
-// ownError is an error that this package makes itself.
+// ownError is an error of this package.
 type ownError string
 
 func (e ownError) Error() string { return string(e) }

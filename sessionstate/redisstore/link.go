@@ -10,48 +10,48 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// ErrDown is what calls come to, at once, while the server is known not to
-// answer.
+// ErrDown is returned at once while the server is known not to answer.
 var ErrDown error = ownError("redis does not answer; it is tried again until it does")
 
-// Log is told when a server is found not to answer, and when it does again. Its
-// functions may be nil. No error that is told has a server's text in it.
+// Log has functions that are called when a server stops answering, and when it answers
+// again. They may be nil. The errors contain no text from a server.
 type Log struct {
 	Down func(error)
 	Up   func()
-	// Clock is told when this machine's clock differs from the servers' by more
-	// than FarOff, ahead of it or, less than 0, behind, and when it does no more.
+	// Clock is called with far true when this machine's clock differs from the
+	// servers' by more than FarOff, and with false when it no longer does. ahead is
+	// negative if this machine's clock is behind.
 	Clock func(ahead time.Duration, far bool)
 }
 
-// link is the connection to the servers. After a few calls in a row that got no
-// answer no more are made, so that a dead server does not cost every request
-// its deadline; meanwhile it is asked, again and again, whether it is back.
+// link is the connection to the servers, with circuit breakers. After a few calls in a
+// row without an answer it fails all calls at once, so that a dead server does not cost
+// every request its deadline. Meanwhile it probes the server until it is back.
 type link struct {
 	connect func() (rueidis.Client, error)
 	timeout time.Duration
 	log     Log
 
-	client atomic.Pointer[rueidis.Client] // nil until it was connected once
-	// breakers are for ranges of slots of a Cluster, so that a node that is down
-	// keeps nobody from the others; elsewhere the first is for all keys.
-	breakers [64]breaker
-	cluster  atomic.Bool
-	stop     chan struct{}
-	probing  sync.WaitGroup
+	client atomic.Pointer[rueidis.Client] // nil until the first connection
+	// In a Cluster each breaker is for a range of slots, so that a node that is down
+	// does not affect the others. Otherwise the first one is for all keys.
+	breakers   [64]breaker
+	cluster    atomic.Bool
+	stop       chan struct{}
+	background sync.WaitGroup
 }
 
 // breaker is open while the server is down.
 type breaker struct {
-	failures atomic.Int32 // calls in a row
+	failures atomic.Int32 // consecutive
 	open     atomic.Bool
 }
 
 const (
-	// tripAt is how many failures in a row say that the server is down.
+	// tripAt is how many consecutive failures mean that the server is down.
 	tripAt = 3
-	// A server that is down is asked in growing intervals.
-	firstProbe, lastProbe = 50 * time.Millisecond, time.Second
+	// A server that is down is probed at growing intervals.
+	minProbeInterval, maxProbeInterval = 50 * time.Millisecond, time.Second
 )
 
 func newLink(connect func() (rueidis.Client, error), timeout time.Duration, log Log) *link {
@@ -62,8 +62,8 @@ func newLink(connect func() (rueidis.Client, error), timeout time.Duration, log 
 	return l
 }
 
-// dial connects, unless that was done. Whether a server answers is another
-// question from then on: the library connects again by itself.
+// dial makes the first connection. Later the library reconnects by itself, so that a
+// connected client does not mean that a server answers.
 func (l *link) dial() error {
 	if l.client.Load() != nil {
 		return nil
@@ -84,7 +84,7 @@ func (l *link) breaker(key string) *breaker {
 	return &l.breakers[slot(key)*len(l.breakers)/slots]
 }
 
-// down is the share of the breakers that are open.
+// down returns the share of the breakers that are open.
 func (l *link) down() float64 {
 	if !l.cluster.Load() {
 		if l.breakers[0].open.Load() {
@@ -101,8 +101,8 @@ func (l *link) down() float64 {
 	return float64(open) / float64(len(l.breakers))
 }
 
-// try calls fn for a key, and again if its connection broke: the library may
-// still give out one that just did. Its errors are plain.
+// try calls fn for a key, and retries if the connection broke, because the library may
+// still use a connection that has just broken. Its errors are sanitized.
 func (l *link) try(ctx context.Context, key string, fn func(rueidis.Client) error) (err error) {
 	const tries = 3
 	b := l.breaker(key)
@@ -114,29 +114,29 @@ func (l *link) try(ctx context.Context, key string, fn func(rueidis.Client) erro
 		err = fn(*client)
 		if _, answered := rueidis.IsRedisErr(err); err == nil || answered {
 			b.failures.Store(0)
-			return plain(err)
+			return sanitized(err)
 		}
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	// That the caller is gone says nothing of the server.
+	// If the caller has given up, that says nothing about the server.
 	if !errors.Is(ctx.Err(), context.Canceled) && b.failures.Add(1) >= tripAt {
 		l.trip(b, key, err)
 	}
-	return plain(err)
+	return sanitized(err)
 }
 
-// trip says that the server of a key is down, until a probe finds it up.
+// trip opens the breaker of a key until a probe succeeds.
 func (l *link) trip(b *breaker, key string, err error) {
 	if b.open.Swap(true) {
 		return
 	}
 	if l.log.Down != nil {
-		l.log.Down(plain(err))
+		l.log.Down(sanitized(err))
 	}
-	l.probing.Go(func() {
-		for pause := firstProbe; ; pause = min(pause*2, lastProbe) {
+	l.background.Go(func() {
+		for pause := minProbeInterval; ; pause = min(pause*2, maxProbeInterval) {
 			timer := time.NewTimer(pause)
 			select {
 			case <-l.stop:
@@ -156,7 +156,7 @@ func (l *link) trip(b *breaker, key string, err error) {
 	})
 }
 
-// probe asks the server of a key for a sign of life.
+// probe checks whether the server of a key answers.
 func (l *link) probe(key string) error {
 	if err := l.dial(); err != nil {
 		return err
@@ -176,8 +176,8 @@ func (l *link) probe(key string) error {
 
 func (l *link) close() {
 	close(l.stop)
-	// Nobody calls any more, so nothing trips again.
-	l.probing.Wait()
+	// There are no more calls, so no breaker trips again.
+	l.background.Wait()
 	if client := l.client.Load(); client != nil {
 		(*client).Close()
 	}

@@ -9,35 +9,35 @@ import (
 )
 
 const (
-	// measureInterval is how often the servers' clock is looked at, measureAgain
-	// after how long if they did not tell it.
+	// measureInterval is how often the servers' clock is measured, measureRetry how
+	// soon again if that failed.
 	measureInterval = 10 * time.Second
-	measureAgain    = 250 * time.Millisecond
-	// samples is how often each server is asked then: the quickest answer counts.
+	measureRetry    = 250 * time.Millisecond
+	// samples is how often each server is asked; the quickest answer counts.
 	samples = 3
-	// drift is by how much two clocks may get apart in a time, at most: one in so
-	// many. Those of computers are ten times better.
+	// drift limits how fast two clocks drift apart: by 1/drift of the time passed.
+	// Clocks of computers are ten times better.
 	drift = 5000
-	// FarOff is by how much a clock may differ before somebody is told.
+	// FarOff is the difference of clocks from which Log.Clock is called.
 	FarOff = 250 * time.Millisecond
 )
 
-// reading is what the servers' clock said at a moment.
+// reading is a measurement of the servers' clock.
 type reading struct {
 	local, server time.Time
-	// within is by how much server may be wrong.
+	// within is the uncertainty of server.
 	within time.Duration
 }
 
-// at returns what the servers' clock says at a moment, and within what.
+// at converts a local time to the servers' clock, and returns the uncertainty.
 func (r *reading) at(local time.Time) (server time.Time, within time.Duration) {
 	passed := local.Sub(r.local)
 	return r.server.Add(passed), r.within + passed.Abs()/drift
 }
 
-// At returns what the servers' clock said at a moment of this machine's: the same
-// moment if that is not known, or if they do not differ by more than is known. A
-// machine's clock that is set, while the process runs, changes nothing.
+// At converts a time of this machine's clock to the servers' clock. It returns local
+// unchanged if the servers' clock is unknown, or differs by no more than the
+// uncertainty. Setting this machine's clock while the process runs changes nothing.
 func (s *Store) At(local time.Time) time.Time {
 	r := s.reading.Load()
 	if r == nil {
@@ -50,7 +50,8 @@ func (s *Store) At(local time.Time) time.Time {
 	return server
 }
 
-// Ahead returns by how much this machine's clock is ahead of the servers'.
+// Ahead returns how far this machine's clock is ahead of the servers', and the
+// uncertainty of that.
 func (s *Store) Ahead() (ahead, within time.Duration, known bool) {
 	r := s.reading.Load()
 	if r == nil {
@@ -61,16 +62,16 @@ func (s *Store) Ahead() (ahead, within time.Duration, known bool) {
 	return local.Round(0).Sub(server), within, true
 }
 
-// followClock looks at the servers' clock now and then, and when a connection was
-// lost: another server may have taken its place.
+// followClock measures the servers' clock at intervals, and after a connection was lost,
+// because another server may have taken over.
 func (s *Store) followClock() {
-	defer s.link.probing.Done()
+	defer s.link.background.Done()
 	far, measured := false, s.reading.Load() != nil
 	for {
-		far = s.tellClock(far)
+		far = s.logClock(far)
 		pause := measureInterval
 		if !measured {
-			pause = measureAgain
+			pause = measureRetry
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -85,8 +86,8 @@ func (s *Store) followClock() {
 	}
 }
 
-// tellClock tells if this machine's clock is far off, or is so no more.
-func (s *Store) tellClock(was bool) (far bool) {
+// logClock calls Log.Clock if this machine's clock has become far off, or no longer is.
+func (s *Store) logClock(was bool) (far bool) {
 	ahead, within, known := s.Ahead()
 	far = known && ahead.Abs() > FarOff+within
 	if far != was && s.link.log.Clock != nil {
@@ -95,7 +96,7 @@ func (s *Store) tellClock(was bool) (far bool) {
 	return far
 }
 
-// measureSoon has the servers' clock looked at without waiting.
+// measureSoon wakes followClock.
 func (s *Store) measureSoon() {
 	select {
 	case s.remeasure <- struct{}{}:
@@ -103,9 +104,9 @@ func (s *Store) measureSoon() {
 	}
 }
 
-// measure asks the servers for the time. In a Cluster the middle one of all nodes'
-// clocks counts, which is the same for all who ask. It reports whether one of them
-// told it.
+// measure asks the servers for the time. In a Cluster it takes the median of all nodes'
+// clocks, which is the same for all processes. It reports whether any server
+// answered.
 func (s *Store) measure() bool {
 	client := s.link.client.Load()
 	if client == nil {
@@ -115,7 +116,7 @@ func (s *Store) measure() bool {
 	defer cancel()
 	var all []*reading
 	for _, node := range (*client).Nodes() {
-		if r := s.ask(ctx, node); r != nil {
+		if r := s.readClock(ctx, node); r != nil {
 			all = append(all, r)
 		}
 	}
@@ -125,12 +126,12 @@ func (s *Store) measure() bool {
 	slices.SortFunc(all, func(a, b *reading) int {
 		return int(a.server.Sub(a.local.Round(0)) - b.server.Sub(b.local.Round(0)))
 	})
-	s.take(all[(len(all)-1)/2])
+	s.setReading(all[(len(all)-1)/2])
 	return true
 }
 
-// ask returns the best of some readings of a server's clock, nil if there is none.
-func (s *Store) ask(ctx context.Context, node rueidis.Client) (best *reading) {
+// readClock returns the best of some readings of a server's clock, nil if there is none.
+func (s *Store) readClock(ctx context.Context, node rueidis.Client) (best *reading) {
 	for range samples {
 		before := s.now()
 		answer, err := node.Do(ctx, node.B().Time().Build()).AsIntSlice()
@@ -145,9 +146,9 @@ func (s *Store) ask(ctx context.Context, node rueidis.Client) (best *reading) {
 	return best
 }
 
-// take keeps a reading if it is better than the one that there is, or says that
-// the servers' clock is another now.
-func (s *Store) take(r *reading) {
+// setReading keeps a reading if it is more exact than the current one, or contradicts
+// it, which means that the servers' clock has changed.
+func (s *Store) setReading(r *reading) {
 	if old := s.reading.Load(); old != nil {
 		server, within := old.at(r.local)
 		if r.within > within && server.Sub(r.server).Abs() <= within+r.within {

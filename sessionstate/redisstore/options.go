@@ -14,43 +14,43 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// Options are how to reach the servers and what to ask of them.
+// Options say how to reach the servers and how to use them.
 type Options struct {
 	// URLs of the servers: redis://user:password@host:port/db, rediss:// for TLS,
 	// unix:///path. Several are nodes of one Cluster or, with Sentinel, the
-	// Sentinels. They differ in host and port alone.
+	// Sentinels. They may differ only in host and port.
 	URLs []string
-	// Sentinel is the name of the master that the Sentinels watch.
+	// Sentinel is the name of the master that the Sentinels monitor.
 	Sentinel string
-	// Username and Password are used in the place of those in the URLs, if they
-	// are not empty; those for the Sentinels, if they ask for them.
+	// Username and Password replace those in the URLs, unless they are empty.
+	// SentinelUsername and SentinelPassword are for the Sentinels.
 	Username, Password                 string
 	SentinelUsername, SentinelPassword string
 	// TLS is used for rediss://. It may be nil.
 	TLS *tls.Config
-	// Prefix stands before each key.
+	// Prefix is the prefix of all keys.
 	Prefix string
-	// Timeout bounds how long a call waits.
+	// Timeout limits each call.
 	Timeout time.Duration
-	// Strict has nothing kept that is read: what one process was told holds in
-	// all others at once, for the price of a round trip for each message.
+	// Strict disables caching: a change by one process takes effect in all others at
+	// once, at the cost of a round trip for each message.
 	Strict bool
 	Log    Log
-	// Now is this machine's clock; nil is time.Now.
+	// Now is this machine's clock. Default: time.Now.
 	Now func() time.Time
 }
 
 const (
 	dialTimeout = time.Second
-	// A connection is asked for a sign of life each second, and is lost if none
-	// came in two: so long what others change may go unnoticed.
+	// Each connection is pinged once a second, and counts as lost after two seconds
+	// without an answer. For that long, changes by others may go unnoticed.
 	pingInterval, pingTimeout = time.Second, 2 * time.Second
-	// sentinelRefresh is how often Sentinels are asked for the master, should
-	// their message about a new one be missed.
+	// sentinelRefresh is how often Sentinels are asked for the master, in case their
+	// message about a new one was missed.
 	sentinelRefresh = 5 * time.Second
 )
 
-// client returns what connects to the servers.
+// client returns a function that connects to the servers.
 func (o Options) client(invalidated func([]rueidis.RedisMessage)) (func() (rueidis.Client, error), error) {
 	c, err := o.parse()
 	if err != nil {
@@ -58,17 +58,17 @@ func (o Options) client(invalidated func([]rueidis.RedisMessage)) (func() (rueid
 	}
 	c.Dialer = net.Dialer{Timeout: dialTimeout, KeepAlive: pingInterval}
 	c.ConnWriteTimeout = pingTimeout
-	// A retry in the library would not know of our deadlines.
+	// Retries by the library would ignore our deadlines.
 	c.DisableRetry = true
-	// One connection: what others change is told on each of them.
+	// One connection, because invalidations are sent on each.
 	c.PipelineMultiplex = -1
 	c.ClientName = "rudder_session"
 	if o.Strict {
 		c.DisableCache = true
 	} else {
-		// Redis tells when a key that was read here is changed, by whomever, or
-		// when it cannot remember any longer that it was read. With NOLOOP it would
-		// leave out the latter where our own command makes it forget.
+		// Redis sends an invalidation when anybody changes a key that was read here, and
+		// when it evicts the key from its tracking table. With NOLOOP, it would omit the
+		// latter if one of our own commands causes the eviction.
 		c.ClientTrackingOptions = []string{"OPTOUT"}
 		c.OnInvalidations = invalidated
 	}
@@ -132,8 +132,8 @@ func (o Options) parse() (c rueidis.ClientOption, err error) {
 	return c, nil
 }
 
-// parseURL says nothing of a URL in errors but what it should be: it may hold a
-// password, and if it is malformed, anywhere.
+// parseURL returns errors that do not quote the URL: it may contain a password, in a
+// malformed URL anywhere.
 func parseURL(text string) (c rueidis.ClientOption, err error) {
 	u, err := url.Parse(text)
 	if err != nil {

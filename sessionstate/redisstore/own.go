@@ -2,17 +2,18 @@ package redisstore
 
 import "sync"
 
-// ownChanges tells the messages about our own changes from those about others'.
-// Redis sends one right behind the answer to each change that we made, as the
-// script reads the key before it writes it. Should another's message be taken
-// for it, which came in between, then the script has not found the version that
-// it was to find, and has written nothing.
+// ownChanges distinguishes invalidations caused by this process from those caused by
+// others. Redis sends one right after the reply to each change that we make, because
+// the script reads the key before it writes it. If an invalidation of another process
+// comes in between and is mistaken for ours, then our script has found another version,
+// and has written nothing.
 type ownChanges struct {
 	mu       sync.Mutex
-	expected map[string]int // messages to come, by key
+	expected map[string]int // the number of invalidations to come, by key
 }
 
-// expect notes that a change is sent. If nothing comes of it, told undoes that.
+// expect adds an expected invalidation, before a change is sent. If the change is not
+// made, received takes it back.
 func (o *ownChanges) expect(key string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -22,9 +23,9 @@ func (o *ownChanges) expect(key string) {
 	o.expected[key]++
 }
 
-// told reports whether a message about a key is one that was expected, which it
-// then is no more.
-func (o *ownChanges) told(key string) bool {
+// received reports whether an invalidation of a key was expected, and removes it from the
+// expected ones.
+func (o *ownChanges) received(key string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n := o.expected[key]
@@ -37,8 +38,8 @@ func (o *ownChanges) told(key string) bool {
 	return n > 0
 }
 
-// forget expects nothing any more: the connection was lost, and with it what was
-// to come. A message that comes all the same does no harm.
+// forget removes all expected invalidations, because the connection was lost, and they
+// with it. One that comes nevertheless does no harm.
 func (o *ownChanges) forget() {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -1,5 +1,4 @@
-// Package redisstore keeps sessions in Redis, or Valkey, for many processes that
-// share them.
+// Package redisstore keeps sessions in Redis or Valkey, shared by several processes.
 package redisstore
 
 import (
@@ -14,28 +13,29 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// Store is a [sessionstate.Store] in Redis. Sessions are strings in the form of
-// [session.Append], under their keys behind a prefix.
+// Store is a [sessionstate.Store] in Redis. A session is a string, encoded by
+// [session.Append], and its key in Redis is the prefix and the session key.
 type Store struct {
-	link    *link
-	prefix  string
-	timeout time.Duration
-	strict  bool
-	watch   atomic.Pointer[watcher]
-	own     ownChanges
-	// expiry is how long Redis keeps a session, in milliseconds; 0 is for ever.
+	link       *link
+	prefix     string
+	timeout    time.Duration
+	strict     bool
+	watch      atomic.Pointer[watcher]
+	ownChanges ownChanges
+	// expiry is how long Redis keeps a session, in milliseconds; 0 is forever.
 	expiry atomic.Int64
 	clock  clock
-	// reading is what the servers' clock said last; nil if that is not known.
+	// reading is the last measurement of the servers' clock; nil if there is none.
 	reading   atomic.Pointer[reading]
 	remeasure chan struct{}
 	now       func() time.Time
-	// bound is how many sessions are kept; 0 is any number. fresh are those that
-	// were made since it was last looked.
-	bound, fresh atomic.Int64
-	crowded      chan struct{}
-	// apart connects anew, to where nothing that is read is told changes of.
-	apart func() (rueidis.Client, error)
+	// bound is how many sessions are kept; 0 is no limit. newSessions counts those
+	// added since room was last made.
+	bound, newSessions atomic.Int64
+	trimWake           chan struct{}
+	// connectUntracked makes a connection without client tracking: Redis does not
+	// remember what is read on it, and sends no invalidations.
+	connectUntracked func() (rueidis.Client, error)
 }
 
 type watcher struct {
@@ -43,12 +43,12 @@ type watcher struct {
 	lost    func()
 }
 
-// Open makes a store and connects it. A server that cannot be reached is no
-// error: it is tried again until it can be.
+// Open makes a store and connects it. It is not an error if the server cannot be
+// reached: the store tries again until it can.
 func Open(o Options) (*Store, error) {
 	s := &Store{
 		prefix: o.Prefix, timeout: o.Timeout, strict: o.Strict, clock: newClock(),
-		now: o.Now, remeasure: make(chan struct{}, 1), crowded: make(chan struct{}, 1),
+		now: o.Now, remeasure: make(chan struct{}, 1), trimWake: make(chan struct{}, 1),
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -64,54 +64,54 @@ func Open(o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	unwatched := o
-	unwatched.Strict = true
-	if s.apart, err = unwatched.client(nil); err != nil {
+	untracked := o
+	untracked.Strict = true
+	if s.connectUntracked, err = untracked.client(nil); err != nil {
 		return nil, err
 	}
 	s.link = newLink(client, o.Timeout, o.Log)
 	s.measure()
-	s.link.probing.Add(2)
+	s.link.background.Add(2)
 	go s.followClock()
 	go s.makeRoom()
 	if !o.Strict {
-		s.link.probing.Add(1)
+		s.link.background.Add(1)
 		go s.followSlots()
 	}
 	return s, nil
 }
 
-// Watch has the table told of each change that others make.
+// Watch sets the functions to call when other processes change sessions.
 func (s *Store) Watch(changed func(key string), lost func()) bool {
 	s.watch.Store(&watcher{changed, lost})
 	return !s.strict
 }
 
-// invalidated is called with keys that have changed, and with nil where all may
-// have: all keys were deleted, or a connection was lost.
+// invalidated is called with the keys that have changed, or with nil if any key may
+// have: all were deleted, or a connection was lost.
 func (s *Store) invalidated(keys []rueidis.RedisMessage) {
 	w := s.watch.Load()
 	switch {
 	case w == nil:
 	case keys == nil:
-		s.own.forget()
+		s.ownChanges.forget()
 		s.measureSoon()
 		w.lost()
 	default:
 		for i := range keys {
 			key, err := keys[i].ToString()
-			if key = strings.TrimPrefix(key, s.prefix); err == nil && !s.own.told(key) {
+			if key = strings.TrimPrefix(key, s.prefix); err == nil && !s.ownChanges.received(key) {
 				w.changed(key)
 			}
 		}
 	}
 }
 
-// Retain has Redis forget sessions some time after they count as forgotten.
+// Retain has Redis delete sessions some time after the retention has passed.
 func (s *Store) Retain(retention int64) {
 	expiry := int64(0)
 	if retention > 0 {
-		// Seen may be older than it should be by a sixteenth.
+		// The stored Seen may lag behind by a sixteenth of the retention.
 		expiry = retention + retention/8 + 1
 	}
 	s.expiry.Store(expiry)
@@ -148,25 +148,25 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	})
 }
 
-// scanned is how many keys Redis is asked to look at at a time.
-const scanned = 500
+// scanCount is the COUNT of each SCAN.
+const scanCount = 500
 
-// Scan calls fn with the sessions of all masters. It has a connection of its own:
-// on the other Redis would remember each key as read, and forget for it those of
-// sessions that are in use.
+// Scan calls fn with the sessions of all masters. It uses a connection without tracking:
+// otherwise Redis would track each key that it reads, and stop tracking keys of sessions
+// in use.
 func (s *Store) Scan(ctx context.Context, fn func(string, *session.Session) error) error {
 	if s.link.client.Load() == nil {
 		return ErrDown
 	}
-	client, err := s.apart()
+	client, err := s.connectUntracked()
 	if err != nil {
-		return plain(err)
+		return sanitized(err)
 	}
 	defer client.Close()
 	for _, node := range client.Nodes() {
 		role, err := node.Do(ctx, node.B().Role().Build()).ToArray()
 		if err != nil {
-			return plain(err)
+			return sanitized(err)
 		}
 		if len(role) == 0 {
 			return ownError("ROLE: an empty answer")
@@ -186,7 +186,7 @@ func (s *Store) scanNode(ctx context.Context, client, node rueidis.Client, fn fu
 	for cursor := uint64(0); ; {
 		page, err := s.page(ctx, node, cursor, pattern)
 		if err != nil {
-			return plain(err)
+			return sanitized(err)
 		}
 		answers := s.read(ctx, client, page.Elements)
 		for i, key := range page.Elements {
@@ -195,7 +195,7 @@ func (s *Store) scanNode(ctx context.Context, client, node rueidis.Client, fn fu
 				continue // deleted since
 			}
 			if err != nil {
-				return plain(err)
+				return sanitized(err)
 			}
 			stored, err := session.Decode(b)
 			if err != nil {
@@ -211,7 +211,7 @@ func (s *Store) scanNode(ctx context.Context, client, node rueidis.Client, fn fu
 	}
 }
 
-// read asks for the values of keys, all at once.
+// read gets the values of keys in one pipeline.
 func (s *Store) read(ctx context.Context, client rueidis.Client, keys []string) []rueidis.RedisResult {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -225,14 +225,14 @@ func (s *Store) read(ctx context.Context, client rueidis.Client, keys []string) 
 func (s *Store) page(ctx context.Context, node rueidis.Client, cursor uint64, pattern string) (rueidis.ScanEntry, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	return node.Do(ctx, node.B().Scan().Cursor(cursor).Match(pattern).Count(scanned).Build()).AsScanEntry()
+	return node.Do(ctx, node.B().Scan().Cursor(cursor).Match(pattern).Count(scanCount).Build()).AsScanEntry()
 }
 
-// globs escapes what has a meaning in a pattern.
+// globs escapes the special characters of a pattern.
 var globs = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`)
 
-// Down returns the share of the store that is known not to answer, 0 to 1: of a
-// Cluster some nodes may be down and others not.
+// Down returns the share of the store that is known not to answer, 0 to 1: in a Cluster,
+// only some nodes may be down.
 func (s *Store) Down() float64 { return s.link.down() }
 
 // Close closes the connections.

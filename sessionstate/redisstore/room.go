@@ -8,20 +8,20 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// roomScript makes room in one server: it looks at some sessions at random and
-// forgets the fifth of them that were written longest ago, a few times over, as
-// long as there are more than there may be. So its work is bounded, and whose
-// session goes is among those not seen for longest, as with Redis' own LRU.
+// roomScript makes room in one server, if it has too many sessions. In each round it
+// samples random keys, and deletes the fifth of the sampled sessions that was written
+// longest ago. So its work is limited, and it deletes sessions that are among the
+// least recently seen, like Redis' own approximated LRU.
 //
-// A session's version tells when it was written; it stands where swapScript reads
-// it, and compares as text. What does not begin with the prefix is somebody else's:
-// how many of the keys are ours is told by the share of those that were looked at.
+// The version of a session tells when it was written. It is in the bytes that
+// swapScript reads, too, and compares as text. Keys without the prefix are not ours:
+// the number of our keys is estimated from their share of the sample.
 //
 //	ARGV[1]  the prefix
-//	ARGV[2]  how many sessions there may be; -1: none is to go
-//	ARGV[3]  how many times
+//	ARGV[2]  how many sessions may stay; -1: only count them
+//	ARGV[3]  the number of rounds
 //
-// It answers how many sessions there are now, about.
+// It returns about how many sessions there are now.
 const roomScript = `local prefix, most = ARGV[1], tonumber(ARGV[2])
 local ours = 0
 for round = 1, tonumber(ARGV[3]) do
@@ -50,49 +50,49 @@ end
 return ours`
 
 const (
-	// rounds bounds the work of one call: so many forget 100 sessions.
+	// rounds limits the work of one call, to 100 deleted sessions.
 	rounds = 5
-	// roomInterval is how often it is looked whether there is room, if sessions
-	// were made meanwhile; sooner if those are many.
+	// roomInterval is how often the number of sessions is checked if some were added;
+	// it is checked sooner if many were.
 	roomInterval = time.Second
-	// roomTimeout bounds one call.
+	// roomTimeout limits one call.
 	roomTimeout = 5 * time.Second
 )
 
-// Bound sets how many sessions are kept, about; 0 for any number. Of more than
-// that, those not seen for longest are forgotten in the background.
+// Bound sets about how many sessions are kept; 0 is no limit. Beyond that, the sessions
+// that were not seen for the longest time are forgotten in the background.
 func (s *Store) Bound(sessions int64) {
 	if s.bound.Swap(sessions) != sessions {
-		s.crowd()
+		s.trimSoon()
 	}
 }
 
-// Full is never so: room is made where others may have filled it.
+// Full returns false: new sessions are always accepted, and room is made afterwards.
 func (s *Store) Full() bool { return false }
 
-// Spare is not heeded: what one process has in use says nothing of the others.
+// Spare does nothing, because one process does not know which sessions others use.
 func (s *Store) Spare(func(key string) bool) {}
 
-// made notes that sessions were made. Room is made after a while, or at once
-// where a sixteenth of all that there may be, or 1000, have come since.
-func (s *Store) made(n int64) {
-	if bound := s.bound.Load(); bound > 0 && s.fresh.Add(n) >= max(bound/16, 1000) {
-		s.crowd()
+// countNew counts added sessions. Room is made at the next roomInterval, or at once if a
+// sixteenth of the bound, and at least 1000, were added.
+func (s *Store) countNew(n int64) {
+	if bound := s.bound.Load(); bound > 0 && s.newSessions.Add(n) >= max(bound/16, 1000) {
+		s.trimSoon()
 	}
 }
 
-func (s *Store) crowd() {
+func (s *Store) trimSoon() {
 	select {
-	case s.crowded <- struct{}{}:
+	case s.trimWake <- struct{}{}:
 	default:
 	}
 }
 
-// makeRoom forgets sessions whenever there are too many, until the store is
-// closed. It has connections of its own, on which Redis remembers nothing that is
-// read: of what is forgotten all are told.
+// makeRoom forgets sessions whenever there are too many, until the store is closed. It
+// uses connections without tracking, so that this process, too, gets an invalidation of
+// each session that is deleted.
 func (s *Store) makeRoom() {
-	defer s.link.probing.Done()
+	defer s.link.background.Done()
 	ticker := time.NewTicker(roomInterval)
 	defer ticker.Stop()
 	var client rueidis.Client
@@ -106,10 +106,10 @@ func (s *Store) makeRoom() {
 		select {
 		case <-s.link.stop:
 			return
-		case <-s.crowded:
+		case <-s.trimWake:
 			due = true
 		case <-ticker.C:
-			due = due || s.fresh.Load() > 0
+			due = due || s.newSessions.Load() > 0
 		}
 		bound := s.bound.Load()
 		if !due || bound == 0 || s.link.client.Load() == nil {
@@ -117,22 +117,22 @@ func (s *Store) makeRoom() {
 		}
 		var err error
 		if client == nil {
-			if client, err = s.apart(); err != nil {
+			if client, err = s.connectUntracked(); err != nil {
 				client = nil
 				continue
 			}
 		}
-		s.fresh.Store(0)
-		if due = s.thin(client, bound) != nil; due {
-			client.Close() // what failed is tried again, at the next tick
+		s.newSessions.Store(0)
+		if due = s.trim(client, bound) != nil; due {
+			client.Close() // try again at the next tick
 			client = nil
 		}
 	}
 }
 
-// thin forgets sessions until there are no more than bound. Of a Cluster's masters
-// each loses in proportion to what it has.
-func (s *Store) thin(client rueidis.Client, bound int64) error {
+// trim forgets sessions until there are no more than bound. In a Cluster, each master
+// loses sessions in proportion to those that it has.
+func (s *Store) trim(client rueidis.Client, bound int64) error {
 	masters, err := s.masters(client)
 	if err != nil {
 		return err
@@ -141,7 +141,7 @@ func (s *Store) thin(client rueidis.Client, bound int64) error {
 		total := int64(0)
 		counts := make([]int64, len(masters))
 		for i, node := range masters {
-			if counts[i], err = s.room(node, -1, 1); err != nil {
+			if counts[i], err = s.runRoomScript(node, -1, 1); err != nil {
 				return err
 			}
 			total += counts[i]
@@ -150,7 +150,7 @@ func (s *Store) thin(client rueidis.Client, bound int64) error {
 			return nil
 		}
 		for i, node := range masters {
-			if _, err := s.room(node, int64(float64(bound)*float64(counts[i])/float64(total)), rounds); err != nil {
+			if _, err := s.runRoomScript(node, int64(float64(bound)*float64(counts[i])/float64(total)), rounds); err != nil {
 				return err
 			}
 		}
@@ -162,15 +162,15 @@ func (s *Store) thin(client rueidis.Client, bound int64) error {
 	}
 }
 
-// room runs the script at a node.
-func (s *Store) room(node rueidis.Client, most int64, rounds int) (sessions int64, err error) {
+// runRoomScript runs roomScript at a node.
+func (s *Store) runRoomScript(node rueidis.Client, most int64, rounds int) (sessions int64, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), roomTimeout)
 	defer cancel()
 	return node.Do(ctx, node.B().Eval().Script(roomScript).Numkeys(0).
 		Arg(s.prefix, strconv.FormatInt(most, 10), strconv.Itoa(rounds)).Build()).AsInt64()
 }
 
-// masters returns the nodes that have sessions.
+// masters returns the nodes that are masters.
 func (s *Store) masters(client rueidis.Client) (masters []rueidis.Client, err error) {
 	for _, node := range client.Nodes() {
 		ctx, cancel := context.WithTimeout(context.Background(), roomTimeout)

@@ -19,19 +19,19 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// swapScript writes a session if the one that is there has the version that is
-// expected, unless it is too late: whoever asked has been told that it failed.
-// So a server that was stopped for a while does not carry out what piled up.
+// swapScript writes a session if the stored one has the expected version, unless the
+// deadline has passed: then the caller has been told that the change failed. So a server
+// that was stopped for a while does not carry out the changes that have piled up.
 //
 //	KEYS[1]  the session's key
-//	ARGV[1]  until when, in Unix milliseconds of the server
-//	ARGV[2]  the version expected, as 8 bytes, or "" for none
+//	ARGV[1]  the deadline, in Unix milliseconds of the server
+//	ARGV[2]  the expected version, as 8 bytes, or "" for none
 //	ARGV[3]  the session
-//	ARGV[4]  how long to keep it, in milliseconds; 0 is for ever
+//	ARGV[4]  how long to keep it, in milliseconds; 0 is forever
 //
-// It answers what it did (1: written, 0: another version is there, -1: too late)
-// and the time. It reads the session last, so that Redis tells the connection of
-// the next change that another makes: to write a key ends that.
+// It returns what it did (1: written, 0: another version is there, -1: too late) and
+// the time. Writing a key ends its tracking. So the script reads the session at the end,
+// for Redis to send an invalidation when another process changes it.
 const swapScript = `local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 if now > tonumber(ARGV[1]) then return {-1, now} end
@@ -53,21 +53,21 @@ var swapSHA = func() string {
 	return hex.EncodeToString(sum[:])
 }()
 
-// errLate is what a change comes to that the server got too late.
+// errLate is the result of a change that reached the server after its deadline.
 var errLate error = ownError("the server did not get the change in time, and did not carry it out")
 
-// swap is a change on its way.
+// swap is a change that is being made.
 type swap struct {
 	*sessionstate.Swap
-	expected string // the version, as the script wants it
+	expected string // the expected version, as an argument of the script
 	value    []byte
-	// unsure: it was sent, and may have been carried out.
-	unsure bool
-	open   bool
+	// maybeDone: the change was sent, and may have been carried out.
+	maybeDone bool
+	open      bool // there is no result yet
 }
 
-// CompareAndSwap sends all changes at once. One whose answer is lost is sent
-// again while there is time: it is seen whether it had been carried out.
+// CompareAndSwap sends all changes at once. If the reply to a change is lost, it sends
+// that again before the deadline, and finds out whether it had been carried out.
 func (s *Store) CompareAndSwap(ctx context.Context, changes []sessionstate.Swap) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -80,27 +80,27 @@ func (s *Store) CompareAndSwap(ctx context.Context, changes []sessionstate.Swap)
 			swaps[i].expected = string(binary.BigEndian.AppendUint64(nil, uint64(c.Old)))
 		}
 	}
-	fresh := int64(0)
-	for _, together := range s.byBreaker(swaps) {
-		err := s.link.try(ctx, s.prefix+together[0].Key, func(client rueidis.Client) error {
-			return s.send(ctx, client, together)
+	added := int64(0)
+	for _, group := range s.byBreaker(swaps) {
+		err := s.link.try(ctx, s.prefix+group[0].Key, func(client rueidis.Client) error {
+			return s.send(ctx, client, group)
 		})
-		for i := range together {
-			w := &together[i]
+		for i := range group {
+			w := &group[i]
 			if w.open && w.Err == nil {
 				w.Err = err
 			}
 			if w.Done && w.Old == 0 {
-				fresh++
+				added++
 			}
 		}
 	}
-	if fresh > 0 {
-		s.made(fresh)
+	if added > 0 {
+		s.countNew(added)
 	}
 }
 
-// byBreaker parts changes into those that are sent together.
+// byBreaker groups changes by their circuit breaker. A group is sent together.
 func (s *Store) byBreaker(swaps []swap) [][]swap {
 	if len(swaps) == 0 {
 		return nil
@@ -116,19 +116,19 @@ func (s *Store) byBreaker(swaps []swap) [][]swap {
 	return slices.Collect(maps.Values(byBreaker))
 }
 
-// lateRetries bounds how often a change is sent again because the server's
-// clock is not what it was taken for.
-const lateRetries = 2
+// clockRetries limits how often a change is sent again because the server's clock was
+// misjudged.
+const clockRetries = 2
 
-// send sends the changes that are open. The error is one that may go away; what
-// the server said of a change is in the change.
+// send sends the open changes. It returns errors of the connection, which may be
+// temporary; the server's reply to a change is set in the change.
 func (s *Store) send(ctx context.Context, client rueidis.Client, swaps []swap) error {
 	if !s.clock.known() {
 		if err := s.askTime(ctx, client); err != nil {
 			return err
 		}
 	}
-	for range 1 + lateRetries {
+	for range 1 + clockRetries {
 		again, err := s.exec(ctx, client, swaps, swapSHA)
 		if err != nil {
 			return err
@@ -142,8 +142,8 @@ func (s *Store) send(ctx context.Context, client rueidis.Client, swaps []swap) e
 		if !w.open {
 			continue
 		}
-		if w.open = false; w.unsure {
-			w.Done, w.Err = s.holds(ctx, w)
+		if w.open = false; w.maybeDone {
+			w.Done, w.Err = s.hasValue(ctx, w)
 		}
 		if !w.Done && w.Err == nil {
 			w.Err = errLate
@@ -152,8 +152,8 @@ func (s *Store) send(ctx context.Context, client rueidis.Client, swaps []swap) e
 	return nil
 }
 
-// exec runs the script, by its SHA or its text, for the changes that are open,
-// and reports whether some still are.
+// exec runs the script, given by its SHA or its text, for the open changes, and reports
+// whether some are still open.
 func (s *Store) exec(ctx context.Context, client rueidis.Client, swaps []swap, script string) (again bool, err error) {
 	deadline := strconv.FormatInt(s.clock.deadline(ctx), 10)
 	expiry := strconv.FormatInt(s.expiry.Load(), 10)
@@ -175,21 +175,21 @@ func (s *Store) exec(ctx context.Context, client rueidis.Client, swaps []swap, s
 	watched := !s.strict && s.watch.Load() != nil
 	if watched {
 		for _, w := range sent {
-			s.own.expect(w.Key)
+			s.ownChanges.expect(w.Key)
 		}
 	}
 	unknown := false
 	for i, result := range client.DoMulti(ctx, commands...) {
 		w := sent[i]
 		if answer, err := result.AsIntSlice(); watched && (err != nil || len(answer) != 2 || answer[0] != written) {
-			s.own.told(w.Key)
+			s.ownChanges.received(w.Key)
 		}
 		answer, failed := result.AsIntSlice()
 		if of, ok := rueidis.IsRedisErr(failed); ok {
 			if strings.HasPrefix(of.Error(), "NOSCRIPT") {
 				unknown = true
 			} else {
-				w.open, w.Err = false, plain(of)
+				w.open, w.Err = false, sanitized(of)
 			}
 			continue
 		}
@@ -197,7 +197,7 @@ func (s *Store) exec(ctx context.Context, client rueidis.Client, swaps []swap, s
 			failed = ownError("the script gave no answer")
 		}
 		if failed != nil {
-			w.unsure, err = true, failed
+			w.maybeDone, err = true, failed
 			continue
 		}
 		s.clock.set(answer[1])
@@ -206,8 +206,8 @@ func (s *Store) exec(ctx context.Context, client rueidis.Client, swaps []swap, s
 			continue
 		}
 		w.open, w.Done = false, answer[0] == written
-		if answer[0] == refused && w.unsure {
-			w.Done, w.Err = s.holds(ctx, w)
+		if answer[0] == refused && w.maybeDone {
+			w.Done, w.Err = s.hasValue(ctx, w)
 		}
 	}
 	if unknown && err == nil && script == swapSHA {
@@ -216,9 +216,9 @@ func (s *Store) exec(ctx context.Context, client rueidis.Client, swaps []swap, s
 	return again || unknown, err
 }
 
-// holds reports whether the server has the change: then it had been carried
-// out, and only the answer was lost.
-func (s *Store) holds(ctx context.Context, w *swap) (bool, error) {
+// hasValue reports whether the server has the changed session: then the change had been
+// carried out, and only the reply was lost.
+func (s *Store) hasValue(ctx context.Context, w *swap) (bool, error) {
 	b, err := s.get(ctx, w.Key)
 	return bytes.Equal(b, w.value), err
 }
@@ -235,23 +235,23 @@ func (s *Store) askTime(ctx context.Context, client rueidis.Client) error {
 	return nil
 }
 
-// clock knows the server's time by what it last said. As its answers take a
-// while to arrive, the server's clock is never behind what it is taken for.
+// clock estimates the server's time from its last reply. Because a reply takes a while
+// to arrive, the server's clock is never behind the estimate.
 type clock struct {
-	begun  time.Time
-	offset *atomic.Int64 // to the time since begun, in milliseconds; 0 is not known
+	start  time.Time
+	offset *atomic.Int64 // server time minus the time since start, in milliseconds; 0 is unknown
 }
 
 func newClock() clock { return clock{time.Now(), new(atomic.Int64)} }
 
 func (c clock) known() bool { return c.offset.Load() != 0 }
 
-// set notes that by now the server's clock was at least at ms.
-func (c clock) set(ms int64) { c.offset.Store(ms - time.Since(c.begun).Milliseconds()) }
+// set updates the estimate: the server's clock has reached ms.
+func (c clock) set(ms int64) { c.offset.Store(ms - time.Since(c.start).Milliseconds()) }
 
-// deadline returns the server's time at which a context ends, or a little less:
-// what is cut off of milliseconds must not make it late.
+// deadline returns the server's time at which a context ends, 2 ms early so that
+// rounding does not make it late.
 func (c clock) deadline(ctx context.Context) int64 {
 	at, _ := ctx.Deadline()
-	return at.Sub(c.begun).Milliseconds() + c.offset.Load() - 2
+	return at.Sub(c.start).Milliseconds() + c.offset.Load() - 2
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -25,27 +24,29 @@ func init() {
 }
 
 // Store keeps sessions in a file: through crashes, restarts and deploys. A
-// control call is on the disk before it is answered, all else soon after. One
-// Caddy has the file for itself; its sites share it.
+// control call is on the disk before it is answered, other changes soon after. Only
+// one Caddy can use the file; its sites share it.
 //
-// `max_sessions` bounds the sessions in the file, which take about 200 bytes each;
-// the `capacity` of the app bounds memory alone.
+// `max_sessions` limits the sessions in the file, which take about 200 bytes each;
+// the `capacity` of the app limits only memory.
 type Store struct {
-	// The file. Its directory is created where it does not exist. Default:
+	// The path of the file. Its directory is created if it does not exist. Default:
 	// `rudder_session/sessions.db` in Caddy's data directory.
 	Path caddymodule.Value `json:"path,omitempty"`
 
-	// How long it may wait to be written that an automatic session lasts longer,
-	// or that a user was seen: what a crash within that time loses. All else is
-	// on the disk before its event is forwarded. Default: `100ms`.
+	// How long two kinds of change may wait to be written: that an automatic session
+	// is extended, and that a user was seen. A crash within that time loses them.
+	// Every other change is on the disk before its event is forwarded. Default:
+	// `100ms`.
 	FlushInterval caddymodule.Value `json:"flush_interval,omitempty"`
 
-	// How many sessions the file keeps at most, or `off` for any number. Beyond
-	// it, those not seen for longest are forgotten. Default: `100000000`.
+	// How many sessions the file keeps at most, or `off` for no limit. Beyond that,
+	// the sessions that were not seen for the longest time are forgotten. Default:
+	// `100000000`.
 	MaxSessions caddymodule.Value `json:"max_sessions,omitempty"`
 
-	// How long a file that could not be read, and was set aside, is kept, or `off`
-	// for ever. It may have ids in it. Default: `30d`.
+	// How long to keep a file that could not be read and was set aside, or `off` to
+	// keep it forever. It may contain ids. Default: `30d`.
 	KeepUnreadable caddymodule.Value `json:"keep_unreadable,omitempty"`
 
 	path           string
@@ -81,46 +82,31 @@ func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return d.Errf("path: %v", err)
 			}
 		}
-		if d.NextArg() {
-			return d.Errf("store file: unexpected %q", d.Val())
-		}
 	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		switch name := d.Val(); name {
-		case "flush_interval":
-			if err := caddymodule.Option(d, name, &s.FlushInterval, caddymodule.ParseDuration); err != nil {
-				return err
-			}
-		case "max_sessions":
-			if err := caddymodule.Option(d, name, &s.MaxSessions, parseMaxSessions); err != nil {
-				return err
-			}
-		case "keep_unreadable":
-			if err := caddymodule.Option(d, name, &s.KeepUnreadable, parseKeep); err != nil {
-				return err
-			}
-		default:
-			return d.Errf("store file: unknown option %q", name)
-		}
+	_, err := caddymodule.UnmarshalBlock(d, "store file", s.options())
+	return err
+}
+
+const (
+	defaultFlushInterval  = 100 * time.Millisecond
+	defaultMaxSessions    = 100_000_000 // about 20 GB
+	defaultKeepUnreadable = 30 * 24 * time.Hour
+)
+
+// options returns those of the block. In a Caddyfile, the path is an argument.
+func (s *Store) options() []caddymodule.Option {
+	return []caddymodule.Option{
+		caddymodule.ValueOption("flush_interval", &s.FlushInterval, caddymodule.ParseDuration, defaultFlushInterval, &s.interval),
+		caddymodule.ValueOption("max_sessions", &s.MaxSessions, caddymodule.ParseMaxSessions, defaultMaxSessions, &s.maxSessions),
+		caddymodule.ValueOption("keep_unreadable", &s.KeepUnreadable, caddymodule.ParseDurationOrOff, defaultKeepUnreadable, &s.keepUnreadable),
 	}
-	return nil
 }
 
 // Provision reads the options. It does not open the file.
-func (s *Store) Provision(ctx caddy.Context) error {
-	interval, err := caddymodule.Read("flush_interval", s.FlushInterval, caddymodule.ParseDuration, 100)
-	if err != nil {
+func (s *Store) Provision(ctx caddy.Context) (err error) {
+	if err := caddymodule.ReadOptions(s.options()); err != nil {
 		return err
 	}
-	s.interval = time.Duration(interval) * time.Millisecond
-	if s.maxSessions, err = caddymodule.Read("max_sessions", s.MaxSessions, parseMaxSessions, defaultMaxSessions); err != nil {
-		return err
-	}
-	keep, err := caddymodule.Read("keep_unreadable", s.KeepUnreadable, parseKeep, defaultKeep)
-	if err != nil {
-		return err
-	}
-	s.keepUnreadable = time.Duration(keep) * time.Millisecond
 	s.path, err = caddymodule.Read("path", s.Path, parsePath, filepath.Join(caddy.AppDataDir(), "rudder_session", "sessions.db"))
 	if err != nil {
 		return err
@@ -136,32 +122,6 @@ func (s *Store) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// defaultKeep is 30 days, in milliseconds.
-const defaultKeep = 30 * 24 * 60 * 60 * 1000
-
-// parseKeep reads a duration, or off, which is 0.
-func parseKeep(text string) (int64, error) {
-	if text == "off" {
-		return 0, nil
-	}
-	return caddymodule.ParseDuration(text)
-}
-
-// defaultMaxSessions take about 20 GB.
-const defaultMaxSessions = 100_000_000
-
-// parseMaxSessions reads a number, or off, which is 0.
-func parseMaxSessions(text string) (int64, error) {
-	if text == "off" {
-		return 0, nil
-	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n < 1 || n > 1e12 {
-		return 0, fmt.Errorf("%q is no number of sessions from 1, nor off", text)
-	}
-	return n, nil
-}
-
 func parsePath(text string) (string, error) {
 	if strings.HasSuffix(text, string(filepath.Separator)) {
 		return "", fmt.Errorf("%q names a directory, not a file", text)
@@ -169,13 +129,13 @@ func parsePath(text string) (string, error) {
 	return filepath.Abs(text)
 }
 
-// Identity is the file, by whatever name: sites that name one share it.
+// Identity names the file, the same for each of its paths: sites that use it share it.
 func (s *Store) Identity() string { return s.identity }
 
-// DelayWrites is the flush interval.
+// DelayWrites returns the flush interval.
 func (s *Store) DelayWrites() time.Duration { return s.interval }
 
-// BoundSessions is max_sessions, 0 for off.
+// BoundSessions returns max_sessions, 0 for off.
 func (s *Store) BoundSessions() int64 { return s.maxSessions }
 
 // Open opens the file.

@@ -8,14 +8,14 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
 )
 
-// opened has the stores that are open, by their identity: a file can have several
-// names, through links and relative paths, and must be opened once.
+// opened holds the open stores by their identity: a file can have several paths,
+// through links and relative names, and must be opened only once.
 var (
 	openedMu sync.Mutex
 	opened   = map[string]*registered{}
 )
 
-// registered is a store that is open, until it is closed.
+// registered is a store in opened. Close removes it.
 type registered struct {
 	*filestore.Store
 	identity string
@@ -29,7 +29,7 @@ func register(identity string, s *filestore.Store) *registered {
 	return r
 }
 
-// Close closes the store.
+// Close closes the store and removes it from opened.
 func (r *registered) Close() error {
 	openedMu.Lock()
 	if opened[r.identity] == r {
@@ -39,9 +39,10 @@ func (r *registered) Close() error {
 	return r.Store.Close()
 }
 
-// identify returns the identity of the file that a path leads to. If a store has
-// it open that is the store's. Where the file of one was taken away, the path
-// leads to another file, which is opened beside it: replaced is true.
+// identify returns the identity of the file at a path. If a store has this file open,
+// it is that store's identity. If the file of an open store was deleted, moved or
+// replaced, the path now names another file: it gets an identity of its own, and
+// replaced is true.
 func identify(path string) (_ string, replaced bool) {
 	path = resolve(path)
 	openedMu.Lock()
@@ -58,8 +59,8 @@ func identify(path string) (_ string, replaced bool) {
 	return identity, replaced
 }
 
-// resolve follows the links in a path, those of its directory where there is no
-// file yet.
+// resolve follows the symbolic links in a path; if there is no file yet, those of its
+// directory.
 func resolve(path string) string {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		return target

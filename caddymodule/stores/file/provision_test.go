@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/rudder-session/rudder-session/caddymodule/stores/file"
+	"github.com/rudder-session/rudder-session/internal/caddyfiletest"
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
 )
 
@@ -72,7 +73,7 @@ func TestProvision(t *testing.T) {
 		"interval {env}":            {`"flush_interval": "{env.RUDDER_SESSION_TEST_INTERVAL}"`, byDefault, 250 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := validate(t, wholeConfig(c.options)); err != nil {
+			if err := caddyfiletest.Validate(t, wholeConfig(c.options)); err != nil {
 				t.Error(err)
 			}
 			s := provisioned(t, c.options)
@@ -114,7 +115,7 @@ func TestProvisionRefuses(t *testing.T) {
 		"interval, no duration once": {`"flush_interval": "{env.RUDDER_SESSION_TEST_DIR}"`, `flush_interval: "`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := validate(t, wholeConfig(c.options))
+			err := caddyfiletest.Validate(t, wholeConfig(c.options))
 			if err == nil {
 				t.Fatalf("accepted, want a refusal with %q", c.want)
 			}

@@ -37,15 +37,12 @@ func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := s.checkURLs(d); err != nil {
 		return err
 	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := s.unmarshalOption(d, d.Val()); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := caddymodule.UnmarshalBlock(d, "store redis", s.options())
+	return err
 }
 
-// checkURLs checks what has no placeholders where the line is known.
+// checkURLs checks URLs without placeholders at once, because errors here have the
+// line number.
 func (s *Store) checkURLs(d *caddyfile.Dispenser) error {
 	for _, text := range s.URLs {
 		if text == "" {
@@ -61,67 +58,13 @@ func (s *Store) checkURLs(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (s *Store) unmarshalOption(d *caddyfile.Dispenser, name string) error {
-	switch name {
-	case "sentinel":
-		return caddymodule.Option(d, name, &s.Sentinel, parseText)
-	case "sentinel_username":
-		return caddymodule.Option(d, name, &s.SentinelUsername, parseText)
-	case "sentinel_password":
-		return caddymodule.Option(d, name, &s.SentinelPassword, parseText)
-	case "username":
-		return caddymodule.Option(d, name, &s.Username, parseText)
-	case "password":
-		return caddymodule.Option(d, name, &s.Password, parseText)
-	case "prefix":
-		return caddymodule.Option(d, name, &s.Prefix, parseText)
-	case "timeout":
-		return caddymodule.Option(d, name, &s.Timeout, caddymodule.ParseDuration)
-	case "consistency":
-		return caddymodule.Option(d, name, &s.Consistency, parseConsistency)
-	case "max_sessions":
-		return caddymodule.Option(d, name, &s.MaxSessions, parseMaxSessions)
-	case "tls":
-		if s.TLS != nil {
-			return d.Err("tls: stands twice")
-		}
-		s.TLS = new(TLS)
-		return s.TLS.unmarshal(d)
+func (s *Store) unmarshalTLS(d *caddyfile.Dispenser) error {
+	if s.TLS != nil {
+		return d.Err("tls: stands twice")
 	}
-	return d.Errf("store redis: unknown option %q", name)
-}
-
-func (t *TLS) unmarshal(d *caddyfile.Dispenser) error {
-	if d.NextArg() {
-		return d.Errf("tls: unexpected %q", d.Val())
-	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		var err error
-		switch name := d.Val(); name {
-		case "ca":
-			err = caddymodule.Option(d, name, &t.CA, parseText)
-		case "certificate":
-			err = caddymodule.Option(d, name, &t.Certificate, parseText)
-		case "key":
-			err = caddymodule.Option(d, name, &t.Key, parseText)
-		case "server_name":
-			err = caddymodule.Option(d, name, &t.ServerName, parseText)
-		case "insecure_skip_verify":
-			if t.InsecureSkipVerify {
-				return d.Errf("%s: stands twice", name)
-			}
-			if d.NextArg() {
-				return d.Errf("%s: unexpected %q", name, d.Val())
-			}
-			t.InsecureSkipVerify = true
-		default:
-			err = d.Errf("tls: unknown option %q", name)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	s.TLS = new(TLS)
+	_, err := caddymodule.UnmarshalBlock(d, "tls", s.TLS.options())
+	return err
 }
 
 // Interface guard

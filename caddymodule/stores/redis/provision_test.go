@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/rudder-session/rudder-session/caddymodule/stores/redis"
+	"github.com/rudder-session/rudder-session/internal/caddyfiletest"
 	"github.com/rudder-session/rudder-session/internal/redistest"
 	"github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/session"
@@ -73,7 +74,7 @@ func TestProvision(t *testing.T) {
 			"certificate": "{env.RUDDER_SESSION_TEST_DIR}/client.crt", "key": "{env.RUDDER_SESSION_TEST_DIR}/client.key"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := validate(t, wholeConfig(options)); err != nil {
+			if err := caddyfiletest.Validate(t, wholeConfig(options)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -140,7 +141,7 @@ func TestProvisionRefuses(t *testing.T) {
 		"server_name, unknown":  {withTLS(`"server_name": "{env.RUDDER_SESSION_TEST_NOT_SET}"`), `tls: server_name: `},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := validate(t, wholeConfig(c.options))
+			err := caddyfiletest.Validate(t, wholeConfig(c.options))
 			if err == nil {
 				t.Fatalf("accepted, want a refusal with %q", c.want)
 			}
@@ -214,7 +215,7 @@ func TestValidateDoesNotConnect(t *testing.T) {
 			t.Error("somebody has connected")
 		}
 	}()
-	if err := validate(t, wholeConfig(fmt.Sprintf(`"urls": ["redis://%s"]`, l.Addr()))); err != nil {
+	if err := caddyfiletest.Validate(t, wholeConfig(fmt.Sprintf(`"urls": ["redis://%s"]`, l.Addr()))); err != nil {
 		t.Error(err)
 	}
 	l.Close()

@@ -1,5 +1,5 @@
-// Package redis is the Caddy module rudder_session.stores.redis. It is in a
-// build of Caddy only where this package is imported:
+// Package redis is the Caddy module rudder_session.stores.redis. Only a build of
+// Caddy that imports this package has it:
 //
 //	xcaddy build --with github.com/rudder-session/rudder-session \
 //	    --with github.com/rudder-session/rudder-session/caddymodule/stores/redis
@@ -9,7 +9,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -25,20 +24,20 @@ func init() {
 	caddy.RegisterModule((*Store)(nil))
 }
 
-// Store keeps sessions in Redis from version 7 on, or Valkey, for any number of
-// Caddys: a single server, a Cluster, or one behind Sentinels. Each Caddy has
-// the sessions of its users in memory as well, and Redis tells it when another
-// one changes them.
+// Store keeps sessions in Redis (version 7 or newer) or Valkey, for any number of
+// Caddys: in a single server, a Cluster, or a master with Sentinels. Each Caddy also
+// caches the sessions of its users, and Redis notifies it when another one changes
+// them.
 //
-// How safe sessions are from a crash of Redis is for its own configuration to
-// say: `appendonly yes` there, and no `maxmemory-policy` that evicts.
+// Whether sessions survive a crash of Redis depends on the configuration of Redis:
+// set `appendonly yes`, and no `maxmemory-policy` that evicts.
 type Store struct {
-	// The servers: `redis://host:port`, `rediss://` for TLS, with user, password
-	// and database number if need be, or `unix:///path`. Several are nodes of one
+	// The servers: `redis://host:port`, or `rediss://` for TLS, with user, password
+	// and database number if needed, or `unix:///path`. Several URLs are nodes of one
 	// Cluster or, with `sentinel`, the Sentinels.
 	URLs []string `json:"urls"`
 
-	// The name of the master that the Sentinels at the URLs watch. Default: none,
+	// The name of the master that the Sentinels at the URLs monitor. Default: none,
 	// the URLs are those of Redis itself.
 	Sentinel caddymodule.Value `json:"sentinel,omitempty"`
 
@@ -46,7 +45,7 @@ type Store struct {
 	SentinelUsername caddymodule.Value `json:"sentinel_username,omitempty"`
 	SentinelPassword caddymodule.Value `json:"sentinel_password,omitempty"`
 
-	// User and password, if they are not in the URLs: better as placeholders,
+	// User and password, instead of those in the URLs: preferably as placeholders,
 	// such as `{env.REDIS_PASSWORD}`. Default: those of the URLs.
 	Username caddymodule.Value `json:"username,omitempty"`
 	Password caddymodule.Value `json:"password,omitempty"`
@@ -54,28 +53,28 @@ type Store struct {
 	// TLS for `rediss://`. Default: the system's certificate authorities.
 	TLS *TLS `json:"tls,omitempty"`
 
-	// What stands before each key. Caddys with one prefix share their sessions. A
-	// word in braces without a dot, such as `{sessions}:`, is no placeholder but a
-	// hash tag, which has all keys in one slot of a Cluster. Default:
+	// The prefix of all keys. Caddys with the same prefix share their sessions. A
+	// word in braces without a dot, such as `{sessions}:`, is not a placeholder but a
+	// hash tag, which puts all keys into one slot of a Cluster. Default:
 	// `rudder_session:`.
 	Prefix caddymodule.Value `json:"prefix,omitempty"`
 
-	// How long a request waits for Redis, each time it asks. Default: `500ms`.
+	// The timeout of each call to Redis. Default: `500ms`.
 	Timeout caddymodule.Value `json:"timeout,omitempty"`
 
-	// When the others know what one Caddy was told: `eventual`, as soon as Redis
-	// has told them, within milliseconds; `strict`, before the control call is
-	// answered, for which every event waits for Redis. Default: `eventual`.
+	// When a control call at one Caddy takes effect at the others: `eventual`, as soon
+	// as Redis has notified them, within milliseconds; `strict`, before the call is
+	// answered, but then every event waits for Redis. Default: `eventual`.
 	Consistency caddymodule.Value `json:"consistency,omitempty"`
 
-	// How many sessions Redis keeps at most, about, or `off` for any number. Beyond
-	// it, those not seen for longest are forgotten, so that `maxmemory` is not
-	// reached. Default: `off`.
+	// About how many sessions Redis keeps at most, or `off` for no limit. Beyond that,
+	// the sessions that were not seen for the longest time are forgotten, so that
+	// `maxmemory` is not reached. Default: `off`.
 	MaxSessions caddymodule.Value `json:"max_sessions,omitempty"`
 
-	options     redisstore.Options
+	client      redisstore.Options
 	maxSessions int64
-	// tlsIdentity tells apart what makes another connection.
+	// tlsIdentity is part of Identity: it differs if the TLS configuration does.
 	tlsIdentity []byte
 }
 
@@ -89,18 +88,45 @@ func (*Store) CaddyModule() caddy.ModuleInfo {
 
 const (
 	defaultPrefix  = "rudder_session:"
-	defaultTimeout = 500 // milliseconds
+	defaultTimeout = 500 * time.Millisecond
 )
 
 var parseConsistency = caddymodule.OneOf([]string{"eventual", "strict"}, []bool{false, true})
 
+// options returns those of the block. In a Caddyfile, the URLs are arguments.
+func (s *Store) options() []caddymodule.Option {
+	o := &s.client
+	prefix := textOption("prefix", &s.Prefix, &o.Prefix)
+	prefix.Read = func() (err error) {
+		o.Prefix, err = caddymodule.Read("prefix", keepTags(s.Prefix), parseText, defaultPrefix)
+		return err
+	}
+	return []caddymodule.Option{
+		textOption("sentinel", &s.Sentinel, &o.Sentinel),
+		textOption("sentinel_username", &s.SentinelUsername, &o.SentinelUsername),
+		textOption("sentinel_password", &s.SentinelPassword, &o.SentinelPassword),
+		textOption("username", &s.Username, &o.Username),
+		textOption("password", &s.Password, &o.Password),
+		prefix,
+		caddymodule.ValueOption("timeout", &s.Timeout, caddymodule.ParseDuration, defaultTimeout, &o.Timeout),
+		caddymodule.ValueOption("consistency", &s.Consistency, parseConsistency, false, &o.Strict),
+		caddymodule.ValueOption("max_sessions", &s.MaxSessions, caddymodule.ParseMaxSessions, 0, &s.maxSessions),
+		{Name: "tls", Unmarshal: s.unmarshalTLS, Read: s.readTLS},
+	}
+}
+
+// textOption is an option whose value is any text that is not empty.
+func textOption(name string, from *caddymodule.Value, to *string) caddymodule.Option {
+	return caddymodule.ValueOption(name, from, parseText, "", to)
+}
+
 // Provision reads the options. It does not connect.
-func (s *Store) Provision(caddy.Context) (err error) {
-	o := &s.options
+func (s *Store) Provision(caddy.Context) error {
+	o := &s.client
 	if len(s.URLs) == 0 {
 		return fmt.Errorf("urls: a URL is missing")
 	}
-	// Not ReadAll: its errors quote what they are about, and a URL has a password.
+	// Not ReadAll: its errors quote the value, and a URL may contain a password.
 	for _, text := range s.URLs {
 		resolved, err := caddymodule.Read("urls", caddymodule.Value(text), parseText, "")
 		if err != nil {
@@ -108,39 +134,8 @@ func (s *Store) Provision(caddy.Context) (err error) {
 		}
 		o.URLs = append(o.URLs, resolved)
 	}
-	for _, text := range []struct {
-		name  string
-		value caddymodule.Value
-		to    *string
-	}{
-		{"sentinel", s.Sentinel, &o.Sentinel},
-		{"sentinel_username", s.SentinelUsername, &o.SentinelUsername},
-		{"sentinel_password", s.SentinelPassword, &o.SentinelPassword},
-		{"username", s.Username, &o.Username},
-		{"password", s.Password, &o.Password},
-	} {
-		if *text.to, err = caddymodule.Read(text.name, text.value, parseText, ""); err != nil {
-			return err
-		}
-	}
-	if o.Prefix, err = caddymodule.Read("prefix", keepTags(s.Prefix), parseText, defaultPrefix); err != nil {
+	if err := caddymodule.ReadOptions(s.options()); err != nil {
 		return err
-	}
-	timeout, err := caddymodule.Read("timeout", s.Timeout, caddymodule.ParseDuration, defaultTimeout)
-	if err != nil {
-		return err
-	}
-	o.Timeout = time.Duration(timeout) * time.Millisecond
-	if o.Strict, err = caddymodule.Read("consistency", s.Consistency, parseConsistency, false); err != nil {
-		return err
-	}
-	if s.maxSessions, err = caddymodule.Read("max_sessions", s.MaxSessions, parseMaxSessions, 0); err != nil {
-		return err
-	}
-	if s.TLS != nil {
-		if o.TLS, s.tlsIdentity, err = s.TLS.config(); err != nil {
-			return fmt.Errorf("tls: %w", err)
-		}
 	}
 	if err := o.Check(); err != nil {
 		return fmt.Errorf("urls: %w", err)
@@ -148,8 +143,8 @@ func (s *Store) Provision(caddy.Context) (err error) {
 	return nil
 }
 
-// keepTags keeps a hash tag from being taken for a placeholder: the names of all
-// that there are when a configuration is loaded have a dot in them.
+// keepTags escapes hash tags, so that they are not replaced as placeholders. The name
+// of every placeholder that exists when a configuration is loaded has a dot.
 func keepTags(v caddymodule.Value) caddymodule.Value {
 	var kept strings.Builder
 	rest := string(v)
@@ -170,7 +165,7 @@ func keepTags(v caddymodule.Value) caddymodule.Value {
 	}
 }
 
-// parseText takes any text; an option that is not to be set is left out.
+// parseText accepts any text but an empty one: to not set an option, omit it.
 func parseText(text string) (string, error) {
 	if text == "" {
 		return "", errors.New("an empty value")
@@ -178,35 +173,22 @@ func parseText(text string) (string, error) {
 	return text, nil
 }
 
-// parseMaxSessions reads a number, or off, which is 0.
-func parseMaxSessions(text string) (int64, error) {
-	if text == "off" {
-		return 0, nil
-	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n < 1 || n > 1e12 {
-		return 0, fmt.Errorf("%q is no number of sessions from 1, nor off", text)
-	}
-	return n, nil
-}
-
-// BoundSessions is max_sessions, 0 for off.
+// BoundSessions returns max_sessions, 0 for off.
 func (s *Store) BoundSessions() int64 { return s.maxSessions }
 
-// Identity is all that makes a connection, with what is in the files that are named:
-// where it differs there is another connection, to the same sessions if it is
-// the same Redis.
+// Identity is a hash of all connection options, including the contents of the
+// certificate files. A module with another identity has a connection of its own; if
+// it is to the same Redis, it has the same sessions.
 func (s *Store) Identity() string {
-	o := s.options
+	o := s.client
 	o.TLS = nil
 	return fmt.Sprintf("redis %x", sha256.Sum256(fmt.Appendf(nil, "%q %+v %x", o.URLs, o, s.tlsIdentity)))
 }
 
-// Open connects. A Redis that cannot be reached does not keep Caddy from
-// starting: what its absence means for events and control calls is the handler's
-// to say, until it is there.
+// Open connects. Caddy starts even if Redis cannot be reached: until it can, the
+// handler decides what happens to events and control calls.
 func (s *Store) Open(logger *zap.Logger) (sessionstate.Store, error) {
-	o := s.options
+	o := s.client
 	o.Log = redisstore.Log{
 		Down: func(err error) { logger.Error("redis does not answer; it is tried until it does", zap.Error(err)) },
 		Up:   func() { logger.Info("redis answers again") },
