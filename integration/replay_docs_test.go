@@ -31,7 +31,7 @@ func TestReportInTheDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if _, err := shop.Generate(file, shop.Options{Users: 2000, Events: 50_000, Seed: 1}); err != nil {
+	if _, err := shop.Generate(file, shop.Options{Users: 800, Events: 16_000, Seed: 1}); err != nil {
 		t.Fatal(err)
 	}
 	var got, stderr bytes.Buffer
