@@ -103,9 +103,6 @@ func (s *Segment) renew(old *Segment) {
 		return
 	}
 	s.Last = later(s.From, old.Last)
-	if Before(&s.From, &old.Restart) {
-		s.Restart, s.RestartWithID = old.Restart, old.RestartWithID
-	}
 }
 
 func (t *transition) setUser(s *Segment, e *Event) {

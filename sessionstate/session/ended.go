@@ -56,11 +56,20 @@ func (e *Event) origin() Origin {
 	return ByEvent
 }
 
+// sameStart is for how long after an update, in milliseconds, Application Opened can
+// be of the same start.
+const sameStart = 60_000
+
+// sawOpened reports whether Restart is the Application Opened of the start that
+// began the segment.
+func (s *Segment) sawOpened() bool {
+	return s.Origin == ByUpdate && Sub(&s.Restart, &s.From) <= sameStart
+}
+
 // isSameStart reports whether an Application Opened belongs to a cold start that
 // Application Installed or Updated has shown already. SDKs send the two right
 // after each other. When the first one was is noted: another is another start.
 func (t *transition) isSameStart(e *Event) bool {
-	const apart = 60_000
 	if e.ColdStart != Opened || e.HasSessionStart {
 		return false
 	}
@@ -73,7 +82,7 @@ func (t *transition) isSameStart(e *Event) bool {
 			continue
 		}
 		switch {
-		case Sub(&t.when, &s.From) > apart:
+		case Sub(&t.when, &s.From) > sameStart:
 			return false
 		case s.Restart.IsZero():
 			t.editAs(i, Deferred).Restart = t.when
