@@ -10,7 +10,7 @@ func (t *transition) control(e *Event) (_ Decision, applied bool) {
 	if t.knowsNoOp(e.Message) {
 		return t.repeated(0), false
 	}
-	i := t.at(&t.when)
+	i := t.beganBefore(t.at(&t.when))
 	active := i >= 0 && t.segments[i].active(t.p, &t.when)
 	switch e.Kind {
 	case End:
