@@ -92,3 +92,22 @@ func (t *transition) isSameStart(e *Event) bool {
 	}
 	return false
 }
+
+// keepUpdate puts the update of an app on the timeline that ended nothing, and so is
+// not on it, before a control call of the same start: the call's session or end is
+// not over at the Application Opened that is still to come. Where the proxy makes or
+// adopts sessions, the update has begun one.
+func (t *transition) keepUpdate() {
+	u := t.lags.update(t.now)
+	if u.IsZero() || Before(&t.when, &u) || Sub(&t.when, &u) > sameStart ||
+		t.p.Automatic == AutomaticProxy || t.p.Automatic == AutomaticAdopt {
+		return
+	}
+	i := t.at(&u)
+	if i < 0 && (t.truncated || len(t.segments) == MaxSegments) || i >= 0 && t.segments[i].Mode != None {
+		return // no room; or its place is taken, by itself perhaps
+	}
+	if i < 0 || t.segments[i].Origin != ByUpdate || Before(&t.segments[i].From, &u) {
+		t.insert(i, Segment{From: u, Origin: ByUpdate})
+	}
+}
