@@ -36,11 +36,11 @@ const (
 )
 
 // observe returns in known what was remembered of a key before the request, and
-// remembers the request's lags, unless only to look. It reports whether a message
-// of the request tells its clock: if none does, no lag matters.
+// remembers the request's lags, unless only to look. It reports whether anything of
+// it matters: to a message that tells its clock, and to a control call.
 func (t *lagTable) observe(key string, r *session.Request, known *session.Lags, look bool) bool {
 	first := 0
-	for first < len(r.Events) && r.Events[first].Clock() == session.NoClock {
+	for first < len(r.Events) && r.Events[first].Clock() == session.NoClock && !r.Events[first].Kind.Control() {
 		first++
 	}
 	if first == len(r.Events) {
@@ -58,9 +58,7 @@ func (t *lagTable) observe(key string, r *session.Request, known *session.Lags, 
 	}
 	set.seen[way] = r.Received
 	for i := first; i < len(r.Events); i++ {
-		if clock := r.Events[i].Clock(); clock != session.NoClock {
-			lags.Observe(clock, r.Received-r.Events[i].Times.Sent, r.Received)
-		}
+		lags.ObserveEvent(&r.Events[i], r.Received)
 	}
 	return true
 }

@@ -48,9 +48,10 @@ func lognormal(r *rand.Rand, spread float64) float64 {
 type deviceClock struct{ off, drift float64 }
 
 // newClock draws a clock. Seven in ten are right to half a second, two to a
-// minute; the others are wrong by hours, or by years.
-func newClock(r *rand.Rand) deviceClock {
-	c := deviceClock{drift: between(r, -100e-6, 100e-6)}
+// minute; the others are wrong by hours, or by years. It drifts by so many
+// millionths at most.
+func newClock(r *rand.Rand, drift float64) deviceClock {
+	c := deviceClock{drift: between(r, -drift, drift) * 1e-6}
 	switch x := r.Float64(); {
 	case x < 0.70:
 		c.off = 0.5 * r.NormFloat64()

@@ -75,3 +75,26 @@ func (b *bodyOrder) isLater(m MessageID) bool {
 	}
 	return false
 }
+
+// beganBefore returns the segment that a control call comes after: i, the one that
+// is current at its moment, or one that an event before it in the same request
+// began. If that is later by the same clock, the clock was set back in between: the
+// event was made before the call, and what it began does not give way to it.
+func (t *transition) beganBefore(i int) int {
+	for j := len(t.segments) - 1; j > i && t.body.index > 0; j-- {
+		if s := &t.segments[j]; s.Origin != ByControl && SameClock(&s.From, &t.when) && t.isEarlier(s.Cause) {
+			return j
+		}
+	}
+	return i
+}
+
+// isEarlier reports whether a message stands before the one that is worked on.
+func (t *transition) isEarlier(m MessageID) bool {
+	for i := range t.r.Events[:t.body.index] {
+		if m != 0 && t.r.Events[i].Message == m {
+			return true
+		}
+	}
+	return false
+}

@@ -10,7 +10,7 @@ func (t *transition) control(e *Event) (_ Decision, applied bool) {
 	if t.knowsNoOp(e.Message) {
 		return t.repeated(0), false
 	}
-	i := t.at(&t.when)
+	i := t.beganBefore(t.at(&t.when))
 	active := i >= 0 && t.segments[i].active(t.p, &t.when)
 	switch e.Kind {
 	case End:
@@ -33,7 +33,8 @@ func (t *transition) control(e *Event) (_ Decision, applied bool) {
 		s.ID = t.generate(t.when.Time)
 	}
 	if e.Kind == Start {
-		i = t.supersede(t.p, e, &s, i)
+		t.keepUpdate()
+		i = t.supersede(t.p, e, &s, t.beganBefore(t.at(&t.when)))
 	}
 	t.setUser(&s, e)
 	t.startManualTimeout(&s)
@@ -63,7 +64,8 @@ func (t *transition) endSession(e *Event, i int, active bool) (d Decision, appli
 	if i >= 0 && t.segments[i].Mode == Ended {
 		return d, t.endAgain(e, &s, i)
 	}
-	i = t.supersede(t.p, e, &s, i)
+	t.keepUpdate()
+	i = t.supersede(t.p, e, &s, t.beganBefore(t.at(&t.when)))
 	if t.insert(i, s) < 0 {
 		d.Because.Reason = NotKept
 		return d, false
@@ -103,9 +105,6 @@ func (s *Segment) renew(old *Segment) {
 		return
 	}
 	s.Last = later(s.From, old.Last)
-	if Before(&s.From, &old.Restart) {
-		s.Restart, s.RestartWithID = old.Restart, old.RestartWithID
-	}
 }
 
 func (t *transition) setUser(s *Segment, e *Event) {

@@ -56,11 +56,20 @@ func (e *Event) origin() Origin {
 	return ByEvent
 }
 
+// sameStart is for how long after an update, in milliseconds, Application Opened can
+// be of the same start.
+const sameStart = 60_000
+
+// sawOpened reports whether Restart is the Application Opened of the start that
+// began the segment.
+func (s *Segment) sawOpened() bool {
+	return s.Origin == ByUpdate && Sub(&s.Restart, &s.From) <= sameStart
+}
+
 // isSameStart reports whether an Application Opened belongs to a cold start that
 // Application Installed or Updated has shown already. SDKs send the two right
 // after each other. When the first one was is noted: another is another start.
 func (t *transition) isSameStart(e *Event) bool {
-	const apart = 60_000
 	if e.ColdStart != Opened || e.HasSessionStart {
 		return false
 	}
@@ -73,7 +82,7 @@ func (t *transition) isSameStart(e *Event) bool {
 			continue
 		}
 		switch {
-		case Sub(&t.when, &s.From) > apart:
+		case Sub(&t.when, &s.From) > sameStart:
 			return false
 		case s.Restart.IsZero():
 			t.editAs(i, Deferred).Restart = t.when
@@ -82,4 +91,23 @@ func (t *transition) isSameStart(e *Event) bool {
 		return !Before(&s.Restart, &t.when) && !Before(&t.when, &s.Restart)
 	}
 	return false
+}
+
+// keepUpdate puts the update of an app on the timeline that ended nothing, and so is
+// not on it, before a control call of the same start: the call's session or end is
+// not over at the Application Opened that is still to come. Where the proxy makes or
+// adopts sessions, the update has begun one.
+func (t *transition) keepUpdate() {
+	u := t.lags.update(t.now)
+	if u.IsZero() || Before(&t.when, &u) || Sub(&t.when, &u) > sameStart ||
+		t.p.Automatic == AutomaticProxy || t.p.Automatic == AutomaticAdopt {
+		return
+	}
+	i := t.at(&u)
+	if i < 0 && (t.truncated || len(t.segments) == MaxSegments) || i >= 0 && t.segments[i].Mode != None {
+		return // no room; or its place is taken, by itself perhaps
+	}
+	if i < 0 || t.segments[i].Origin != ByUpdate || Before(&t.segments[i].From, &u) {
+		t.insert(i, Segment{From: u, Origin: ByUpdate})
+	}
 }

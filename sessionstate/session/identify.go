@@ -50,6 +50,9 @@ func (t *transition) offered(e *Event) int64 {
 func (t *transition) userChangedAfter() bool {
 	for i := len(t.segments) - 1; i >= 0; i-- {
 		s := &t.segments[i]
+		if t.body.isLater(s.Cause) {
+			continue
+		}
 		if !Before(&t.when, &s.From) {
 			return false
 		}

@@ -20,11 +20,49 @@ type Lag struct {
 //
 // They live in memory only. What is known of them is stored with the session
 // (Session.Lags) when that is written anyway.
+//
+// With them is what else is worth no write by itself: that an app was updated.
 type Lags struct {
 	recent [2][recentLags]Lag // the newest first
+	// updated is what the device's clock read at the newest Application Installed or
+	// Updated, until Application Opened has come, too, or the clock was set; 0 for
+	// none. There are as many of these as of keys: its lag is one of the recent.
+	updated int64
 }
 
 func (c Clock) index() int { return int(c - DeviceClock) }
+
+// ObserveEvent notes what is to be remembered of a message that arrived at the given
+// time.
+func (l *Lags) ObserveEvent(e *Event, at int64) {
+	clock := e.Clock()
+	if clock == NoClock {
+		return
+	}
+	lag := at - e.Times.Sent
+	l.Observe(clock, lag, at)
+	l.observeStart(e, &Moment{Original: e.Times.Original, Clock: clock})
+}
+
+// observeStart notes a cold start that happened at a moment.
+func (l *Lags) observeStart(e *Event, m *Moment) {
+	if !e.restarts() || m.Clock != DeviceClock || m.Original < l.updated {
+		return
+	}
+	if l.updated = 0; e.ColdStart == Updated {
+		l.updated = m.Original
+	}
+}
+
+// update is the update whose Application Opened is still to come, as it is seen at
+// time now; zero for none.
+func (l *Lags) update(now int64) Moment {
+	least, ok := smallest(&l.recent[DeviceClock.index()], now)
+	if !ok || l.updated == 0 {
+		return Moment{}
+	}
+	return Moment{Time: min(now, l.updated+least.Lag), Original: l.updated, Lag: least.Lag, Clock: DeviceClock}
+}
 
 // Observe notes the lag of a message that arrived at the given time. Messages
 // of one request count once, by the smallest of their lags. A lag that cannot
@@ -33,6 +71,9 @@ func (l *Lags) Observe(c Clock, lag, at int64) {
 	recent := &l.recent[c.index()]
 	if known, ok := smallest(recent, at); ok && !c.near(lag, known.Lag) {
 		*recent = [recentLags]Lag{{lag, at}}
+		if c == DeviceClock {
+			l.updated = 0
+		}
 		return
 	}
 	if recent[0].At == at {

@@ -482,8 +482,9 @@ type turn struct {
 	events []int64
 	// cold is the newest cold start in an automatic session, after its beginning; 0
 	// for none. coldOwn: it came with a session id of the SDK's own.
-	cold    int64
-	coldOwn bool
+	cold        int64
+	coldOwn     bool
+	coldArrived int64
 	// again is an end of what had ended: it has no place of its own among the
 	// turns that are known until another turn parts it from the first end.
 	again bool
@@ -549,8 +550,9 @@ func (a *archive) record(x *turn) bool {
 	}
 	if holds != nil && holds.cold > x.at {
 		if rest := sinceCold(holds, x); rest != nil {
-			rest.arrived = x.arrived
 			a.turns = append(a.turns, rest)
+		} else {
+			x.takeCold(holds)
 		}
 		holds.cold = 0
 	}
@@ -563,25 +565,26 @@ func (a *archive) record(x *turn) bool {
 // correct drops the turns next after a call that would not have been taken had
 // the call been known (D): what was inferred in spite of a start, and what was
 // inferred within the timeout of an end.
-func (a *archive) correct(e Event) {
+func (a *archive) correct(e Event, by *turn) {
 	for {
 		_, next, forgotten := a.around(e.Times.Original)
 		if next == nil || forgotten || !next.inferred ||
 			e.Kind == End && (next.mode != Automatic || next.at-e.Times.Original > a.p.Timeout) {
 			return
 		}
-		if rest := sinceCold(next, &turn{at: e.Times.Original, mode: map[Kind]Mode{Start: Manual, End: Ended}[e.Kind]}); rest != nil {
+		if rest := sinceCold(next, by); rest != nil {
 			*next = *rest
 			return
 		}
+		by.takeCold(next)
 		a.turns = slices.DeleteFunc(a.turns, func(x *turn) bool { return x == next })
 	}
 }
 
-func (x *turn) noteCold(e Event) {
+func (a *archive) noteCold(x *turn, e Event) {
 	cold := e.ColdStart != NoColdStart && !e.Server && !e.JoinOnly
 	if cold && e.Times.Original > x.at && e.Times.Original > x.cold {
-		x.cold, x.coldOwn = e.Times.Original, e.HasSessionID
+		x.cold, x.coldOwn, x.coldArrived = e.Times.Original, e.HasSessionID, int64(a.clock)
 	}
 }
 
@@ -595,9 +598,10 @@ func sinceCold(old, by *turn) *turn {
 		if by.mode != Ended {
 			return nil
 		}
-		return &turn{at: old.cold, mode: None}
+		return &turn{at: old.cold, arrived: old.coldArrived, mode: None}
 	}
 	rest := *old
+	rest.arrived = old.coldArrived
 	rest.at, rest.cause, rest.said, rest.inferred, rest.cold = old.cold, 0, false, false, 0
 	rest.events = slices.DeleteFunc(slices.Clone(old.events), func(at int64) bool { return at < old.cold })
 	return &rest
@@ -668,7 +672,7 @@ func (a *archive) tell(e Event) Decision {
 	if holds != nil && (holds.mode == Manual || holds.mode == Ended) {
 		if !shows(a.p, e, holds.mode == Ended, holds.at) {
 			if holds.mode == Manual && a.p.Automatic == AutomaticProxy {
-				holds.noteCold(e)
+				a.noteCold(holds, e)
 			}
 			return a.stamp(e, a.identify(e, holds))
 		}
@@ -680,7 +684,7 @@ func (a *archive) tell(e Event) Decision {
 		return keepOrClear(a.p)
 	}
 	if x := a.join(e, holds, next); x != nil {
-		x.noteCold(e)
+		a.noteCold(x, e)
 		return a.stamp(e, a.identify(e, x))
 	}
 	x := &turn{
@@ -719,7 +723,7 @@ func (a *archive) control(e Event) Decision {
 		x.id = a.generate(e.Times.Original)
 	}
 	if e.Kind == Start {
-		a.correct(e)
+		a.correct(e, x)
 	}
 	a.record(x)
 	return Decision{SessionID: x.id}
@@ -728,7 +732,7 @@ func (a *archive) control(e Event) Decision {
 func (a *archive) end(e Event, holds *turn) {
 	x := &turn{at: e.Times.Original, mode: Ended, cause: e.Message, said: true}
 	if holds == nil || holds.mode != Ended {
-		a.correct(e)
+		a.correct(e, x)
 		a.record(x)
 		return
 	}
@@ -739,7 +743,7 @@ func (a *archive) end(e Event, holds *turn) {
 	if holds.again {
 		a.turns = slices.DeleteFunc(a.turns, func(y *turn) bool { return y == holds })
 	}
-	a.correct(e)
+	a.correct(e, x)
 	x.again, x.arrived = true, int64(a.clock)
 	a.turns = append(a.turns, x)
 }
@@ -754,8 +758,13 @@ func (a *archive) replace(x, old *turn) {
 			x.events = append(x.events, at)
 		}
 	}
-	if old.cold > x.at {
-		x.cold, x.coldOwn = old.cold, old.coldOwn
+	x.takeCold(old)
+}
+
+// takeCold has a session know of the cold start in another, after its beginning.
+func (x *turn) takeCold(old *turn) {
+	if (x.mode == Manual || x.mode == Automatic) && old.cold > x.at && old.cold > x.cold {
+		x.cold, x.coldOwn, x.coldArrived = old.cold, old.coldOwn, old.coldArrived
 	}
 }
 

@@ -108,19 +108,30 @@ func (s *Segment) cut(by *Segment) (rest Segment, hasRest bool) {
 		if by.Mode == Ended && Before(t, &s.Restart) {
 			rest, hasRest = Segment{From: s.Restart, Origin: ByRestart}, true
 		}
-		if Before(t, &s.Restart) {
-			s.Restart, s.RestartWithID = Moment{}, false
-		}
+		s.giveRestart(by)
 	case Automatic:
-		rest, hasRest = s.sinceRestart(by)
-		if Before(t, &s.Restart) {
+		if rest, hasRest = s.sinceRestart(by); hasRest {
 			s.Restart, s.RestartWithID = Moment{}, false
 		}
-		if Before(t, &s.Last) {
+		s.giveRestart(by)
+		if Before(t, &s.Last) && !Before(t, &s.From) {
 			s.Last = *t
 		}
 	}
 	return rest, hasRest
+}
+
+// giveRestart has a cold start be another segment's, if that begins before it. An
+// end that is before the cold start, and arrives after all of them, will have to
+// know of it.
+func (s *Segment) giveRestart(by *Segment) {
+	if !Before(&by.From, &s.Restart) {
+		return
+	}
+	if !s.sawOpened() && (by.Mode == Manual || by.Mode == Automatic) && Before(&by.Restart, &s.Restart) {
+		by.Restart, by.RestartWithID = s.Restart, s.RestartWithID
+	}
+	s.Restart, s.RestartWithID = Moment{}, false
 }
 
 // sinceRestart returns the part of an automatic session that the state of
@@ -128,7 +139,7 @@ func (s *Segment) cut(by *Segment) (rest Segment, hasRest bool) {
 // until the app starts anew, a manual session until it does so with a session id
 // of the SDK's own.
 func (s *Segment) sinceRestart(by *Segment) (rest Segment, ok bool) {
-	if s.Restart.IsZero() || !Before(&by.From, &s.Restart) ||
+	if s.Restart.IsZero() || !Before(&by.From, &s.Restart) || s.sawOpened() ||
 		by.Mode != Ended && !(by.Mode == Manual && s.RestartWithID) {
 		return rest, false
 	}
@@ -155,6 +166,9 @@ func (l *timeline) supersede(p *Policy, e *Event, by *Segment, i int) int {
 			l.own(0, Write)
 			l.segments[next] = rest
 			break
+		}
+		if dropped := l.segments[next]; dropped.Mode == Automatic {
+			dropped.giveRestart(by)
 		}
 		next++
 	}

@@ -110,9 +110,7 @@ func (st *story) send(received int64, body []Event) (came []string) {
 	st.s, _ = Transition(st.s, &Request{Received: received, Policy: &st.policy, Lags: &known, Events: body}, decisions)
 	st.received = received
 	for i := range body {
-		if clock := body[i].Clock(); clock != NoClock {
-			st.lags.Observe(clock, received-body[i].Times.Sent, received)
-		}
+		st.lags.ObserveEvent(&body[i], received)
 		came = append(came, outcome(&body[i], &decisions[i]))
 	}
 	return came

@@ -146,6 +146,7 @@ func (t *transition) message(e *Event, d *Decision) (applied bool) {
 		*d = t.follower(e)
 	default:
 		*d = t.event(e)
+		t.lags.observeStart(e, &t.when)
 	}
 	d.At, d.Way = at, way
 	if t.when != at {
