@@ -209,6 +209,9 @@ var (
 func (h *history) draw(minimum, maximum int) {
 	// Users log in and out in order; a device has no more segments than are kept.
 	calls, started := map[string]int{}, map[string]bool{}
+	// An SDK does not go back to a session. Two tabs do, with a session each: which of
+	// them was current between two events is not stored, only when each was seen last.
+	newest := map[string]int64{}
 	for i := range rapid.IntRange(minimum, maximum).Draw(h.t, "messages") {
 		m := &happening{at: morning + int64(i)*7}
 		what := rapid.IntRange(0, 9).Draw(h.t, "what")
@@ -230,6 +233,10 @@ func (h *history) draw(minimum, maximum int) {
 			started[owner] = m.start
 		case call < 4:
 			m.own = 1_111_111_111 * rapid.Int64Range(1, 3).Draw(h.t, "own")
+			if m.device != "" {
+				m.own = max(m.own, newest[m.device])
+				newest[m.device] = m.own
+			}
 		}
 		h.all = append(h.all, m)
 	}
