@@ -20,36 +20,44 @@ type Lag struct {
 //
 // They live in memory only. What is known of them is stored with the session
 // (Session.Lags) when that is written anyway.
-type Lags struct {
-	recent [2][recentLags]Lag // the newest first
-}
+type Lags struct{ recent [2]ClockLags }
+
+// ClockLags are those of one clock, the newest first.
+type ClockLags [recentLags]Lag
+
+// Of returns the lags of one clock.
+func (l *Lags) Of(c Clock) *ClockLags { return &l.recent[c.index()] }
 
 func (c Clock) index() int { return int(c - DeviceClock) }
 
 // Observe notes the lag of a message that arrived at the given time. Messages
 // of one request count once, by the smallest of their lags. A lag that cannot
 // be one of the same clock makes the others forgotten.
-func (l *Lags) Observe(c Clock, lag, at int64) {
-	recent := &l.recent[c.index()]
-	if known, ok := smallest(recent, at); ok && !c.near(lag, known.Lag) {
-		*recent = [recentLags]Lag{{lag, at}}
+func (l *Lags) Observe(c Clock, lag, at int64) { l.Of(c).Observe(c, lag, at) }
+
+// Observe does what [Lags.Observe] does, for the clock that l is of.
+func (l *ClockLags) Observe(c Clock, lag, at int64) {
+	if known, ok := smallest(l, at); ok && !c.near(lag, known.Lag) {
+		*l = ClockLags{{lag, at}}
 		return
 	}
-	if recent[0].At == at {
-		recent[0].Lag = min(recent[0].Lag, lag)
+	if l[0].At == at {
+		l[0].Lag = min(l[0].Lag, lag)
 		return
 	}
-	copy(recent[1:], recent[:recentLags-1])
-	recent[0] = Lag{lag, at}
+	copy(l[1:], l[:recentLags-1])
+	l[0] = Lag{lag, at}
 }
+
+// Newest is when the last request arrived, in Unix milliseconds; 0 for none.
+func (l *ClockLags) Newest() int64 { return l[0].At }
 
 // way returns how long the shortest way took to the proxy, the error of the
 // clock included, as far as the message's own lag and those before it tell.
 // stored is what the session has.
 func (l *Lags) way(c Clock, lag, at int64, stored Lag) int64 {
 	way := lag
-	recent := &l.recent[c.index()]
-	if known, ok := smallest(recent, at); ok {
+	if known, ok := smallest(l.Of(c), at); ok {
 		if !c.near(lag, known.Lag) {
 			return lag
 		}
@@ -75,7 +83,7 @@ func (c Clock) near(a, b int64) bool {
 
 func (l Lag) fresh(at int64) bool { return l.At != 0 && at-l.At <= LagWindow }
 
-func smallest(recent *[recentLags]Lag, at int64) (least Lag, ok bool) {
+func smallest(recent *ClockLags, at int64) (least Lag, ok bool) {
 	for _, l := range recent {
 		if l.fresh(at) && (!ok || l.Lag < least.Lag) {
 			least, ok = l, true
