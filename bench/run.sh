@@ -32,8 +32,9 @@ if command -v apt-get >/dev/null; then
 		$sudo apt-get update -qq
 		$sudo apt-get install -y -qq --no-install-recommends "${missing[@]}"
 	fi
-	if [ ! -d "$parts/debian" ] && [ ! -e /usr/lib/nginx/modules/ngx_http_lua_module.so ]; then
-		wanted() { apt-get install -s --no-install-recommends nginx libnginx-mod-http-lua lua-cjson | awk '/^Inst/ {print $2}'; }
+	if [ ! -x "$parts/debian/usr/sbin/nginx" ] && [ ! -e /usr/lib/nginx/modules/ngx_http_lua_module.so ]; then
+		# --reinstall: an nginx that is installed, without the module, is unpacked too.
+		wanted() { apt-get install -s --reinstall --no-install-recommends nginx libnginx-mod-http-lua lua-cjson | awk '/^Inst/ {print $2}'; }
 		[ -n "$(wanted 2>/dev/null)" ] || $sudo apt-get update -qq
 		packages=$(mktemp -d)
 		trap 'rm -rf "$packages"' EXIT
@@ -44,6 +45,7 @@ if command -v apt-get >/dev/null; then
 		for package in "$packages"/*.deb; do
 			dpkg -x "$package" "$packages/root"
 		done
+		rm -rf "$parts/debian"
 		mv "$packages/root" "$parts/debian"
 	fi
 fi

@@ -83,6 +83,8 @@ type work struct {
 	groups   keyGroups
 	edits    []edit
 	scratch  sessionstate.Scratch
+	// sent is the sentAt that was read last: most messages of a batch have the same.
+	sent sentTime
 	// link is the position in keys of the text that linkTo returned last.
 	link    span
 	request session.Request
@@ -132,6 +134,7 @@ func (w *work) free() {
 
 func (w *work) parse(r *Request, body []byte) bool {
 	w.subjects, w.keys, w.edits, w.link = w.subjects[:0], w.keys[:0], w.edits[:0], span{}
+	w.sent = sentTime{} // of the empty text
 	if r.Endpoint == Batch && !r.Stored {
 		return w.payload.parseBatch(body)
 	}

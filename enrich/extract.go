@@ -92,6 +92,13 @@ func (w *work) coldStart(e *session.Event, m *message) session.ColdStart {
 	return session.NoColdStart
 }
 
+// sentTime is a sentAt that was read. The zero value is that of no text.
+type sentTime struct {
+	text span
+	ms   int64
+	ok   bool
+}
+
 // timestamps reads when the message says that it happened. untimed means that it has
 // neither an originalTimestamp nor a timestamp.
 func (w *work) timestamps(r *Request, server bool, m *message) (t session.Timestamps, untimed bool) {
@@ -112,7 +119,11 @@ func (w *work) timestamps(r *Request, server bool, m *message) (t session.Timest
 	}
 	t.Original, t.HasOriginal = parseTime(original.of(b))
 	if t.HasOriginal {
-		t.Sent, t.HasSent = parseTime(sent.of(b))
+		if string(sent.of(b)) != string(w.sent.text.of(b)) {
+			w.sent.ms, w.sent.ok = parseTime(sent.of(b))
+			w.sent.text = sent
+		}
+		t.Sent, t.HasSent = w.sent.ms, w.sent.ok
 	}
 	return t, isNull(b, original)
 }

@@ -1,7 +1,9 @@
 package sessionstate
 
 import (
+	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
@@ -18,15 +20,18 @@ type lagTable struct {
 
 type lagShard struct {
 	mu   sync.Mutex
-	sets *[lagSets]lagSet
+	sets atomic.Pointer[[lagSets]lagSet]
 }
 
-// lagSet is the lags of the few keys that share a place. What is looked at for
-// each key lies together, in one line of the processor's cache.
-type lagSet struct {
-	keys [lagWays]uint64 // hashes
-	seen [lagWays]int64
-	lags [lagWays]session.Lags
+// lagSet is the lags of the few clocks that share a place. Each lies with its id,
+// so that [lagTable.prefetch] fetches both.
+type lagSet [lagWays]clockLags
+
+// clockLags is what is known of one clock of a key.
+type clockLags struct {
+	// id is the key's hash, with the clock in place of the lowest bit.
+	id   atomic.Uint64
+	lags session.ClockLags
 }
 
 const (
@@ -34,6 +39,8 @@ const (
 	lagSets   = 256
 	lagWays   = 4
 )
+
+var clocks = [...]session.Clock{session.DeviceClock, session.ServerClock}
 
 // observe returns in known what was remembered of a key before the request, and
 // remembers the request's lags, unless only to look. It reports whether anything of
@@ -50,33 +57,83 @@ func (t *lagTable) observe(key string, r *session.Request, known *session.Lags, 
 	shard := &t.shards[hash%lagShards]
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	set, way := shard.find(hash)
-	lags := &set.lags[way]
-	*known = *lags
+	set := shard.set(hash)
+	if set == nil {
+		shard.sets.Store(new([lagSets]lagSet))
+		set = shard.set(hash)
+	}
+	for _, clock := range clocks {
+		*known.Of(clock) = session.ClockLags{}
+		if l := set.find(clockID(hash, clock)); l != nil {
+			*known.Of(clock) = l.lags
+		}
+	}
 	if look {
 		return true
 	}
-	set.seen[way] = r.Received
 	for i := first; i < len(r.Events); i++ {
-		lags.ObserveEvent(&r.Events[i], r.Received)
+		if clock := r.Events[i].Clock(); clock != session.NoClock {
+			l := set.findOrMake(clockID(hash, clock))
+			l.lags.ObserveEvent(&r.Events[i], r.Received)
+		}
 	}
 	return true
 }
 
-// find returns where a key is, in the place of another if need be.
-func (s *lagShard) find(hash uint64) (set *lagSet, way int) {
-	if s.sets == nil {
-		s.sets = new([lagSets]lagSet)
+// prefetch does what [Table.Prefetch] says. It takes no lock: a processor waits at
+// each for what it has begun to fetch.
+func (t *lagTable) prefetch(keys []string) {
+	var hashes [prefetched]uint64
+	for i, key := range keys {
+		hashes[i] = t.hash.of(key)
 	}
-	set = &s.sets[hash/lagShards%lagSets]
-	for i, key := range &set.keys {
-		if key == hash {
-			return set, i
-		}
-		if set.seen[i] < set.seen[way] {
-			way = i
+	var ids uint64
+	for _, hash := range hashes[:len(keys)] {
+		if set := t.shards[hash%lagShards].set(hash); set != nil {
+			for way := range set {
+				ids += set[way].id.Load()
+			}
 		}
 	}
-	set.keys[way], set.seen[way], set.lags[way] = hash, 0, session.Lags{}
-	return set, way
+	runtime.KeepAlive(ids)
+}
+
+// set returns the set of a key, nil if there are none yet.
+func (s *lagShard) set(hash uint64) *lagSet {
+	if sets := s.sets.Load(); sets != nil {
+		return &sets[hash/lagShards%lagSets]
+	}
+	return nil
+}
+
+// clockID is a clock's id. The hash's lowest bit is free, because it tells the shard.
+func clockID(hash uint64, clock session.Clock) uint64 {
+	return hash&^1 | uint64(clock-session.DeviceClock)
+}
+
+// find returns what is known of a clock, or nil.
+func (s *lagSet) find(id uint64) *clockLags {
+	for i := range s {
+		if s[i].id.Load() == id {
+			return &s[i]
+		}
+	}
+	return nil
+}
+
+// findOrMake returns what is known of a clock, or takes a place for it: that of
+// another if need be.
+func (s *lagSet) findOrMake(id uint64) *clockLags {
+	if l := s.find(id); l != nil {
+		return l
+	}
+	oldest := &s[0]
+	for i := range s {
+		if s[i].lags.Newest().At < oldest.lags.Newest().At {
+			oldest = &s[i]
+		}
+	}
+	oldest.id.Store(id)
+	oldest.lags = session.ClockLags{}
+	return oldest
 }

@@ -20,77 +20,92 @@ type Lag struct {
 //
 // They live in memory only. What is known of them is stored with the session
 // (Session.Lags) when that is written anyway.
-//
-// With them is what else is worth no write by itself: that an app was updated.
-type Lags struct {
-	recent [2][recentLags]Lag // the newest first
+type Lags struct{ clocks [2]ClockLags }
+
+// ClockLags are those of one clock. With them is what else is worth no write by
+// itself: that an app was updated.
+type ClockLags struct {
+	recent [recentLags]Lag // the newest first
 	// updated is what the device's clock read at the newest Application Installed or
 	// Updated, until Application Opened has come, too, or the clock was set; 0 for
 	// none. There are as many of these as of keys: its lag is one of the recent.
 	updated int64
 }
 
+// Of returns the lags of one clock.
+func (l *Lags) Of(c Clock) *ClockLags { return &l.clocks[c.index()] }
+
 func (c Clock) index() int { return int(c - DeviceClock) }
 
 // ObserveEvent notes what is to be remembered of a message that arrived at the given
-// time.
+// time, if it tells its clock.
 func (l *Lags) ObserveEvent(e *Event, at int64) {
-	clock := e.Clock()
-	if clock == NoClock {
-		return
+	if clock := e.Clock(); clock != NoClock {
+		l.Of(clock).ObserveEvent(e, at)
 	}
-	lag := at - e.Times.Sent
-	l.Observe(clock, lag, at)
-	l.observeStart(e, &Moment{Original: e.Times.Original, Clock: clock})
+}
+
+// ObserveEvent does what [Lags.ObserveEvent] does, for a message of the clock that l
+// is of.
+func (l *ClockLags) ObserveEvent(e *Event, at int64) {
+	l.observe(e.Clock(), at-e.Times.Sent, at)
+	l.observeStart(e, e.Times.Original)
 }
 
 // observeStart notes a cold start that happened at a moment.
 func (l *Lags) observeStart(e *Event, m *Moment) {
-	if !e.restarts() || m.Clock != DeviceClock || m.Original < l.updated {
+	if m.Clock == DeviceClock {
+		l.Of(DeviceClock).observeStart(e, m.Original)
+	}
+}
+
+func (l *ClockLags) observeStart(e *Event, original int64) {
+	if !e.restarts() || original < l.updated {
 		return
 	}
 	if l.updated = 0; e.ColdStart == Updated {
-		l.updated = m.Original
+		l.updated = original
 	}
 }
 
 // update is the update whose Application Opened is still to come, as it is seen at
 // time now; zero for none.
 func (l *Lags) update(now int64) Moment {
-	least, ok := smallest(&l.recent[DeviceClock.index()], now)
-	if !ok || l.updated == 0 {
+	device := l.Of(DeviceClock)
+	least, ok := device.smallest(now)
+	if !ok || device.updated == 0 {
 		return Moment{}
 	}
-	return Moment{Time: min(now, l.updated+least.Lag), Original: l.updated, Lag: least.Lag, Clock: DeviceClock}
+	return Moment{Time: min(now, device.updated+least.Lag), Original: device.updated, Lag: least.Lag, Clock: DeviceClock}
 }
 
 // Observe notes the lag of a message that arrived at the given time. Messages
 // of one request count once, by the smallest of their lags. A lag that cannot
 // be one of the same clock makes the others forgotten.
-func (l *Lags) Observe(c Clock, lag, at int64) {
-	recent := &l.recent[c.index()]
-	if known, ok := smallest(recent, at); ok && !c.near(lag, known.Lag) {
-		*recent = [recentLags]Lag{{lag, at}}
-		if c == DeviceClock {
-			l.updated = 0
-		}
+func (l *Lags) Observe(c Clock, lag, at int64) { l.Of(c).observe(c, lag, at) }
+
+func (l *ClockLags) observe(c Clock, lag, at int64) {
+	if known, ok := l.smallest(at); ok && !c.near(lag, known.Lag) {
+		*l = ClockLags{recent: [recentLags]Lag{{lag, at}}}
 		return
 	}
-	if recent[0].At == at {
-		recent[0].Lag = min(recent[0].Lag, lag)
+	if l.recent[0].At == at {
+		l.recent[0].Lag = min(l.recent[0].Lag, lag)
 		return
 	}
-	copy(recent[1:], recent[:recentLags-1])
-	recent[0] = Lag{lag, at}
+	copy(l.recent[1:], l.recent[:recentLags-1])
+	l.recent[0] = Lag{lag, at}
 }
+
+// Newest is the lag of the last request; its At is 0 if there was none.
+func (l *ClockLags) Newest() Lag { return l.recent[0] }
 
 // way returns how long the shortest way took to the proxy, the error of the
 // clock included, as far as the message's own lag and those before it tell.
 // stored is what the session has.
 func (l *Lags) way(c Clock, lag, at int64, stored Lag) int64 {
 	way := lag
-	recent := &l.recent[c.index()]
-	if known, ok := smallest(recent, at); ok {
+	if known, ok := l.Of(c).smallest(at); ok {
 		if !c.near(lag, known.Lag) {
 			return lag
 		}
@@ -106,7 +121,7 @@ func (l *Lags) way(c Clock, lag, at int64, stored Lag) int64 {
 // as far as is known. One that is of an older request must not count for ever:
 // clocks drift.
 func (l *Lags) includes(c Clock, stored Lag, at int64) bool {
-	return stored.fresh(at) && stored.At > l.recent[c.index()][recentLags-1].At
+	return stored.fresh(at) && stored.At > l.Of(c).recent[recentLags-1].At
 }
 
 func (c Clock) near(a, b int64) bool {
@@ -116,8 +131,9 @@ func (c Clock) near(a, b int64) bool {
 
 func (l Lag) fresh(at int64) bool { return l.At != 0 && at-l.At <= LagWindow }
 
-func smallest(recent *[recentLags]Lag, at int64) (least Lag, ok bool) {
-	for _, l := range recent {
+// smallest returns the smallest lag of those that still count.
+func (l *ClockLags) smallest(at int64) (least Lag, ok bool) {
+	for _, l := range l.recent {
 		if l.fresh(at) && (!ok || l.Lag < least.Lag) {
 			least, ok = l, true
 		}

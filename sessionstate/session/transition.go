@@ -247,7 +247,7 @@ func (t *transition) smallestLags() [2]Lag {
 	}
 	for i := range stored {
 		clock := DeviceClock + Clock(i)
-		least, ok := smallest(&t.lags.recent[i], t.now)
+		least, ok := t.lags.Of(clock).smallest(t.now)
 		if !ok {
 			continue
 		}
