@@ -1,0 +1,108 @@
+package integration_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rudder-session/rudder-session/caddymodule"
+	"github.com/rudder-session/rudder-session/caddymodule/replay"
+	"github.com/rudder-session/rudder-session/enrich"
+	"github.com/rudder-session/rudder-session/internal/proxytest"
+)
+
+// policyOptions are the options with which recorded requests are replayed.
+func policyOptions(more ...string) (all []string) {
+	for _, automatic := range []string{"sdk", "adopt", "proxy", "off"} {
+		all = append(all, "automatic "+automatic, "automatic "+automatic+"\nfollow_user")
+		for _, option := range more {
+			all = append(all, "automatic "+automatic+"\n"+option)
+		}
+	}
+	return all
+}
+
+// replayed replays lines, and returns those that come out, by their member "seq".
+func replayedLines(t *testing.T, options string, lines []byte) map[string][]byte {
+	t.Helper()
+	config, err := new(caddymodule.SiteConfig).With(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	site, err := config.Site()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	_, err = replay.Run(t.Context(), &replay.Options{
+		Stdin: bytes.NewReader(lines), Policies: []replay.Policy{{Site: site}},
+		Output: &out, OmitControls: true, Capacity: 1000, TempDir: t.TempDir(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string][]byte{}
+	for line := range bytes.Lines(out.Bytes()) {
+		all[string(memberOf(t, line, "seq"))] = line
+	}
+	return all
+}
+
+// memberOf returns a member of a line, "" if it has none.
+func memberOf(t *testing.T, line []byte, name string) (value []byte) {
+	t.Helper()
+	if !enrich.EachMember(line, func(key []byte, start, end int) {
+		if string(key) == name {
+			value = line[start:end]
+		}
+	}) {
+		t.Fatalf("not JSON: %q", line)
+	}
+	return value
+}
+
+// TestReplayCommandOfCaptures: captures that are replayed from files are, byte for
+// byte, what arrives when they are sent through a Caddy with the same options.
+func TestReplayCommandOfCaptures(t *testing.T) {
+	for _, file := range captureFiles {
+		lines, err := os.ReadFile(filepath.Join("testdata/captures", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := captures(t, file)
+		for _, options := range policyOptions() {
+			t.Run(file+"/"+strings.ReplaceAll(options, "\n", " "), func(t *testing.T) {
+				p := run(t, proxytest.Setup{Session: options})
+				replayed := replayedLines(t, options, lines)
+				changed := 0
+				for i := range all {
+					c := &all[i]
+					if c.Body == nil {
+						continue
+					}
+					arrived := p.send(t, c, c.plainRequest(t)).Body
+					got := memberOf(t, replayed[fmt.Sprint(c.Seq)], "body")
+					if !bytes.Equal(got, arrived) {
+						t.Errorf("%s %s: replayed\n%s\narrived\n%s", c.URL, c.Label, got, arrived)
+					}
+					if !bytes.Equal(got, c.Body) {
+						changed++
+					}
+				}
+				t.Logf("%d of %d requests changed", changed, len(all))
+			})
+		}
+	}
+}
+
+// plainRequest is the captured request with its body as it is in its line.
+func (c *captured) plainRequest(t *testing.T) proxytest.Request {
+	t.Helper()
+	r := c.request(t)
+	r.Header.Del("Content-Encoding")
+	r.Body = string(c.Body)
+	return r
+}
