@@ -63,6 +63,16 @@ func (t *lagTable) observe(key string, r *session.Request, known *session.Lags, 
 	return true
 }
 
+// restore has what is remembered of a key be what it was before a request.
+func (t *lagTable) restore(key string, known *session.Lags) {
+	hash := t.hash.of(key)
+	shard := &t.shards[hash%lagShards]
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	set, way := shard.find(hash)
+	set.lags[way] = *known
+}
+
 // find returns where a key is, in the place of another if need be.
 func (s *lagShard) find(hash uint64) (set *lagSet, way int) {
 	if s.sets == nil {
