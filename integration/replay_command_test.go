@@ -2,16 +2,19 @@ package integration_test
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rudder-session/rudder-session/caddymodule"
 	"github.com/rudder-session/rudder-session/caddymodule/replay"
 	"github.com/rudder-session/rudder-session/enrich"
 	"github.com/rudder-session/rudder-session/internal/proxytest"
+	"github.com/rudder-session/rudder-session/internal/traffic"
 )
 
 // policyOptions are the options with which recorded requests are replayed.
@@ -105,4 +108,53 @@ func (c *captured) plainRequest(t *testing.T) proxytest.Request {
 	r.Header.Del("Content-Encoding")
 	r.Body = string(c.Body)
 	return r
+}
+
+// trafficSeed is that of the random traffic: to repeat a failure, which names its own.
+var trafficSeed = flag.Uint64("traffic-seed", 0, "the seed of random traffic; 0 for those that are always tried")
+
+// seeds returns the seeds to try.
+func seeds(n uint64) (all []uint64) {
+	if *trafficSeed != 0 {
+		return []uint64{*trafficSeed}
+	}
+	for seed := range n {
+		all = append(all, seed+1)
+	}
+	return all
+}
+
+// TestReplayCommandOfTraffic: requests that are made up at random come out of files as
+// they do of a Caddy, whatever the policy.
+func TestReplayCommandOfTraffic(t *testing.T) {
+	for _, options := range policyOptions("share_sessions", "share_sessions\nfollow_user") {
+		t.Run(strings.ReplaceAll(options, "\n", " "), func(t *testing.T) {
+			for _, seed := range seeds(2) {
+				made := traffic.New(seed, 6)
+				var lines []byte
+				requests := make([]traffic.Request, 400)
+				for i := range requests {
+					requests[i] = made.Next()
+					lines = append(lines, requests[i].Line(i)...)
+				}
+				p := run(t, proxytest.Setup{Session: options})
+				replayed := replayedLines(t, options, lines)
+				for i := range requests {
+					r := &requests[i]
+					p.Plane.Reply(r.Status, "made up")
+					p.Send(t, proxytest.Request{Path: r.Path, WriteKey: r.WriteKey, Body: r.Body, Received: time.UnixMilli(r.Received)})
+					arrived, line := p.Plane.Take(), replayed[fmt.Sprint(i)]
+					if (line != nil) != (len(arrived) == 1) {
+						t.Fatalf("seed %d: request %d arrived %d times, came out: %v\n%s", seed, i, len(arrived), line != nil, r.Line(i))
+					}
+					if line == nil {
+						continue
+					}
+					if got := memberOf(t, line, "body"); !bytes.Equal(got, arrived[0].Body) {
+						t.Fatalf("seed %d, request %d\n%s replayed\n%s\narrived\n%s", seed, i, r.Line(i), got, arrived[0].Body)
+					}
+				}
+			}
+		})
+	}
 }
