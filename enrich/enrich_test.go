@@ -217,10 +217,10 @@ func countAllocations(t *testing.T, most float64, make func(events int) (*sessio
 		// Not from the pool, which may be emptied at any time.
 		w := newWork()
 		counts[events] = testing.AllocsPerRun(20, func() {
-			if !w.parse(r, body) {
+			result := Result{}
+			if !w.read(r, body, &result) {
 				t.Fatal("not read")
 			}
-			result := Result{}
 			if w.enrich(context.Background(), table, r, &result); result.Stamped != events {
 				t.Fatalf("%+v", result.Outcome)
 			}
