@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -152,6 +153,78 @@ func TestReplayCommandOfTraffic(t *testing.T) {
 					}
 					if got := memberOf(t, line, "body"); !bytes.Equal(got, arrived[0].Body) {
 						t.Fatalf("seed %d, request %d\n%s replayed\n%s\narrived\n%s", seed, i, r.Line(i), got, arrived[0].Body)
+					}
+				}
+			}
+		})
+	}
+}
+
+// storedEvent is an event as the data plane stores it, with a member "seq": with the
+// timestamps that were missing, and a timestamp by the data plane's clock.
+func storedEvent(t *testing.T, seq int, body, writeKey string, received int64) string {
+	t.Helper()
+	at := func(name string) (int64, bool) { return enrich.ParseTime(memberOf(t, []byte(body), name)) }
+	said := func(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z") }
+	more := fmt.Sprintf(`{"seq":%d,"writeKey":%q,"receivedAt":%q,`, seq, writeKey, said(received))
+	sent, ok := at("sentAt")
+	if !ok {
+		sent, more = received, more+fmt.Sprintf(`"sentAt":%q,`, said(received))
+	}
+	original, ok := at("originalTimestamp")
+	if !ok {
+		original, more = received, more+fmt.Sprintf(`"originalTimestamp":%q,`, said(received))
+	}
+	if _, ok := at("timestamp"); !ok {
+		more += fmt.Sprintf(`"timestamp":%q,`, said(received-(sent-original)))
+	}
+	return more + body[1:] + "\n"
+}
+
+// sessionFields are the session fields of a message, as JSON.
+func sessionFields(t *testing.T, message []byte) string {
+	t.Helper()
+	var m struct {
+		Context struct{ SessionID, SessionStart json.RawMessage }
+	}
+	if err := json.Unmarshal(message, &m); err != nil {
+		return string(message) // its context is no object
+	}
+	return string(m.Context.SessionID) + " " + string(m.Context.SessionStart)
+}
+
+// TestReplayCommandOfEvents: an event that is stored already gets the session that it
+// gets when it is sent.
+func TestReplayCommandOfEvents(t *testing.T) {
+	for _, options := range policyOptions() {
+		t.Run(strings.ReplaceAll(options, "\n", " "), func(t *testing.T) {
+			for _, seed := range seeds(2) {
+				p := run(t, proxytest.Setup{Session: options})
+				made := traffic.New(seed, 6)
+				made.Simple = true
+				var lines, sent []string
+				var arrived []*proxytest.Arrival
+				for i := range 400 {
+					kind, writeKey, body, received := made.Event()
+					sent, lines = append(sent, body), append(lines, storedEvent(t, i, body, writeKey, received))
+					p.Send(t, proxytest.Request{Path: "/v1/" + kind, WriteKey: writeKey, Body: body, Received: time.UnixMilli(received)})
+					a := p.Plane.Take()
+					if len(a) == 0 { // it was a control call
+						a = []*proxytest.Arrival{nil}
+					}
+					arrived = append(arrived, a[0])
+				}
+				replayed := replayedLines(t, options, []byte(strings.Join(lines, "")))
+				for i, a := range arrived {
+					line := replayed[fmt.Sprint(i)]
+					if (line == nil) != (a == nil) {
+						t.Fatalf("seed %d: event %d arrived: %v, came out: %v", seed, i, a != nil, line != nil)
+					}
+					if a == nil {
+						continue
+					}
+					if got, want := sessionFields(t, line), sessionFields(t, a.Body); got != want {
+						t.Fatalf("seed %d, event %d %s: replayed with %s, arrived with %s\n%s", seed, i, sent[i], got, want, lines[i])
 					}
 				}
 			}
