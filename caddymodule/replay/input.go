@@ -106,21 +106,59 @@ func (in *input) one(ctx context.Context, file int, to chan<- *block) error {
 		defer f.Close()
 		source = f
 	}
+	if !isRegular(source) {
+		source = &cancelableReader{ctx, source}
+	}
+	c := cutter{ctx: ctx, file: file, line: 1, to: to}
 	plain, err := decompressed(&countedReader{source, &in.read})
-	if err != nil {
-		return fmt.Errorf("%s: %w", in.name(file), err)
+	if err == nil {
+		c.from = &countedReader{plain, &in.decompressed}
+		err = c.cut()
 	}
-	c := cutter{ctx: ctx, from: &countedReader{plain, &in.decompressed}, file: file, line: 1, to: to}
-	if err := c.cut(); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if errors.Is(err, io.ErrUnexpectedEOF) {
-			err = errors.New("the gzip ends too early")
-		}
-		return fmt.Errorf("%s: line %d, %d bytes into its text: %w", in.name(file), c.line, c.at, err)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		err = errors.New("the gzip ends too early")
 	}
-	return nil
+	return fmt.Errorf("%s: line %d, %d bytes into its text: %w", in.name(file), c.line, c.at, err)
+}
+
+// isRegular reports whether a source is a file that never has a reader wait.
+func isRegular(source io.Reader) bool {
+	f, ok := source.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode().IsRegular()
+}
+
+// cancelableReader reads what may come late, until ctx ends: a pipe, a terminal. Once that
+// has ended, a Read may still write into the memory that it was given.
+type cancelableReader struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r *cancelableReader) Read(b []byte) (n int, err error) {
+	read := make(chan struct{})
+	var late struct {
+		n   int
+		err error
+	}
+	go func() {
+		defer close(read)
+		late.n, late.err = r.Reader.Read(b)
+	}()
+	select {
+	case <-read:
+		return late.n, late.err
+	case <-r.ctx.Done():
+		return 0, r.ctx.Err()
+	}
 }
 
 // countedReader counts the bytes that are read through it.
@@ -173,7 +211,7 @@ func (c *cutter) cut() error {
 		}
 		text = text[:n]
 		whole := n // at the end, or before a fault, an unfinished line included
-		if err == nil {
+		if err == nil || c.ctx.Err() != nil {
 			whole = bytes.LastIndexByte(text, '\n') + 1
 		}
 		rest = text[whole:]
