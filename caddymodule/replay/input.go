@@ -215,20 +215,17 @@ func (c *cutter) cut() error {
 			whole = bytes.LastIndexByte(text, '\n') + 1
 		}
 		rest = text[whole:]
-		if err := c.send(text[:whole:whole]); err != nil {
-			return err
-		}
-		switch err {
-		case nil:
-		case io.EOF:
+		c.send(text[:whole:whole])
+		switch {
+		case c.ctx.Err() != nil:
+			return c.ctx.Err()
+		case err == io.EOF:
 			return nil
-		default:
+		case err != nil:
 			return err
 		}
 		if len(rest) >= maxLine || c.inLong {
-			if err := c.long(rest); err != nil {
-				return err
-			}
+			c.long(rest)
 			rest = nil
 		}
 	}
@@ -236,47 +233,36 @@ func (c *cutter) cut() error {
 
 // send sends the lines of a text; if it goes on with a line that is too long, that
 // one's end first.
-func (c *cutter) send(text []byte) error {
+func (c *cutter) send(text []byte) {
 	if c.inLong && len(text) > 0 {
 		end := bytes.IndexByte(text, '\n') + 1
 		if end == 0 {
 			end = len(text)
 		}
 		c.inLong = false
-		if err := c.emit(&block{part: true, text: text[:end]}); err != nil {
-			return err
-		}
+		c.emit(&block{part: true, text: text[:end]})
 		c.line++
 		text = text[end:]
 	}
 	if len(text) == 0 {
-		return nil
+		return
 	}
-	b := &block{text: text, parsed: make(chan struct{})}
-	if err := c.emit(b); err != nil {
-		return err
-	}
+	c.emit(&block{text: text, parsed: make(chan struct{})})
 	c.line += bytes.Count(text, []byte{'\n'})
-	return nil
 }
 
 // long sends a piece of a line that is too long.
-func (c *cutter) long(piece []byte) error {
+func (c *cutter) long(piece []byte) {
 	if len(piece) == 0 {
-		return nil
+		return
 	}
 	first := !c.inLong
 	c.inLong = true
-	return c.emit(&block{part: true, first: first, text: piece})
+	c.emit(&block{part: true, first: first, text: piece})
 }
 
-func (c *cutter) emit(b *block) error {
+func (c *cutter) emit(b *block) {
 	b.file, b.firstLine = c.file, c.line
 	c.at += int64(len(b.text))
-	select {
-	case c.to <- b:
-		return nil
-	case <-c.ctx.Done():
-		return c.ctx.Err()
-	}
+	c.to <- b
 }
