@@ -16,6 +16,9 @@ import (
 const (
 	// blockSize is about how many bytes of lines are worked on together.
 	blockSize = 1 << 18
+	// blockLines bounds the lines of a block: what is known of one takes more memory
+	// than a short line itself.
+	blockLines = 1 << 12
 	// maxLine is the length from which on a line is not read, but passed on in
 	// pieces. It is eight times what the data plane takes for one request.
 	maxLine = 32 << 20
@@ -244,11 +247,21 @@ func (c *cutter) send(text []byte) {
 		c.line++
 		text = text[end:]
 	}
-	if len(text) == 0 {
-		return
+	for len(text) > 0 {
+		end, lines := 0, 0
+		for end < len(text) && lines < blockLines {
+			lines++
+			if n := bytes.IndexByte(text[end:], '\n') + 1; n > 0 {
+				end += n
+			} else {
+				end = len(text)
+				lines--
+			}
+		}
+		c.emit(&block{text: text[:end:end], parsed: make(chan struct{})})
+		c.line += lines
+		text = text[end:]
 	}
-	c.emit(&block{text: text, parsed: make(chan struct{})})
-	c.line += bytes.Count(text, []byte{'\n'})
 }
 
 // long sends a piece of a line that is too long.

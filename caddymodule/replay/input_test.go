@@ -121,6 +121,28 @@ func TestOddLines(t *testing.T) {
 func notJSONLines(in *InputReport) *OddLines { return &in.NotJSON }
 func noEventLines(in *InputReport) *OddLines { return &in.NotEvent }
 
+// However many lines are short, few are worked on at a time.
+func TestShortLines(t *testing.T) {
+	text := strings.Repeat("\n", 3*blockLines) + "{}\n" + strings.Repeat("\n", blockLines) + "x"
+	to := make(chan *block, 100)
+	c := cutter{ctx: t.Context(), from: strings.NewReader(text), line: 1, to: to}
+	if err := c.cut(); err != nil {
+		t.Fatal(err)
+	}
+	close(to)
+	line, all := 1, ""
+	for b := range to {
+		lines := strings.Count(string(b.text), "\n")
+		if b.firstLine != line || lines > blockLines {
+			t.Errorf("a block from line %d has %d lines", b.firstLine, lines)
+		}
+		line, all = line+lines, all+string(b.text)
+	}
+	if all != text || c.line != 4*blockLines+2 {
+		t.Errorf("line %d, %d bytes", c.line, len(all))
+	}
+}
+
 // Lines may end as on Windows.
 func TestCRLF(t *testing.T) {
 	line := eventLine("a", 1, 1, "")
