@@ -133,7 +133,7 @@ func TestReplayCommandOfTraffic(t *testing.T) {
 			for _, seed := range seeds(2) {
 				made := traffic.New(seed, 6)
 				var lines []byte
-				requests := make([]traffic.Request, 250)
+				requests := make([]traffic.Request, 150)
 				for i := range requests {
 					requests[i] = made.Next()
 					lines = append(lines, requests[i].Line(i)...)
@@ -204,7 +204,7 @@ func TestReplayCommandOfEvents(t *testing.T) {
 				made.Simple = true
 				var lines, sent []string
 				var arrived []*proxytest.Arrival
-				for i := range 200 {
+				for i := range 150 {
 					kind, writeKey, body, received := made.Event()
 					sent, lines = append(sent, body), append(lines, storedEvent(t, i, body, writeKey, received))
 					p.Send(t, proxytest.Request{Path: "/v1/" + kind, WriteKey: writeKey, Body: body, Received: time.UnixMilli(received)})
