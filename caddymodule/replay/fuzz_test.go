@@ -29,6 +29,7 @@ func FuzzLines(f *testing.F) {
 	}
 	f.Add([]byte(randomText(1, 3, 20)))
 	f.Add([]byte(eventLine("a", 1, 1, "") + "x\n\n{}"))
+	f.Add([]byte(strings.Replace(eventLine("a", 1, 1, ""), "track", strings.Repeat("\xff", 12), 1)))
 	f.Add([]byte(`{"path":"/v1/batch","body":"{\"batch\":[{\"type\":\"track\",\"userId\":\"\\u00e9\"}]}","receivedAt":1,"writeKey":"w"}`))
 	f.Add([]byte(`{"path":"/v1/endSession?writeKey=w","body":{"userId":1},"receivedAt":"2026-11-23T09:00:00Z"}`))
 	sessions := policy(f, "automatic proxy")
