@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,7 +49,11 @@ type recordedHandler struct {
 }
 
 func (f *siteFinder) servers(servers map[string]recordedServer) {
-	for _, name := range slices.Sorted(maps.Keys(servers)) {
+	// The Caddyfile's are srv0, srv1 and so on, in its order.
+	names := slices.SortedFunc(maps.Keys(servers), func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))
+	})
+	for _, name := range names {
 		s := servers[name]
 		f.routes(&s, s.Routes, s.Listen, 0)
 		if s.Errors != nil {
@@ -75,29 +80,62 @@ func (f *siteFinder) route(s *recordedServer, r *recordedRoute, names []string, 
 		names = hosts
 	}
 	for _, text := range r.Handle {
+		f.handle(s, text, names, depth)
+	}
+}
+
+func (f *siteFinder) handle(s *recordedServer, text json.RawMessage, names []string, depth int) {
+	var h recordedHandler
+	if f.found != nil || depth == maxRouteDepth {
+		return
+	}
+	if json.Unmarshal(text, &h) != nil {
+		h = recordedHandler{} // another module's, with members of the same names
+	}
+	switch h.Handler {
+	case "rudder_session":
+		f.handler(text, names)
+	case "subroute":
+		f.routes(s, h.Routes, names, depth+1)
+		if h.Errors != nil {
+			f.routes(s, h.Errors.Routes, names, depth+1)
+		}
+	case "invoke":
+		if named, ok := s.Named[h.Name]; ok {
+			f.route(s, &named, names, depth+1)
+		}
+	default:
+		f.within(s, text, depth+1)
+	}
+}
+
+// within looks for handlers in the JSON of another module. Which site they are for is
+// that module's to know.
+func (f *siteFinder) within(s *recordedServer, text json.RawMessage, depth int) {
+	var parts []json.RawMessage
+	var members map[string]json.RawMessage
+	switch {
+	case depth == maxRouteDepth:
+		return
+	case text[0] == '[' && json.Unmarshal(text, &parts) == nil:
+	case text[0] == '{' && json.Unmarshal(text, &members) == nil:
+		for _, name := range slices.Sorted(maps.Keys(members)) {
+			parts = append(parts, members[name])
+		}
+	}
+	for _, part := range parts {
 		var h recordedHandler
-		if json.Unmarshal(text, &h) != nil || f.found != nil {
-			continue // another module's, with members of the same names
+		if part[0] == '{' && json.Unmarshal(part, &h) == nil && h.Handler != "" {
+			f.handle(s, part, nil, depth)
+			continue
 		}
-		switch h.Handler {
-		case "rudder_session":
-			f.handler(text, names)
-		case "subroute":
-			f.routes(s, h.Routes, names, depth+1)
-			if h.Errors != nil {
-				f.routes(s, h.Errors.Routes, names, depth+1)
-			}
-		case "invoke":
-			if named, ok := s.Named[h.Name]; ok && depth < maxRouteDepth {
-				f.route(s, &named, names, depth+1)
-			}
-		}
+		f.within(s, part, depth+1)
 	}
 }
 
 func (f *siteFinder) handler(text json.RawMessage, names []string) {
 	if f.wanted != "" && !slices.Contains(names, f.wanted) {
-		if name := strings.Join(names, ", "); !slices.Contains(f.others, name) {
+		if name := strings.Join(names, ", "); name != "" && !slices.Contains(f.others, name) {
 			f.others = append(f.others, name)
 		}
 		return

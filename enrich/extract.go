@@ -143,9 +143,9 @@ func (w *work) asSent(r *Request, original, sent, timestamp span) (_, _, _ span)
 	}
 	if at(sent) == r.Received {
 		sent = span{}
-		if at(original) == r.Received {
-			original = span{}
-		}
+	}
+	if at(original) == r.Received {
+		original = span{}
 	}
 	return original, sent, timestamp
 }

@@ -2,6 +2,7 @@ package enrich
 
 import (
 	"bytes"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/rudder-session/rudder-session/sessionstate/session"
@@ -54,11 +55,13 @@ func typeOf(value []byte) (Endpoint, bool) {
 	if len(text) > len(lower) {
 		return 0, false
 	}
-	for i, c := range text {
-		if c >= utf8.RuneSelf {
-			text = bytes.ToLower(text) // it also turns the Kelvin sign into a k
-			break
+	if slices.ContainsFunc(text, func(c byte) bool { return c >= utf8.RuneSelf }) {
+		// It also turns the Kelvin sign into a k, and what is no UTF-8 into more bytes.
+		if text = bytes.ToLower(text); len(text) > len(lower) {
+			return 0, false
 		}
+	}
+	for i, c := range text {
 		if 'A' <= c && c <= 'Z' {
 			c += 'a' - 'A'
 		}

@@ -19,6 +19,7 @@ import (
 
 // captured is a request as an SDK sent it.
 type captured struct {
+	Seq             int
 	Scenario, Label string
 	TMS             int64 // when it was received, in Unix milliseconds
 	Method, URL     string
@@ -127,8 +128,15 @@ func (m *capturedMessage) key() [2]string {
 // arrived.
 func (p *proxy) replay(t *testing.T, c *captured) *proxytest.Arrival {
 	t.Helper()
+	return p.send(t, c, c.request(t))
+}
+
+// send sends a request instead of a captured one, has it answered as that was, and
+// returns what arrived.
+func (p *proxy) send(t *testing.T, c *captured, r proxytest.Request) *proxytest.Arrival {
+	t.Helper()
 	p.Plane.Reply(c.status(), "captured")
-	got := p.Send(t, c.request(t))
+	got := p.Send(t, r)
 	want := c.status()
 	if want == proxytest.HangUp {
 		want = http.StatusBadGateway

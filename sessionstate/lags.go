@@ -80,6 +80,19 @@ func (t *lagTable) observe(key string, r *session.Request, known *session.Lags, 
 	return true
 }
 
+// restore has what is remembered of a key be what it was before a request.
+func (t *lagTable) restore(key string, known *session.Lags) {
+	hash := t.hash.of(key)
+	shard := &t.shards[hash%lagShards]
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	for _, clock := range clocks {
+		if l := shard.set(hash).find(clockID(hash, clock)); l != nil {
+			l.lags = *known.Of(clock)
+		}
+	}
+}
+
 // prefetch does what [Table.Prefetch] says. It takes no lock: a processor waits at
 // each for what it has begun to fetch.
 func (t *lagTable) prefetch(keys []string) {

@@ -120,7 +120,13 @@ func (t *Table) ApplyNow(scratch *Scratch, key string, r *session.Request, decis
 	change := func(s *session.Session) (*session.Session, session.Change) {
 		return session.Transition(s, r, decisions)
 	}
-	return t.tryUpdate(&scratch.session, key, readOptionsOf(r), change)
+	done := t.tryUpdate(&scratch.session, key, readOptionsOf(r), change)
+	if !done && r.Lags != nil {
+		// Apply comes next. To it, its own messages must not look like a request
+		// before them.
+		t.lags.restore(key, r.Lags)
+	}
+	return done
 }
 
 // View calls look with what is known of a key, nil for nothing. It keeps nothing

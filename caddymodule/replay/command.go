@@ -115,7 +115,7 @@ func run(cmd *cobra.Command, args []string) (err error) {
 	case "-":
 		o.Output, report = report, cmd.ErrOrStderr()
 	default:
-		if err := notAnInput(path, args); err != nil {
+		if err := notAnInput(path, args, o.Stdin); err != nil {
 			return err
 		}
 		file, err := os.Create(path)
@@ -250,17 +250,31 @@ func optionsOf(cmd *cobra.Command) string {
 }
 
 // notAnInput refuses to write over what is to be read.
-func notAnInput(path string, inputs []string) error {
+func notAnInput(path string, inputs []string, stdin io.Reader) error {
 	out, err := os.Stat(path)
-	if err != nil {
-		return nil // it is not there, or cannot be created either
+	if err != nil || !out.Mode().IsRegular() {
+		return nil // it is not there, or cannot be created either, or is a device
+	}
+	if len(inputs) == 0 {
+		inputs = []string{"-"}
 	}
 	for _, name := range inputs {
-		if in, err := os.Stat(name); err == nil && os.SameFile(out, in) {
+		in, err := statInput(name, stdin)
+		if err == nil && os.SameFile(out, in) {
 			return fmt.Errorf("output: %s is read, too", path)
 		}
 	}
 	return nil
+}
+
+func statInput(name string, stdin io.Reader) (os.FileInfo, error) {
+	if name != "-" {
+		return os.Stat(name)
+	}
+	if f, ok := stdin.(*os.File); ok {
+		return f.Stat()
+	}
+	return nil, os.ErrNotExist
 }
 
 // tuneMemory sets the garbage collector, unless the environment does: lines are many

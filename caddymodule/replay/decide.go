@@ -125,9 +125,15 @@ func (r *replay) write(b *block) error {
 	if r.Output == nil {
 		return nil
 	}
+	if r.unended && b.file != r.writing {
+		// The last line of the file before has no end.
+		if err := r.put([]byte{'\n'}); err != nil {
+			return err
+		}
+	}
+	r.writing = b.file
 	if b.part {
-		_, err := r.output.Write(b.text)
-		return err
+		return r.put(b.text)
 	}
 	from, at := 0, 0
 	for i := range b.lines {
@@ -137,16 +143,23 @@ func (r *replay) write(b *block) error {
 			at = end
 			continue
 		}
-		if _, err := r.output.Write(b.text[from:at]); err != nil {
+		if err := r.put(b.text[from:at]); err != nil {
 			return err
 		}
 		for _, piece := range out.pieces {
-			if _, err := r.output.Write(piece); err != nil {
+			if err := r.put(piece); err != nil {
 				return err
 			}
 		}
 		from, at = end, end
 	}
-	_, err := r.output.Write(b.text[from:])
+	return r.put(b.text[from:])
+}
+
+func (r *replay) put(text []byte) error {
+	if len(text) > 0 {
+		r.unended = text[len(text)-1] != '\n'
+	}
+	_, err := r.output.Write(text)
 	return err
 }

@@ -16,6 +16,9 @@ import (
 const (
 	// blockSize is about how many bytes of lines are worked on together.
 	blockSize = 1 << 18
+	// blockLines bounds the lines of a block: what is known of one takes more memory
+	// than a short line itself.
+	blockLines = 1 << 12
 	// maxLine is the length from which on a line is not read, but passed on in
 	// pieces. It is eight times what the data plane takes for one request.
 	maxLine = 32 << 20
@@ -106,21 +109,59 @@ func (in *input) one(ctx context.Context, file int, to chan<- *block) error {
 		defer f.Close()
 		source = f
 	}
+	if !isRegular(source) {
+		source = &cancelableReader{ctx, source}
+	}
+	c := cutter{ctx: ctx, file: file, line: 1, to: to}
 	plain, err := decompressed(&countedReader{source, &in.read})
-	if err != nil {
-		return fmt.Errorf("%s: %w", in.name(file), err)
+	if err == nil {
+		c.from = &countedReader{plain, &in.decompressed}
+		err = c.cut()
 	}
-	c := cutter{ctx: ctx, from: &countedReader{plain, &in.decompressed}, file: file, line: 1, to: to}
-	if err := c.cut(); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if errors.Is(err, io.ErrUnexpectedEOF) {
-			err = errors.New("the gzip ends too early")
-		}
-		return fmt.Errorf("%s: line %d, %d bytes into its text: %w", in.name(file), c.line, c.at, err)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		err = errors.New("the gzip ends too early")
 	}
-	return nil
+	return fmt.Errorf("%s: line %d, %d bytes into its text: %w", in.name(file), c.line, c.at, err)
+}
+
+// isRegular reports whether a source is a file that never has a reader wait.
+func isRegular(source io.Reader) bool {
+	f, ok := source.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode().IsRegular()
+}
+
+// cancelableReader reads what may come late, until ctx ends: a pipe, a terminal. Once that
+// has ended, a Read may still write into the memory that it was given.
+type cancelableReader struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r *cancelableReader) Read(b []byte) (n int, err error) {
+	read := make(chan struct{})
+	var late struct {
+		n   int
+		err error
+	}
+	go func() {
+		defer close(read)
+		late.n, late.err = r.Reader.Read(b)
+	}()
+	select {
+	case <-read:
+		return late.n, late.err
+	case <-r.ctx.Done():
+		return 0, r.ctx.Err()
+	}
 }
 
 // countedReader counts the bytes that are read through it.
@@ -173,24 +214,21 @@ func (c *cutter) cut() error {
 		}
 		text = text[:n]
 		whole := n // at the end, or before a fault, an unfinished line included
-		if err == nil {
+		if err == nil || c.ctx.Err() != nil {
 			whole = bytes.LastIndexByte(text, '\n') + 1
 		}
 		rest = text[whole:]
-		if err := c.send(text[:whole:whole]); err != nil {
-			return err
-		}
-		switch err {
-		case nil:
-		case io.EOF:
+		c.send(text[:whole:whole])
+		switch {
+		case c.ctx.Err() != nil:
+			return c.ctx.Err()
+		case err == io.EOF:
 			return nil
-		default:
+		case err != nil:
 			return err
 		}
 		if len(rest) >= maxLine || c.inLong {
-			if err := c.long(rest); err != nil {
-				return err
-			}
+			c.long(rest)
 			rest = nil
 		}
 	}
@@ -198,47 +236,46 @@ func (c *cutter) cut() error {
 
 // send sends the lines of a text; if it goes on with a line that is too long, that
 // one's end first.
-func (c *cutter) send(text []byte) error {
+func (c *cutter) send(text []byte) {
 	if c.inLong && len(text) > 0 {
 		end := bytes.IndexByte(text, '\n') + 1
 		if end == 0 {
 			end = len(text)
 		}
 		c.inLong = false
-		if err := c.emit(&block{part: true, text: text[:end]}); err != nil {
-			return err
-		}
+		c.emit(&block{part: true, text: text[:end]})
 		c.line++
 		text = text[end:]
 	}
-	if len(text) == 0 {
-		return nil
+	for len(text) > 0 {
+		end, lines := 0, 0
+		for end < len(text) && lines < blockLines {
+			lines++
+			if n := bytes.IndexByte(text[end:], '\n') + 1; n > 0 {
+				end += n
+			} else {
+				end = len(text)
+				lines--
+			}
+		}
+		c.emit(&block{text: text[:end:end], parsed: make(chan struct{})})
+		c.line += lines
+		text = text[end:]
 	}
-	b := &block{text: text, parsed: make(chan struct{})}
-	if err := c.emit(b); err != nil {
-		return err
-	}
-	c.line += bytes.Count(text, []byte{'\n'})
-	return nil
 }
 
 // long sends a piece of a line that is too long.
-func (c *cutter) long(piece []byte) error {
+func (c *cutter) long(piece []byte) {
 	if len(piece) == 0 {
-		return nil
+		return
 	}
 	first := !c.inLong
 	c.inLong = true
-	return c.emit(&block{part: true, first: first, text: piece})
+	c.emit(&block{part: true, first: first, text: piece})
 }
 
-func (c *cutter) emit(b *block) error {
+func (c *cutter) emit(b *block) {
 	b.file, b.firstLine = c.file, c.line
 	c.at += int64(len(b.text))
-	select {
-	case c.to <- b:
-		return nil
-	case <-c.ctx.Done():
-		return c.ctx.Err()
-	}
+	c.to <- b
 }

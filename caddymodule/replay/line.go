@@ -2,7 +2,6 @@ package replay
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -37,25 +36,27 @@ type line struct {
 	form form
 
 	received int64
+	// writeKey is that which the line says, or that of lines that do not; "" for none.
 	writeKey string
-	keyFound bool
 	// body is what the handler would get. It is a part of text, from bodyAt on, unless
 	// quoted is set: then text has it as a JSON string, up to bodyEnd.
 	body            []byte
 	bodyAt, bodyEnd int
 	quoted          bool
 
-	// Of a request: its path, without the query; whether it is a job's; whether it
-	// is a POST; the status with which it was answered, 0 if that is not known.
-	path   string
-	ofJob  bool
-	post   bool
-	status int
+	// Of a request: its path, without the query; the write keys in its Authorization
+	// header and in its query; whether it is a job's; whether it is a POST; the status
+	// with which it was answered, 0 if that is not known.
+	path                string
+	headerKey, queryKey string
+	ofJob               bool
+	post                bool
+	status              int
 }
 
 // readLine reads a line. fallback is the write key of lines that have none.
 func readLine(text []byte, fallback string) line {
-	l := line{text: text, writeKey: fallback, keyFound: fallback != "", post: true}
+	l := line{text: text, writeKey: fallback, post: true}
 	trimmed := bytes.TrimRight(text, "\r\n")
 	if len(bytes.TrimLeft(trimmed, " \t\r\n")) == 0 {
 		return l
@@ -69,12 +70,16 @@ func readLine(text []byte, fallback string) line {
 	if m.received == nil || !l.receivedAt(m.received) {
 		return l
 	}
-	if key := textOf(m.writeKey); key != "" {
-		l.writeKey, l.keyFound = key, true
+	said := textOf(m.writeKey)
+	if said != "" {
+		l.writeKey = said
 	}
 	switch {
 	case m.path != nil && m.body != nil:
 		l.request(&m)
+		if said != "" {
+			l.headerKey, l.queryKey = "", ""
+		}
 	case m.batch != nil:
 		l.form, l.body, l.bodyEnd = batch, trimmed, len(trimmed)
 	case m.typ != nil:
@@ -135,7 +140,7 @@ func (l *line) receivedAt(value []byte) (ok bool) {
 }
 
 func (l *line) request(m *members) {
-	target, err := url.Parse(textOf(m.path))
+	target, err := url.ParseRequestURI(textOf(m.path))
 	if err != nil {
 		return
 	}
@@ -146,9 +151,7 @@ func (l *line) request(m *members) {
 		l.status = status
 	}
 	l.headers(m.headers)
-	if key := target.Query().Get("writeKey"); key != "" && m.writeKey == nil && m.headers == nil {
-		l.writeKey, l.keyFound = key, true
-	}
+	l.queryKey = target.Query().Get("writeKey")
 	l.bodyAt, l.bodyEnd = m.bodyAt, m.bodyAt+len(m.body)
 	if l.body = m.body; m.body[0] == '"' {
 		l.body, l.quoted = unquote(m.body[1:len(m.body)-1]), true
@@ -162,18 +165,24 @@ func (l *line) headers(value []byte) {
 	if json.Unmarshal(value, &pairs) != nil {
 		return
 	}
+	r := http.Request{Header: http.Header{}}
 	for _, h := range pairs {
-		switch strings.ToLower(h[0]) {
-		case "authorization":
-			scheme, credentials, _ := strings.Cut(h[1], " ")
-			plain, err := base64.StdEncoding.DecodeString(credentials)
-			if user, _, found := strings.Cut(string(plain), ":"); err == nil && found && strings.EqualFold(scheme, "Basic") && user != "" {
-				l.writeKey, l.keyFound = user, true
-			}
-		case "x-rudder-job-run-id":
-			l.ofJob = l.ofJob || h[1] != ""
-		}
+		r.Header.Add(h[0], h[1])
 	}
+	l.headerKey, _, _ = r.BasicAuth()
+	l.ofJob = r.Header.Get("X-Rudder-Job-Run-Id") != ""
+}
+
+// keyAt returns the write key of a request to an endpoint, "" for none: that which the
+// line says or, where the handler looks for it, that which the request had.
+func (l *line) keyAt(e enrich.Endpoint, beacon bool) string {
+	switch {
+	case l.headerKey != "" && !beacon:
+		return l.headerKey
+	case l.queryKey != "" && (beacon || e.Control()):
+		return l.queryKey
+	}
+	return l.writeKey
 }
 
 // textOf returns the text of a JSON string, "" for anything else.

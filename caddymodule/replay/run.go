@@ -58,6 +58,9 @@ type replay struct {
 	trials  []*trial
 	workers int
 	output  *bufio.Writer
+	// writing is the file whose lines are written; unended: the last one has no end.
+	writing int
+	unended bool
 	lines   lineFigures
 	// serial is the number of lines before the block that is read.
 	serial uint64
@@ -143,10 +146,11 @@ func (r *replay) run(ctx context.Context) error {
 				r.decide(context.WithoutCancel(ctx), b)
 			}
 			r.lines.count(b)
-			decided <- b
 			if r.file.failed() != nil {
 				stop()
+				continue // what was decided since may be wrong
 			}
+			decided <- b
 		}
 	})
 	tasks.Go(func() {

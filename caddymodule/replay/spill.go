@@ -27,8 +27,8 @@ type spillFile struct {
 var spillBucket = []byte("spilled")
 
 // maxWaiting bounds the bytes that wait to be written. Many at once take fewer
-// writes, as the keys are in no order.
-const maxWaiting = 16 << 20
+// writes, as the keys are in no order. Tests have less.
+var maxWaiting = 16 << 20
 
 // newSpillFile makes a file in a new directory within dir, "" for the system's.
 func newSpillFile(dir string) (*spillFile, error) {

@@ -38,8 +38,9 @@ type job struct {
 	messages int
 	// lanes has a bit for each lane of the table that the line is about.
 	lanes uint64
-	// passed: the line is a request, or an event, that is passed on unread.
-	passed bool
+	// passed: the line is a request, or an event, that is passed on unread. refused: it
+	// is a request to a control endpoint that is refused unread.
+	passed, refused bool
 }
 
 // output is what becomes of a line.
@@ -50,15 +51,26 @@ type output struct {
 
 // read reads what a line's handler would get. serial differs for each line.
 func (t *trial) read(l *line, serial uint64) (j job) {
-	endpoint, reads := t.endpoint(l)
-	if !reads {
+	endpoint, writeKey, known := t.endpoint(l)
+	switch {
+	case !known:
 		j.passed = l.form >= event
 		return j
+	case endpoint.Control():
+		j.refused = writeKey == "" || !t.site.Listed(writeKey)
+	default:
+		j.passed = !t.site.Listed(writeKey) || l.ofJob || l.form == request && writeKey == ""
 	}
-	j.request = t.site.Request(l.received, endpoint, l.writeKey)
+	if j.passed {
+		return j
+	}
+	j.request = t.site.Request(l.received, endpoint, writeKey)
 	j.request.Serial = serial
 	j.request.Stored = l.form == event
 	j.request.KeepControls = !t.OmitControls
+	if j.refused = j.refused || endpoint.Control() && len(l.body) > j.request.MaxBody; j.refused {
+		return j
+	}
 	j.parsed = enrich.Parse(j.request, l.body)
 	j.parsed.EachKey(func(key string) bool {
 		j.lanes |= 1 << sessionstate.Lane(key)
@@ -70,16 +82,17 @@ func (t *trial) read(l *line, serial uint64) (j job) {
 	return j
 }
 
-// endpoint returns what a line is for, and whether the handler reads it.
-func (t *trial) endpoint(l *line) (e enrich.Endpoint, reads bool) {
-	switch l.form {
-	case event, batch:
-		return enrich.Batch, t.site.Listed(l.writeKey)
-	case request:
-		e, _, known := t.site.Endpoint(l.path)
-		return e, known && l.post && l.keyFound && t.site.Listed(l.writeKey) && (!l.ofJob || e.Control())
+// endpoint returns what a line is for, and its write key, "" for none; known: the
+// handler knows such requests.
+func (t *trial) endpoint(l *line) (e enrich.Endpoint, writeKey string, known bool) {
+	switch {
+	case l.form == event, l.form == batch:
+		return enrich.Batch, l.writeKey, true
+	case l.form == request && l.post:
+		e, beacon, known := t.site.Endpoint(l.path)
+		return e, l.keyAt(e, beacon), known
 	}
-	return 0, false
+	return 0, "", false
 }
 
 // oneLane reports whether a job is about one lane at most.
@@ -89,10 +102,14 @@ func (j *job) oneLane() bool { return bits.OnesCount64(j.lanes) <= 1 }
 // about by one worker at a time.
 func (t *trial) decide(ctx context.Context, worker int, l *line, j *job, at place) (out output) {
 	f := t.workers[worker]
-	if j.parsed == nil {
-		if j.passed {
-			f.passed++
-		}
+	switch {
+	case j.passed:
+		f.passed++
+		return out
+	case j.refused:
+		f.failedControls++
+		return t.controlOutput(l, j)
+	case j.parsed == nil:
 		return out
 	}
 	j.request.Observe = func(all []enrich.Verdict) {
@@ -133,6 +150,11 @@ func (t *trial) control(ctx context.Context, f *figures, l *line, j *job) (out o
 	if err != nil {
 		f.failedControls++
 	}
+	return t.controlOutput(l, j)
+}
+
+// controlOutput is what becomes of a request to a control endpoint.
+func (t *trial) controlOutput(l *line, j *job) output {
 	if t.OmitControls {
 		return output{omitted: true}
 	}
