@@ -249,18 +249,21 @@ func optionsOf(cmd *cobra.Command) string {
 	return strings.Join(lines, "\n")
 }
 
-// notAnInput refuses to write over what is to be read.
+// notAnInput refuses to write over what is to be read, and sees that that is there.
 func notAnInput(path string, inputs []string, stdin io.Reader) error {
 	out, err := os.Stat(path)
 	if err != nil || !out.Mode().IsRegular() {
-		return nil // it is not there, or cannot be created either, or is a device
+		out = nil // it is not there, or cannot be created either, or is a device
 	}
 	if len(inputs) == 0 {
 		inputs = []string{"-"}
 	}
 	for _, name := range inputs {
 		in, err := statInput(name, stdin)
-		if err == nil && os.SameFile(out, in) {
+		if err != nil && name != "-" {
+			return err // before the output is emptied
+		}
+		if err == nil && out != nil && os.SameFile(out, in) {
 			return fmt.Errorf("output: %s is read, too", path)
 		}
 	}

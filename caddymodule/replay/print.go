@@ -58,9 +58,9 @@ func (p *printer) input() {
 	if !in.First.IsZero() {
 		p.printf("received from %s to %s UTC\n", in.First.Format(time.DateTime), in.Last.Format(time.DateTime))
 	}
-	p.odd("are not JSON", &in.NotJSON)
-	p.odd("are no events with a receivedAt", &in.NotEvent)
-	p.odd("are longer than 32 MiB", &in.TooLong)
+	p.odd("not JSON", &in.NotJSON)
+	p.odd("no events with a receivedAt", &in.NotEvent)
+	p.odd("longer than 32 MiB", &in.TooLong)
 }
 
 func (p *printer) odd(what string, o *OddLines) {
@@ -71,7 +71,7 @@ func (p *printer) odd(what string, o *OddLines) {
 	for _, at := range o.First {
 		first = append(first, at.String())
 	}
-	p.printf("%s lines %s, and are passed on as they are: %s", humanize.Comma(o.Lines), what, safe(strings.Join(first, ", ")))
+	p.printf("lines that are %s, passed on as they are: %s, such as %s", what, humanize.Comma(o.Lines), safe(strings.Join(first, ", ")))
 	if int64(len(o.First)) < o.Lines {
 		p.printf(", …")
 	}
