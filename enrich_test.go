@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +22,10 @@ import (
 type sessionCase struct {
 	Name, Rule, Config string
 	Steps              []caseStep
+
+	file string
+	// suffix is what distinguishes the write keys of this case from those of others.
+	suffix string
 }
 
 type caseStep struct {
@@ -49,6 +55,23 @@ func TestCases(t *testing.T) {
 		t.Fatalf("cases: %v %v", files, err)
 	}
 	redis := redistest.Start(t)
+	var cases []sessionCase
+	for _, file := range files {
+		cases = append(cases, readCases(t, file)...)
+	}
+	// Cases of one configuration that do not name write keys share a Caddy: each
+	// has write keys of its own, and sessions are those of a write key.
+	configs := map[string][]*sessionCase{}
+	for i := range cases {
+		c := &cases[i]
+		config := c.Config
+		if c.alone() {
+			config = fmt.Sprint("alone ", i)
+		} else {
+			c.suffix = fmt.Sprint("-", i)
+		}
+		configs[config] = append(configs[config], c)
+	}
 	for store, option := range map[string]func(n int) string{
 		"memory": func(int) string { return "store memory" },
 		"file":   func(int) string { return "store file" },
@@ -61,15 +84,33 @@ func TestCases(t *testing.T) {
 	} {
 		t.Run(store, func(t *testing.T) {
 			n := 0
-			for _, file := range files {
-				for _, c := range readCases(t, file) {
-					n++
-					global := "rudder_session {\n" + option(n) + "\n}"
-					t.Run(filepath.Base(file)+"/"+c.Name, func(t *testing.T) { c.run(t, global) })
-				}
+			for _, config := range slices.Sorted(maps.Keys(configs)) {
+				n++
+				cases := configs[config]
+				t.Run(fmt.Sprint("configuration ", n), func(t *testing.T) {
+					p := &proxy{Proxy: proxytest.Run(t, proxytest.Setup{
+						Global: "rudder_session {\n" + option(n) + "\n}", Session: cases[0].Config,
+					})}
+					for _, c := range cases {
+						t.Run(c.file+"/"+c.Name, func(t *testing.T) { c.run(t, p) })
+					}
+				})
 			}
 		})
 	}
+}
+
+// alone reports whether a case has to have a Caddy of its own: what its
+// configuration or a request says names a write key, or concerns all of them.
+func (c *sessionCase) alone() bool {
+	for _, word := range []string{"wk", "share_sessions"} {
+		if strings.Contains(c.Config, word) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(c.Steps, func(s caseStep) bool {
+		return s.Send.WriteKey == nil || *s.Send.WriteKey == "" || strings.Contains(s.Send.Path, "writeKey") || s.Send.Headers["Authorization"] != ""
+	})
 }
 
 func readCases(t *testing.T, file string) (cases []sessionCase) {
@@ -83,15 +124,20 @@ func readCases(t *testing.T, file string) (cases []sessionCase) {
 	if err := decoder.Decode(&cases); err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
+	for i := range cases {
+		cases[i].file = filepath.Base(file)
+	}
 	return cases
 }
 
-func (c *sessionCase) run(t *testing.T, global string) {
+// run sends the requests of a case.
+func (c *sessionCase) run(t *testing.T, p *proxy) {
 	t.Helper()
-	p := &proxy{proxytest.Run(t, proxytest.Setup{Global: global, Session: c.Config})}
+	p.Now = time.Now().Truncate(time.Millisecond)
+	p.Plane.Take() // of a case before, if it failed
 	ids := placeholders{}
 	for i := range c.Steps {
-		if !p.runStep(t, &c.Steps[i], ids) {
+		if !p.runStep(t, &c.Steps[i], ids, c.suffix) {
 			t.Fatalf("step %d (rule %s)", i+1, c.Rule)
 		}
 	}
@@ -100,13 +146,13 @@ func (c *sessionCase) run(t *testing.T, global string) {
 // proxy is a running Caddy before a data plane, to which cases are sent.
 type proxy struct{ *proxytest.Proxy }
 
-func (p *proxy) runStep(t *testing.T, s *caseStep, ids placeholders) bool {
+func (p *proxy) runStep(t *testing.T, s *caseStep, ids placeholders, suffix string) bool {
 	t.Helper()
 	now := p.Now
 	r := proxytest.Request{Method: s.Send.Method, Path: s.Send.Path, Header: http.Header{}, Received: now}
 	p.Now = now.Add(time.Millisecond)
 	if s.Send.WriteKey != nil {
-		r.WriteKey = *s.Send.WriteKey
+		r.WriteKey = *s.Send.WriteKey + suffix
 	}
 	for name, value := range s.Send.Headers {
 		r.Header.Set(name, value)

@@ -31,8 +31,9 @@ func heapInUse() int {
 // an active user among them. Memory and disk stay within their bounds, and his
 // session goes on: with the file it survives a restart too.
 func TestFloodOfIDs(t *testing.T) {
-	// So many come at once: what a store writes for them it writes together.
-	const capacity, stored, slack, ids, atOnce = 500, 2000, 1000, 6000, 20
+	// So many come at once: what a store writes for them it writes together. The
+	// slack is the least that a file has.
+	const capacity, stored, slack, atOnce = 100, 400, 1000, 20
 	flood := map[string]func(i int) (path, body string){
 		"startSession": func(i int) (string, string) {
 			return "/v1/startSession", fmt.Sprintf(`{"anonymousId":"flood-%d"}`, i)
@@ -50,8 +51,9 @@ func TestFloodOfIDs(t *testing.T) {
 		for _, store := range []string{"memory", "file"} {
 			t.Run(name+" "+store, func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "sessions.db")
-				option := "store memory"
+				option, ids := "store memory", 10*capacity
 				if store == "file" {
+					ids = (stored + slack) * 5 / 4
 					option = fmt.Sprintf("store file %s {\nmax_sessions %d\n}", path, stored)
 				}
 				s := proxytest.Setup{Global: fmt.Sprintf("rudder_session {\n%s\ncapacity %d\n}", option, capacity), Session: "automatic proxy"}

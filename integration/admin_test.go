@@ -254,28 +254,27 @@ func TestAdminMovesSessions(t *testing.T) {
 		slices.Sort(lines)
 		return lines
 	}
+	exported := map[string][]string{}
 	for from, fromStore := range stores {
 		for to, toStore := range stores {
 			t.Run(from+" to "+to, func(t *testing.T) {
-				p := run(t, withAdmin(fromStore(t), "follow_user"))
-				fill(t, p)
-				all := export(t, p)
+				if exported[from] == nil {
+					t.Run("export", func(t *testing.T) {
+						p := run(t, withAdmin(fromStore(t), "follow_user"))
+						fill(t, p)
+						exported[from] = export(t, p)
+					})
+				}
+				all := exported[from]
 				if len(all) != 601 {
 					t.Fatalf("%d sessions", len(all))
 				}
-				if from == "memory" && to == "memory" {
-					// One process has one memory.
-					for i := range 300 {
-						p.admin(t, "POST", "forget", fmt.Sprintf(`{"user_id":"u%d"}`, i)) // with the device
-					}
-				} else if err := p.Load(t, withAdmin(toStore(t), "follow_user")); err != nil {
-					t.Fatal(err)
+				p := run(t, withAdmin(toStore(t), "follow_user"))
+				// What is there already is not written again.
+				if got := p.admin(t, "POST", "import", all[300]); strings.TrimSpace(got.Body) != `{"read":1,"written":1}` {
+					t.Fatal(got.Body)
 				}
-				want := `{"read":601,"written":601}`
-				if from == to && to == "memory" {
-					want = `{"read":601,"written":600}`
-				}
-				if got := p.admin(t, "POST", "import", strings.Join(all, "\n")); strings.TrimSpace(got.Body) != want {
+				if got := p.admin(t, "POST", "import", strings.Join(all, "\n")); strings.TrimSpace(got.Body) != `{"read":601,"written":600}` {
 					t.Fatal(got.Body)
 				}
 				if got := export(t, p); !slices.Equal(got, all) {

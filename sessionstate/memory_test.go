@@ -14,7 +14,8 @@ import (
 const maxBytes = 200
 
 func TestMemory(t *testing.T) {
-	const n = 1_000_000
+	// In shards, of which each is filled as those of eight times as many are.
+	const n = 125_000
 	before := heap()
 	table := newTable(t, memorystore.New(), n*5/4, 0)
 	keyBytes := 0

@@ -18,6 +18,7 @@ import (
 func TestLivedFiles(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel() // they wait for the disk
 			random := rand.New(rand.NewPCG(seed, 9))
 			path := newPath(t)
 			model := map[string]*session.Session{}

@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 
+	"github.com/rudder-session/rudder-session/internal/sessiontest"
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
@@ -26,7 +26,7 @@ func answeredIn(t *testing.T, path string, did map[int]session.Version) {
 	found := all(t, s)
 	for number, version := range did {
 		got := found[key(number)]
-		if got == nil || got.Version < version || !reflect.DeepEqual(got, sessionOf(number, got.Version)) {
+		if got == nil || got.Version < version || !sessiontest.Same(got, sessionOf(number, got.Version)) {
 			t.Errorf("%d was answered with version %d, and is %+v", number, version, got)
 		}
 	}

@@ -7,11 +7,11 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"reflect"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/rudder-session/rudder-session/internal/sessiontest"
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
 	"github.com/rudder-session/rudder-session/sessionstate/session"
@@ -124,7 +124,7 @@ func holds(t testing.TB, s *filestore.Store, want map[string]*session.Session) {
 		if err != nil {
 			t.Fatalf("get: %v", err)
 		}
-		if !reflect.DeepEqual(got, want[key]) || !reflect.DeepEqual(found[key], want[key]) {
+		if !sessiontest.Same(got, want[key]) || !sessiontest.Same(found[key], want[key]) {
 			t.Fatalf("%q:\n got   %+v\n found %+v\n want  %+v", key, got, found[key], want[key])
 		}
 	}

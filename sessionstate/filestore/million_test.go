@@ -67,7 +67,7 @@ func TestManySessions(t *testing.T) {
 	const capacity = 10_000
 	users := 1_000_000
 	if raceDetector {
-		users = 80_000
+		users = 40_000
 	}
 	path := newPath(t)
 	before := heap()

@@ -13,11 +13,11 @@ import (
 // A flood never makes the file grow past the bound and a sixteenth or a thousand
 // of it. Those not seen for longest go; those in use stay, however old.
 func TestFileIsBounded(t *testing.T) {
-	const bound, slack = 5000, 1000
+	const bound, slack = 1500, 1000
 	s := mustOpen(t, newPath(t))
 	s.Spare(func(k string) bool { return k == key(0) })
 	s.Bound(bound)
-	for n := 0; n < 40_000; n++ {
+	for n := 0; n < 14_000; n++ {
 		change := []Swap{{Key: key(n), Next: sessionOf(n, 1)}}
 		for {
 			s.CompareAndSwap(context.Background(), change)
@@ -29,13 +29,13 @@ func TestFileIsBounded(t *testing.T) {
 		if change[0].Err != nil || !change[0].Done {
 			t.Fatalf("%d: %+v", n, change[0])
 		}
-		if n%1000 == 0 {
+		if n%500 == 0 {
 			if found := len(all(t, s)); found > bound+slack {
 				t.Fatalf("%d sessions", found)
 			}
 		}
-		if n >= 10_000 {
-			n += 9 // the first ten thousand one by one is enough
+		if n >= 4000 {
+			n += 9 // the first four thousand one by one is enough
 		}
 	}
 	await(t, "there are no more than may be", func() bool { return len(all(t, s)) <= bound })
@@ -43,7 +43,7 @@ func TestFileIsBounded(t *testing.T) {
 	if found[key(0)] == nil {
 		t.Error("the session in use is gone")
 	}
-	if found[key(1)] != nil || found[key(39_990)] == nil {
+	if found[key(1)] != nil || found[key(13_990)] == nil {
 		t.Error("it is not the oldest that went")
 	}
 }

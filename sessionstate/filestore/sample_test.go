@@ -6,10 +6,10 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"testing"
 
+	"github.com/rudder-session/rudder-session/internal/sessiontest"
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
@@ -116,7 +116,7 @@ func (f *sample) reopen(t testing.TB, damaged []byte) (out found) {
 		t.Errorf("%d sessions lost, later %d", out.lost, again.lost)
 	}
 	for i := more; i < more+100; i++ {
-		if got, err := s.Get(context.Background(), key(i)); err != nil || !reflect.DeepEqual(got, sessionOf(i, 1)) {
+		if got, err := s.Get(context.Background(), key(i)); err != nil || !sessiontest.Same(got, sessionOf(i, 1)) {
 			t.Errorf("written later: %+v, %v", got, err)
 			break
 		}
@@ -147,15 +147,15 @@ func (f *sample) served(t testing.TB, s *filestore.Store, out *found) {
 		}
 		if got == nil {
 			out.lost++
-		} else if !reflect.DeepEqual(got, f.sessions[name][got.Version]) {
+		} else if !sessiontest.Same(got, f.sessions[name][got.Version]) {
 			wrong++
 		}
-		if !reflect.DeepEqual(got, listed[name]) {
+		if !sessiontest.Same(got, listed[name]) {
 			t.Errorf("%q is %+v, listed as %+v", name, got, listed[name])
 		}
 	}
 	for name, v := range listed {
-		if f.sessions[name] != nil && !reflect.DeepEqual(v, f.sessions[name][v.Version]) {
+		if f.sessions[name] != nil && !sessiontest.Same(v, f.sessions[name][v.Version]) {
 			wrong++
 		} else if f.sessions[name] == nil && v.Segments != nil && v.Segments[0].ID < base+1_000_000 {
 			t.Errorf("a session of nobody: %q", name)

@@ -2,13 +2,13 @@ package session_test
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
 
+	"github.com/rudder-session/rudder-session/internal/sessiontest"
 	. "github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
@@ -200,12 +200,12 @@ func apply(t *rapid.T, s *Session, now int64, p *Policy, body []Event, seen func
 	for j, d := range decisions {
 		t.Logf("  %s -> %s", brief(body[j]), show(d))
 	}
-	if !reflect.DeepEqual(s, before) || *p != policy || !slices.Equal(sent, body) {
+	if !sessiontest.Same(s, before) || *p != policy || !slices.Equal(sent, body) {
 		t.Fatalf("an argument was changed")
 	}
 	again := make([]Decision, len(body))
 	twin, sameChange := Transition(before, request(now, p, body), again)
-	if !reflect.DeepEqual(next, twin) || change != sameChange || !slices.Equal(decisions, again) {
+	if !sessiontest.Same(next, twin) || change != sameChange || !slices.Equal(decisions, again) {
 		t.Fatalf("asked twice, answered differently:\n %+v %v\n %+v %v", next, decisions, twin, again)
 	}
 	for j := range decisions {
@@ -1001,8 +1001,11 @@ func TestManualSessionsInAnyOrder(t *testing.T) {
 			calls = append(calls, e)
 		}
 		s := deliver(t, &p, rapid.Permutation(calls).Draw(t, "arrival"), func(int, Decision) {})
-		for at := base; at < base+10*int64(n); at++ {
-			call := calls[(at-base)/10]
+		// The first moments of what a call began, one within, and the last.
+		within := rapid.Int64Range(2, 8).Draw(t, "within")
+		for i := range 4 * n {
+			call := calls[i/4]
+			at := base + 10*int64(i/4) + []int64{0, 1, within, 9}[i%4]
 			e := Event{Times: original(at), Message: 100, Mobile: true}
 			want := Decision{Action: Stamp, SessionID: call.ID, Start: true}
 			if call.Kind == End {
