@@ -31,8 +31,8 @@ func (w *work) decide(ctx context.Context, table *sessionstate.Table, r *Request
 
 // text returns a part of w.keys as a string, without copying it: a copy would take
 // a twentieth of the time that an event takes. The string becomes invalid when w is
-// used again. By then nobody uses it: free clears w.groups.chainOf, ApplyNow and
-// Prefetch keep nothing of it, and marks and applyWaiting make copies.
+// used again. By then nobody uses it: free clears w.groups.chainOf, ApplyNow
+// keeps nothing of it, and marks and applyWaiting make copies.
 func (w *work) text(at span) string {
 	return unsafe.String(unsafe.SliceData(w.keys[at.start:at.end]), at.end-at.start)
 }
@@ -48,13 +48,6 @@ func (w *work) applyGroups(budget *waitBudget, table *sessionstate.Table, r *Req
 	g.events, g.decisions = grow(g.events, n), grow(g.decisions, n)
 	g.sort(w)
 	g.split()
-	if len(g.groups) >= prefetchFrom && !r.DryRun {
-		g.keys = g.keys[:0]
-		for i := range g.groups {
-			g.keys = append(g.keys, w.text(g.groups[i].key))
-		}
-		table.Prefetch(g.keys)
-	}
 	waiting := 0
 	for i := range g.groups {
 		group := &g.groups[i]
@@ -93,10 +86,6 @@ func (w *work) applyGroups(budget *waitBudget, table *sessionstate.Table, r *Req
 		}
 	}
 }
-
-// prefetchFrom is from how many keys on their sessions are fetched from memory at
-// the same time. For fewer it does not pay.
-const prefetchFrom = 8
 
 // event returns the event that the table is given for an entry.
 func (w *work) event(r *Request, e *entry) session.Event {

@@ -18,7 +18,6 @@ type keyGroups struct {
 	events    []session.Event
 	decisions []session.Decision
 	groups    []keyGroup
-	keys      []string // of the groups, to prefetch
 
 	// While entries are sorted: a linked list of the entries of each key.
 	chainOf   map[string]int32

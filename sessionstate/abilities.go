@@ -125,12 +125,6 @@ type Counted interface {
 	Stats() (hits, misses, evictions uint64)
 }
 
-// Prefetcher is a [Resident] store that does what [Table.Prefetch] says, for at most
-// 128 keys.
-type Prefetcher interface {
-	Prefetch(keys []string)
-}
-
 // abilities are the optional interfaces of a store, nil if it does not implement them.
 // The methods then do nothing.
 type abilities struct {
@@ -141,7 +135,6 @@ type abilities struct {
 	clocked    Clocked
 	breaker    Breaker
 	counted    Counted
-	prefetcher Prefetcher
 }
 
 func abilitiesOf(s Store) *abilities {
@@ -153,7 +146,6 @@ func abilitiesOf(s Store) *abilities {
 	a.clocked, _ = s.(Clocked)
 	a.breaker, _ = s.(Breaker)
 	a.counted, _ = s.(Counted)
-	a.prefetcher, _ = s.(Prefetcher)
 	return a
 }
 

@@ -1,9 +1,7 @@
 package sessionstate
 
 import (
-	"runtime"
 	"sync"
-	"sync/atomic"
 
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
@@ -20,17 +18,16 @@ type lagTable struct {
 
 type lagShard struct {
 	mu   sync.Mutex
-	sets atomic.Pointer[[lagSets]lagSet]
+	sets *[lagSets]lagSet
 }
 
-// lagSet is the lags of the few clocks that share a place. Each lies with its id,
-// so that [lagTable.prefetch] fetches both.
+// lagSet is the lags of the few clocks that share a place.
 type lagSet [lagWays]clockLags
 
 // clockLags is what is known of one clock of a key.
 type clockLags struct {
 	// id is the key's hash, with the clock in place of the lowest bit.
-	id   atomic.Uint64
+	id   uint64
 	lags session.ClockLags
 }
 
@@ -58,10 +55,6 @@ func (t *lagTable) observe(key string, r *session.Request, known *session.Lags, 
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	set := shard.set(hash)
-	if set == nil {
-		shard.sets.Store(new([lagSets]lagSet))
-		set = shard.set(hash)
-	}
 	for _, clock := range clocks {
 		*known.Of(clock) = session.ClockLags{}
 		if l := set.find(clockID(hash, clock)); l != nil {
@@ -93,30 +86,12 @@ func (t *lagTable) restore(key string, known *session.Lags) {
 	}
 }
 
-// prefetch does what [Table.Prefetch] says. It takes no lock: a processor waits at
-// each for what it has begun to fetch.
-func (t *lagTable) prefetch(keys []string) {
-	var hashes [prefetched]uint64
-	for i, key := range keys {
-		hashes[i] = t.hash.of(key)
-	}
-	var ids uint64
-	for _, hash := range hashes[:len(keys)] {
-		if set := t.shards[hash%lagShards].set(hash); set != nil {
-			for way := range set {
-				ids += set[way].id.Load()
-			}
-		}
-	}
-	runtime.KeepAlive(ids)
-}
-
-// set returns the set of a key, nil if there are none yet.
+// set returns the set of a key.
 func (s *lagShard) set(hash uint64) *lagSet {
-	if sets := s.sets.Load(); sets != nil {
-		return &sets[hash/lagShards%lagSets]
+	if s.sets == nil {
+		s.sets = new([lagSets]lagSet)
 	}
-	return nil
+	return &s.sets[hash/lagShards%lagSets]
 }
 
 // clockID is a clock's id. The hash's lowest bit is free, because it tells the shard.
@@ -127,7 +102,7 @@ func clockID(hash uint64, clock session.Clock) uint64 {
 // find returns what is known of a clock, or nil.
 func (s *lagSet) find(id uint64) *clockLags {
 	for i := range s {
-		if s[i].id.Load() == id {
+		if s[i].id == id {
 			return &s[i]
 		}
 	}
@@ -146,7 +121,7 @@ func (s *lagSet) findOrMake(id uint64) *clockLags {
 			oldest = &s[i]
 		}
 	}
-	oldest.id.Store(id)
+	oldest.id = id
 	oldest.lags = session.ClockLags{}
 	return oldest
 }

@@ -23,8 +23,6 @@ type mode interface {
 	// waits reports whether an update may have to wait for the store.
 	waits() bool
 
-	// prefetch does what [Table.Prefetch] says, for at most prefetched keys.
-	prefetch(keys []string)
 	// peek returns what is cached of a key, nil if it is known to have no session,
 	// and whether that is all that the update needs. It may decode the session into
 	// the one given.
@@ -83,7 +81,7 @@ type written struct {
 // its calls.
 func newMode(store, calls Store, can *abilities, o *Options) mode {
 	if resident, ok := store.(Resident); ok {
-		return &residentMode{store: resident, memory: can.counted, prefetcher: can.prefetcher}
+		return &residentMode{store: resident, memory: can.counted}
 	}
 	shared, isShared := store.(Shared)
 	if !isShared {

@@ -50,8 +50,6 @@ func (m *cachedMode) lock(ctx context.Context, key string) (*keyLock, error) {
 
 func (m *cachedMode) unlock(key string, lock *keyLock) { m.locks.unlock(key, lock) }
 
-func (m *cachedMode) prefetch(keys []string) { m.cache.Prefetch(keys) }
-
 func (m *cachedMode) peek(key string, _ readOptions, into *session.Session) (s *session.Session, known bool) {
 	cached := m.cache.Load(key, into)
 	return orNil(cached), cached != nil

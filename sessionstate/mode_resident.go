@@ -11,17 +11,9 @@ import (
 type residentMode struct {
 	store  Resident
 	memory Counted // nil if the store does not count
-	// prefetcher is nil if the store cannot prefetch.
-	prefetcher Prefetcher
 }
 
 func (m *residentMode) waits() bool { return false }
-
-func (m *residentMode) prefetch(keys []string) {
-	if m.prefetcher != nil {
-		m.prefetcher.Prefetch(keys)
-	}
-}
 
 func (m *residentMode) peek(string, readOptions, *session.Session) (*session.Session, bool) {
 	return nil, false

@@ -16,8 +16,6 @@ type uncachedMode struct {
 
 func (m *uncachedMode) waits() bool { return true }
 
-func (m *uncachedMode) prefetch([]string) {}
-
 func (m *uncachedMode) peek(string, readOptions, *session.Session) (*session.Session, bool) {
 	return nil, false
 }
