@@ -103,6 +103,8 @@ type work struct {
 	// members is what apply cuts from one message, cuts what collect cuts from
 	// the batch.
 	members, cuts []member
+	// borrowed is the memory of verdicts that nobody keeps.
+	borrowed []Verdict
 }
 
 var works = sync.Pool{New: func() any { return newWork() }}
@@ -120,7 +122,7 @@ const maxKept = 4096
 
 func (w *work) free() {
 	if cap(w.payload.messages) > maxKept || cap(w.keys) > maxKept*64 || cap(w.inserted) > maxKept*64 ||
-		cap(w.payload.fields) > maxKept*4 || cap(w.edits) > maxKept*8 || cap(w.members) > maxKept*4 {
+		cap(w.payload.fields) > maxKept*4 || cap(w.edits) > maxKept*8 || cap(w.members) > maxKept*4 || cap(w.borrowed) > maxKept {
 		return
 	}
 	w.payload.b = nil

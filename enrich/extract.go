@@ -208,11 +208,8 @@ func isMobileLibrary(name []byte) bool {
 // w.keys. It returns false if the message has no id.
 func (w *work) appendKey(s *subject, r *Request, m *message) bool {
 	b, e := w.payload.b, &s.event
-	kind, id := byte(byAnonymousID), idOf(m.anonymousID.of(b))
 	user := idOf(m.userID.of(b))
-	if len(id) == 0 || e.Server && len(user) > 0 {
-		kind, id = byUserID, user
-	}
+	kind, id := ownerOf(idOf(m.anonymousID.of(b)), user, e.Server)
 	if len(id) == 0 {
 		return false
 	}

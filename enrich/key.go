@@ -58,6 +58,26 @@ func (r *Request) Key(anonymousID, userID string) string {
 	return ""
 }
 
+// MessageKey appends the session key of a message to dst: that which [Enrich] takes
+// for a message with these values, as JSON; nil for what it does not have. It appends
+// nothing if the message has no id.
+func (r *Request) MessageKey(dst, anonymousID, userID, channel []byte) []byte {
+	kind, id := ownerOf(idOf(anonymousID), idOf(userID), string(textOf(channel)) == "server")
+	if len(id) == 0 {
+		return dst
+	}
+	return r.appendKey(dst, kind, id)
+}
+
+// ownerOf returns to whom a message with these ids belongs: to its device, if it is
+// not from a server that names the user.
+func ownerOf(anonymousID, userID []byte, server bool) (kind byte, id []byte) {
+	if len(anonymousID) == 0 || server && len(userID) > 0 {
+		return byUserID, userID
+	}
+	return byAnonymousID, anonymousID
+}
+
 // appendKey appends the session key of a normalised id.
 func (r *Request) appendKey(dst []byte, kind byte, id []byte) []byte {
 	if r.Share {

@@ -91,6 +91,9 @@ type Request struct {
 	// "rudderSessionControl" with the name of the call.
 	KeepControls bool
 	// Observe, if not nil, is called with the verdicts about all messages, in the
-	// order of the body, before Enrich or Control returns. It may keep them.
-	Observe func([]Verdict)
+	// order of the body, before Enrich or Control returns. It may keep them, unless
+	// Borrowed is set: then they and their texts are valid until it returns, and take
+	// no memory of their own.
+	Observe  func([]Verdict)
+	Borrowed bool
 }

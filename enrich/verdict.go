@@ -1,6 +1,8 @@
 package enrich
 
 import (
+	"unsafe"
+
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
@@ -62,10 +64,25 @@ func (w *work) observe(r *Request) {
 	}
 }
 
+// shown returns a text for a verdict.
+func (r *Request) shown(text []byte) string {
+	if r.Borrowed {
+		return unsafe.String(unsafe.SliceData(text), len(text))
+	}
+	return string(text)
+}
+
 // verdicts returns the verdicts about all messages. Like them, the subjects are in the
 // order of the body.
 func (w *work) verdicts(r *Request) []Verdict {
-	verdicts := make([]Verdict, len(w.payload.messages))
+	var verdicts []Verdict
+	if r.Borrowed {
+		verdicts = w.borrowed[:0]
+	}
+	verdicts = append(verdicts, make([]Verdict, len(w.payload.messages))...)
+	if r.Borrowed {
+		w.borrowed = verdicts
+	}
 	next := 0
 	for i := range w.payload.messages {
 		v := &verdicts[i]
@@ -73,7 +90,7 @@ func (w *work) verdicts(r *Request) []Verdict {
 		if next < len(w.subjects) && int(w.subjects[next].index) == i {
 			s := &w.subjects[next]
 			v.Times, v.Kind, v.Decision = s.event.Times, s.event.Kind, s.decision
-			v.Key, v.Server, v.Mobile = string(s.key.of(w.keys)), s.event.Server, s.event.Mobile
+			v.Key, v.Server, v.Mobile = r.shown(s.key.of(w.keys)), s.event.Server, s.event.Mobile
 			v.InvalidID, v.InvalidOwnID = s.invalidID, s.invalidOwnID
 			if v.Kind.Control() {
 				v.Type = causeOf(v.Kind, session.ByControl).String()
@@ -102,12 +119,12 @@ func (w *work) describe(r *Request, v *Verdict, m *message) {
 	b := w.payload.b
 	v.Type = r.Endpoint.String()
 	if r.Endpoint == Batch {
-		v.Type = string(textOf(m.typ.of(b)))
+		v.Type = r.shown(textOf(m.typ.of(b)))
 	}
-	v.Event = string(textOf(m.event.of(b)))
-	v.AnonymousID = string(idOf(m.anonymousID.of(b)))
-	v.UserID = string(idOf(m.userID.of(b)))
-	v.MessageID = string(idOf(m.messageID.of(b)))
+	v.Event = r.shown(textOf(m.event.of(b)))
+	v.AnonymousID = r.shown(idOf(m.anonymousID.of(b)))
+	v.UserID = r.shown(idOf(m.userID.of(b)))
+	v.MessageID = r.shown(idOf(m.messageID.of(b)))
 	sent, original := m.sentAt, m.originalTimestamp
 	if isNull(b, sent) {
 		sent = w.payload.sentAt
@@ -115,9 +132,9 @@ func (w *work) describe(r *Request, v *Verdict, m *message) {
 	if isNull(b, original) {
 		original = m.timestamp
 	}
-	v.SentAt, v.OriginalTimestamp = string(sent.of(b)), string(original.of(b))
+	v.SentAt, v.OriginalTimestamp = r.shown(sent.of(b)), r.shown(original.of(b))
 	for _, f := range w.payload.fields[m.fields:m.fieldsEnd] {
-		value := string(f.value.of(b))
+		value := r.shown(f.value.of(b))
 		switch {
 		case !f.first:
 			return

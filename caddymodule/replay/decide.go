@@ -114,7 +114,7 @@ func (p *pass) drain() {
 
 func (p *pass) line(worker, i int) {
 	b := p.block
-	out := p.trial.decide(p.ctx, worker, &b.lines[i], &p.jobs[i], place{b.file, b.firstLine + i})
+	out := p.trial.workers[worker].decide(p.ctx, &b.lines[i], &p.jobs[i], place{b.file, b.firstLine + i})
 	if p.keep {
 		b.outputs[i] = out
 	}

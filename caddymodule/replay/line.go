@@ -44,6 +44,9 @@ type line struct {
 	bodyAt, bodyEnd int
 	quoted          bool
 
+	// Of an event: what its session key is made of, as JSON; nil for what it lacks.
+	anonymousID, userID, channel []byte
+
 	// Of a request: its path, without the query; the write keys in its Authorization
 	// header and in its query; whether it is a job's; whether it is a POST; the status
 	// with which it was answered, 0 if that is not known.
@@ -84,6 +87,7 @@ func readLine(text []byte, fallback string) line {
 		l.form, l.body, l.bodyEnd = batch, trimmed, len(trimmed)
 	case m.typ != nil:
 		l.form, l.body, l.bodyEnd = event, trimmed, len(trimmed)
+		l.anonymousID, l.userID, l.channel = m.anonymousID, m.userID, m.channel
 	}
 	return l
 }
@@ -93,6 +97,8 @@ func readLine(text []byte, fallback string) line {
 type members struct {
 	received, writeKey, path, method, body, headers, status, batch, typ []byte
 	bodyAt                                                              int
+	// Of an event; null counts, as it does in the handler.
+	anonymousID, userID, channel []byte
 }
 
 func (m *members) note(key, value []byte, at int) {
@@ -119,10 +125,25 @@ func (m *members) note(key, value []byte, at int) {
 		to = &m.batch
 	case "type":
 		to = &m.typ
+	case "anonymousId":
+		keepFirst(&m.anonymousID, value)
+		return
+	case "userId":
+		keepFirst(&m.userID, value)
+		return
+	case "channel":
+		keepFirst(&m.channel, value)
+		return
 	default:
 		return
 	}
 	if *to == nil && string(value) != "null" {
+		*to = value
+	}
+}
+
+func keepFirst(to *[]byte, value []byte) {
+	if *to == nil {
 		*to = value
 	}
 }
