@@ -284,7 +284,7 @@ func statInput(name string, stdin io.Reader) (os.FileInfo, error) {
 // and soon done with, and the sessions in memory need less than the limit.
 func tuneMemory(env func(string) string) {
 	if env("GOGC") == "" && env("GOMEMLIMIT") == "" {
-		debug.SetGCPercent(400)
+		debug.SetGCPercent(800)
 		debug.SetMemoryLimit(512 << 20)
 	}
 }

@@ -15,7 +15,7 @@ import (
 
 const (
 	// blockSize is about how many bytes of lines are worked on together.
-	blockSize = 1 << 18
+	blockSize = 1 << 20
 	// blockLines bounds the lines of a block: what is known of one takes more memory
 	// than a short line itself.
 	blockLines = 1 << 12

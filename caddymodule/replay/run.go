@@ -170,6 +170,8 @@ func (r *replay) run(ctx context.Context) error {
 	switch {
 	case fault != nil:
 		return fmt.Errorf("writing the output: %w", fault)
+	case r.file.failed() != nil:
+		return r.file.failed()
 	case ctx.Err() != nil:
 		return ctx.Err()
 	}
