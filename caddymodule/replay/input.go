@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"sync/atomic"
 
 	"github.com/klauspost/compress/gzip"
@@ -39,6 +40,8 @@ type block struct {
 	// jobs has for each policy what is to be done about each line.
 	jobs    [][]job
 	outputs []output
+	// decided is waited for until all is decided about.
+	decided sync.WaitGroup
 }
 
 // input reads the files one after the other.

@@ -110,7 +110,7 @@ func (r *replay) run(ctx context.Context) error {
 	read := make(chan *block)
 	toParse := make(chan *block, r.workers)
 	inOrder := make(chan *block, r.workers)
-	decided := make(chan *block, r.workers)
+	given := make(chan *block, r.workers)
 
 	var readErr, fault error
 	var tasks sync.WaitGroup
@@ -138,27 +138,35 @@ func (r *replay) run(ctx context.Context) error {
 			}
 		})
 	}
+	var schedules []*schedule
+	for i, t := range r.trials {
+		schedules = append(schedules, newSchedule(context.WithoutCancel(ctx), t, i == 0, &tasks))
+	}
 	tasks.Go(func() {
-		defer close(decided)
+		defer close(given)
 		for b := range inOrder {
 			if b.parsed != nil {
 				<-b.parsed
-				r.decide(context.WithoutCancel(ctx), b)
+				b.outputs = make([]output, len(b.lines))
+				for i, s := range schedules {
+					s.block(b, b.jobs[i])
+				}
 			}
 			r.lines.count(b)
-			if r.file.failed() != nil {
-				stop()
-				continue // what was decided since may be wrong
-			}
-			decided <- b
+			given <- b
+		}
+		for _, s := range schedules {
+			s.close()
 		}
 	})
 	tasks.Go(func() {
-		for b := range decided {
-			if fault == nil {
+		for b := range given {
+			b.decided.Wait()
+			r.count(b)
+			if fault == nil && r.file.failed() == nil { // else what was decided may be wrong
 				fault = r.write(b)
 			}
-			if fault != nil {
+			if fault != nil || r.file.failed() != nil {
 				stop()
 			}
 		}
