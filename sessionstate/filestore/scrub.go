@@ -137,16 +137,24 @@ func (s *Store) Scrub(ctx context.Context) error {
 // last transaction is on the disk, so the pages that it has freed are not needed for
 // recovery.
 func (s *Store) scrubChunk(ctx context.Context, next int) (more int, err error) {
-	failed := s.do(ctx, func(b *bbolt.Bucket) bool {
+	// If the context ends, the writer may still be at it when do has returned: what it
+	// finds out is not in variables of this function.
+	type result struct {
+		more int
+		err  error
+	}
+	done := make(chan result, 1)
+	if err := s.do(ctx, func(b *bbolt.Bucket) bool {
 		s.reading.Lock()
 		defer s.reading.Unlock()
-		more, err = s.zero(b.Tx(), next)
+		more, err := s.zero(b.Tx(), next)
+		done <- result{more, err}
 		return false
-	})
-	if failed != nil {
-		return 0, failed
+	}); err != nil {
+		return 0, err
 	}
-	return more, err
+	zeroed := <-done
+	return zeroed.more, zeroed.err
 }
 
 func (s *Store) zero(tx *bbolt.Tx, next int) (more int, err error) {
