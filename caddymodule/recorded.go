@@ -73,12 +73,8 @@ func (s Site) Listed(writeKey string) bool { return s.handler.listed(writeKey) }
 // Endpoint returns what a POST request with this path, without a query, is for, and
 // whether its write key is in the query only.
 func (s Site) Endpoint(path string) (e enrich.Endpoint, beacon, known bool) {
-	path, ok := strings.CutPrefix(path, s.handler.prefix)
-	if !ok {
-		return 0, false, false
-	}
-	e, known = posts[path]
-	return e, path == beaconPath, known
+	t, known := s.handler.post(path)
+	return t.endpoint, t.beacon, known
 }
 
 // Refused reports whether an answer with this status refuses events for good, so that

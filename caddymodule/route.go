@@ -21,17 +21,22 @@ func (t target) control() bool { return t.current || t.endpoint.Control() }
 // route determines what a request is for, by its method and exact raw path. The data
 // plane neither cleans nor decodes paths, so an equivalent path is a different one.
 func (h *Handler) route(r *http.Request) (t target, known bool) {
-	path, ok := strings.CutPrefix(r.URL.EscapedPath(), h.prefix)
-	if !ok {
-		return t, false
-	}
 	switch r.Method {
 	case http.MethodPost:
+		return h.post(r.URL.EscapedPath())
+	case http.MethodGet:
+		path, ok := strings.CutPrefix(r.URL.EscapedPath(), h.prefix)
+		t.current = ok && path == sessionPath
+	}
+	return t, t.current
+}
+
+// post determines what a POST request to a raw path is for.
+func (h *Handler) post(path string) (t target, known bool) {
+	path, ok := strings.CutPrefix(path, h.prefix)
+	if ok {
 		t.endpoint, known = posts[path]
 		t.beacon = path == beaconPath
-	case http.MethodGet:
-		t.current = path == sessionPath
-		known = t.current
 	}
 	return t, known
 }

@@ -126,28 +126,18 @@ func (o *Outcome) Add(more *Outcome) {
 	o.Stamped += more.Stamped
 	o.Cleared += more.Cleared
 	o.Untouched += more.Untouched
-	for i, n := range more.Events {
-		o.Events[i] += n
-	}
-	for i, n := range more.Skipped {
-		o.Skipped[i] += n
-	}
+	addEach(o.Events[:], more.Events[:])
+	addEach(o.Skipped[:], more.Skipped[:])
 	o.Starts += more.Starts
 	o.Ends += more.Ends
 	o.Resets += more.Resets
 	for i := range more.Controls {
-		for j, n := range more.Controls[i] {
-			o.Controls[i][j] += n
-		}
+		addEach(o.Controls[i][:], more.Controls[i][:])
 	}
 	o.InvalidIDs += more.InvalidIDs
 	o.Limited += more.Limited
-	for i, n := range more.Began {
-		o.Began[i] += n
-	}
-	for i, n := range more.Ended {
-		o.Ended[i] += n
-	}
+	addEach(o.Began[:], more.Began[:])
+	addEach(o.Ended[:], more.Ended[:])
 	o.Marked += more.Marked
 	o.MarkedAgain += more.MarkedAgain
 	o.MarksRemoved += more.MarksRemoved
@@ -156,6 +146,12 @@ func (o *Outcome) Add(more *Outcome) {
 		o.Err = more.Err
 	}
 	o.ControlFailed = o.ControlFailed || more.ControlFailed
+}
+
+func addEach[N int | uint32](to, more []N) {
+	for i, n := range more {
+		to[i] += n
+	}
 }
 
 // Consumed returns how many messages were control calls.

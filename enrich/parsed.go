@@ -31,16 +31,14 @@ func Parse(r *Request, body []byte) *Parsed {
 	return p
 }
 
-// EachKey calls fn with the session key of each message that has one, until it
-// returns false. The key is valid during the call.
-func (p *Parsed) EachKey(fn func(key string) bool) {
+// EachKey calls fn with the session key of each message that has one. The key is
+// valid during the call.
+func (p *Parsed) EachKey(fn func(key string)) {
 	if !p.readable {
 		return
 	}
 	for i := range p.w.subjects {
-		if !fn(p.w.text(p.w.subjects[i].key)) {
-			return
-		}
+		fn(p.w.text(p.w.subjects[i].key))
 	}
 }
 

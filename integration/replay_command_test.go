@@ -29,8 +29,8 @@ func policyOptions(more ...string) (all []string) {
 	return all
 }
 
-// replayed replays lines, and returns those that come out, by their member "seq".
-func replayedLines(t *testing.T, options string, lines []byte) map[string][]byte {
+// replayPolicy makes a policy of lines of a Caddyfile.
+func replayPolicy(t *testing.T, options string) replay.Policy {
 	t.Helper()
 	config, err := new(caddymodule.SiteConfig).With(options)
 	if err != nil {
@@ -40,9 +40,15 @@ func replayedLines(t *testing.T, options string, lines []byte) map[string][]byte
 	if err != nil {
 		t.Fatal(err)
 	}
+	return replay.Policy{Name: options, Site: site}
+}
+
+// replayedLines replays lines, and returns those that come out, by their member "seq".
+func replayedLines(t *testing.T, options string, lines []byte) map[string][]byte {
+	t.Helper()
 	var out bytes.Buffer
-	_, err = replay.Run(t.Context(), &replay.Options{
-		Stdin: bytes.NewReader(lines), Policies: []replay.Policy{{Site: site}},
+	_, err := replay.Run(t.Context(), &replay.Options{
+		Stdin: bytes.NewReader(lines), Policies: []replay.Policy{replayPolicy(t, options)},
 		Output: &out, OmitControls: true, Capacity: 1000, TempDir: t.TempDir(),
 	})
 	if err != nil {

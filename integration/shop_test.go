@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"testing"
 
-	"github.com/rudder-session/rudder-session/caddymodule"
 	"github.com/rudder-session/rudder-session/caddymodule/replay"
 	"github.com/rudder-session/rudder-session/internal/shop"
 )
@@ -18,18 +17,10 @@ func TestShop(t *testing.T) {
 	}
 	score := func(options string) shop.Score {
 		t.Helper()
-		config, err := new(caddymodule.SiteConfig).With(options)
-		if err != nil {
-			t.Fatal(err)
-		}
-		site, err := config.Site()
-		if err != nil {
-			t.Fatal(err)
-		}
 		var out bytes.Buffer
 		if _, err := replay.Run(t.Context(), &replay.Options{
 			Stdin: bytes.NewReader(month.Bytes()), Output: &out, Capacity: 200, TempDir: t.TempDir(),
-			Policies: []replay.Policy{{Name: options, Site: site}},
+			Policies: []replay.Policy{replayPolicy(t, options)},
 		}); err != nil {
 			t.Fatal(err)
 		}

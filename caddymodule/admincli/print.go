@@ -4,36 +4,16 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/rudder-session/rudder-session/caddymodule"
 	"github.com/rudder-session/rudder-session/caddymodule/internal/manage"
+	"github.com/rudder-session/rudder-session/caddymodule/internal/terminal"
 )
 
 func columns(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
-
-// isTerminal reports whether people look at what is written.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
-// safe makes text from the outside harmless for a terminal.
-func safe(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return '�'
-		}
-		return r
-	}, text)
-}
 
 func clockTime(ms int64) string {
 	if ms == 0 {
@@ -67,7 +47,7 @@ func scopeName(shared bool, sites []string) string {
 	if shared {
 		kind = "shared sessions"
 	}
-	return kind + " (" + safe(strings.Join(sites, ", ")) + ")"
+	return kind + " (" + terminal.Safe(strings.Join(sites, ", ")) + ")"
 }
 
 func printEnded(w io.Writer, result *manage.EndResult) error {
@@ -119,7 +99,7 @@ func printLinks(w io.Writer, line *manage.Timeline) error {
 	for i := range line.Links {
 		l := &line.Links[i]
 		name := cmp.Or(l.AnonymousID, l.UserID, l.AnonymousIDHex, l.UserIDHex, l.AnonymousIDSHA256, l.UserIDSHA256)
-		fmt.Fprintf(out, "%s\t%s\t%s\n", clockTime(l.From), safe(name), clockTime(l.Last))
+		fmt.Fprintf(out, "%s\t%s\t%s\n", clockTime(l.From), terminal.Safe(name), clockTime(l.Last))
 	}
 	return out.Flush()
 }
@@ -156,7 +136,7 @@ func printDecided(w io.Writer, d *caddymodule.Decided, colour bool) error {
 	}
 	what := d.Type
 	if d.Event != "" && d.Event != d.Type {
-		what += " " + fmt.Sprintf("%q", safe(d.Event))
+		what += " " + fmt.Sprintf("%q", terminal.Safe(d.Event))
 	}
 	id := d.AnonymousID
 	switch {
@@ -184,6 +164,6 @@ func printDecided(w io.Writer, d *caddymodule.Decided, colour bool) error {
 		id = source + " " + id
 	}
 	_, err := fmt.Fprintf(w, "%s %s %-17s %s  %s  %s\n", d.Received.UTC().Format("15:04:05.000"), action, d.Reason,
-		safe(id), safe(what), safe(strings.Join(notes, ", ")))
+		terminal.Safe(id), terminal.Safe(what), terminal.Safe(strings.Join(notes, ", ")))
 	return err
 }

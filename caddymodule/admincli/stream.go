@@ -14,6 +14,7 @@ import (
 
 	"github.com/rudder-session/rudder-session/caddymodule"
 	"github.com/rudder-session/rudder-session/caddymodule/internal/manage"
+	"github.com/rudder-session/rudder-session/caddymodule/internal/terminal"
 )
 
 func exportCommand() *cobra.Command {
@@ -121,7 +122,7 @@ type progress struct {
 
 func newProgress(to io.Writer, verb string, from io.Reader) *progress {
 	p := &progress{Reader: from, to: to, verb: verb, began: time.Now()}
-	if !isTerminal(to) {
+	if !terminal.Is(to) {
 		p.to = nil
 	}
 	return p
@@ -167,7 +168,7 @@ where there is a terminal, unless NO_COLOR is set.`,
 			defer response.Body.Close()
 			asJSON, _ := cmd.Flags().GetBool("json")
 			out := cmd.OutOrStdout()
-			colour := isTerminal(out) && os.Getenv("NO_COLOR") == ""
+			colour := terminal.Is(out) && os.Getenv("NO_COLOR") == ""
 			wanted := userOf(cmd)
 			lines := bufio.NewScanner(response.Body)
 			lines.Buffer(nil, 1<<20)
@@ -235,12 +236,12 @@ or of --site. Nothing is changed.`,
 				return err
 			}
 			out := cmd.OutOrStdout()
-			colour := isTerminal(out) && os.Getenv("NO_COLOR") == ""
+			colour := terminal.Is(out) && os.Getenv("NO_COLOR") == ""
 			number := 0
 			for i := range explained {
 				e := &explained[i]
 				if number++; e.Site != "" && (i == 0 || e.Site != explained[i-1].Site) {
-					fmt.Fprintf(out, "%s:\n", safe(e.Site))
+					fmt.Fprintf(out, "%s:\n", terminal.Safe(e.Site))
 					number = 1
 				}
 				fmt.Fprintf(out, "%d. ", number)
@@ -248,7 +249,7 @@ or of --site. Nothing is changed.`,
 					return err
 				}
 				for _, rule := range e.Rules {
-					fmt.Fprintf(out, "   - %s\n", safe(rule))
+					fmt.Fprintf(out, "   - %s\n", terminal.Safe(rule))
 				}
 			}
 			return nil

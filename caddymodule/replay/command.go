@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rudder-session/rudder-session/caddymodule"
+	"github.com/rudder-session/rudder-session/caddymodule/internal/terminal"
 )
 
 // optionFlags are the options of the handler that are flags, with what they say in
@@ -134,7 +135,7 @@ func replayTo(cmd *cobra.Command, o *Options, to io.Writer, asJSON bool) error {
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	end := func() {}
-	if isTerminal(cmd.ErrOrStderr()) {
+	if terminal.Is(cmd.ErrOrStderr()) {
 		o.Progress = new(Progress)
 		end = o.Progress.Show(cmd.ErrOrStderr())
 	}
@@ -287,14 +288,4 @@ func tuneMemory(env func(string) string) {
 		debug.SetGCPercent(800)
 		debug.SetMemoryLimit(512 << 20)
 	}
-}
-
-// isTerminal reports whether people look at what is written.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

@@ -11,6 +11,8 @@ import (
 
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 	"github.com/spf13/cobra"
+
+	"github.com/rudder-session/rudder-session/caddymodule/internal/terminal"
 )
 
 // command runs the command with arguments, as a subcommand, with a text as standard
@@ -225,7 +227,7 @@ func TestProgress(t *testing.T) {
 	}
 	var b bytes.Buffer
 	p.Show(&b)()
-	if !strings.HasSuffix(b.String(), "\r\x1b[K") || isTerminal(&b) {
+	if !strings.HasSuffix(b.String(), "\r\x1b[K") || terminal.Is(&b) {
 		t.Errorf("%q", b.String())
 	}
 	r, w, err := os.Pipe()
@@ -234,7 +236,7 @@ func TestProgress(t *testing.T) {
 	}
 	defer r.Close()
 	defer w.Close()
-	if isTerminal(w) {
+	if terminal.Is(w) {
 		t.Error("a pipe is a terminal")
 	}
 }

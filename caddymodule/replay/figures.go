@@ -93,11 +93,13 @@ func (f *sessionFigures) add(more *sessionFigures) {
 	f.divided += more.divided
 	f.events += more.events
 	f.length += more.length
-	for i, n := range more.byLength {
-		f.byLength[i] += n
-	}
-	for i, n := range more.byCount {
-		f.byCount[i] += n
+	addEach(f.byLength, more.byLength)
+	addEach(f.byCount, more.byCount)
+}
+
+func addEach(to, more []int64) {
+	for i, n := range more {
+		to[i] += n
 	}
 }
 

@@ -87,7 +87,7 @@ func TestInterrupt(t *testing.T) {
 
 // On a terminal there is progress, and in the end nothing of it.
 func TestProgressOnTerminal(t *testing.T) {
-	ours, theirs := terminal(t)
+	ours, theirs := pseudoTerminal(t)
 	in, feed := io.Pipe()
 	cmd := Command()
 	cmd.SetArgs([]string{"--temp-dir", t.TempDir()})
@@ -112,8 +112,8 @@ func TestProgressOnTerminal(t *testing.T) {
 	}
 }
 
-// terminal makes a terminal: what is written to the other end can be read here.
-func terminal(t *testing.T) (here, other *os.File) {
+// pseudoTerminal makes a terminal: what is written to the other end can be read here.
+func pseudoTerminal(t *testing.T) (here, other *os.File) {
 	t.Helper()
 	here, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {

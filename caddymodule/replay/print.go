@@ -11,6 +11,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
+
+	"github.com/rudder-session/rudder-session/caddymodule/internal/terminal"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // shownReasons is how many reasons of each policy the text has.
@@ -42,19 +45,9 @@ type printer struct {
 
 func (p *printer) printf(format string, args ...any) { fmt.Fprintf(&p.text, format, args...) }
 
-// safe makes text from outside harmless for a terminal.
-func safe(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return utf8.RuneError
-		}
-		return r
-	}, text)
-}
-
 func (p *printer) input() {
 	in := &p.report.Input
-	p.printf("%s: %s lines, %s\n", safe(strings.Join(in.Files, ", ")), humanize.Comma(in.Lines), humanize.Bytes(uint64(in.Bytes)))
+	p.printf("%s: %s lines, %s\n", terminal.Safe(strings.Join(in.Files, ", ")), humanize.Comma(in.Lines), humanize.Bytes(uint64(in.Bytes)))
 	if !in.First.IsZero() {
 		p.printf("received from %s to %s UTC\n", in.First.Format(time.DateTime), in.Last.Format(time.DateTime))
 	}
@@ -71,7 +64,7 @@ func (p *printer) odd(what string, o *OddLines) {
 	for _, at := range o.First {
 		first = append(first, at.String())
 	}
-	p.printf("lines that are %s, passed on as they are: %s, such as %s", what, humanize.Comma(o.Lines), safe(strings.Join(first, ", ")))
+	p.printf("lines that are %s, passed on as they are: %s, such as %s", what, humanize.Comma(o.Lines), terminal.Safe(strings.Join(first, ", ")))
 	if int64(len(o.First)) < o.Lines {
 		p.printf(", …")
 	}
@@ -119,7 +112,7 @@ func (p *printer) figures() {
 	p.printf("\n")
 	head := []string{"as they came"}
 	for i := range p.report.Policies {
-		head = append(head, clip(safe(p.report.Policies[i].Name), columnWidth-1))
+		head = append(head, clip(terminal.Safe(p.report.Policies[i].Name), columnWidth-1))
 	}
 	p.row("", head...)
 	p.numbers("events", "", func(r *PolicyReport) int64 { return r.Events })
@@ -199,7 +192,7 @@ func (p *printer) reasons(policy *PolicyReport) {
 	if len(policy.Reasons) == 0 {
 		return
 	}
-	p.printf("\nReasons with %s\n", safe(policy.Name))
+	p.printf("\nReasons with %s\n", terminal.Safe(policy.Name))
 	reasons := slices.Clone(policy.Reasons)
 	slices.SortStableFunc(reasons, func(a, b ReasonReport) int {
 		return cmp.Compare(rank(a.Action), rank(b.Action))
@@ -211,7 +204,7 @@ func (p *printer) reasons(policy *PolicyReport) {
 	for i := range reasons[:min(len(reasons), shownReasons)] {
 		r := &reasons[i]
 		p.printf("  %-10s%-22s%14s %5.1f %%  such as %s", r.Action, r.Reason, humanize.Comma(r.Events),
-			float64(r.Events)/float64(total)*100, safe(r.Example.String()))
+			float64(r.Events)/float64(total)*100, terminal.Safe(r.Example.String()))
 		if r.IDs != nil {
 			p.printf("  anonymousId %q userId %q messageId %q", r.IDs.AnonymousID, r.IDs.UserID, r.IDs.MessageID)
 		}
@@ -220,7 +213,7 @@ func (p *printer) reasons(policy *PolicyReport) {
 }
 
 func rank(action string) int {
-	if changes(action) {
+	if action == session.Stamp.String() || action == session.Clear.String() {
 		return 0
 	}
 	return 1

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/rudder-session/rudder-session/enrich"
-	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // Report is what a replay found: its JSON is for other programs, its text for people.
@@ -204,9 +203,4 @@ func classes(bounds, sessions []int64, unit float64) (all []Class) {
 		all = append(all, c)
 	}
 	return all
-}
-
-// changes reports whether a reason is one for which events change.
-func changes(action string) bool {
-	return action == session.Stamp.String() || action == session.Clear.String()
 }

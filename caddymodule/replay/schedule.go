@@ -88,9 +88,6 @@ func (s *schedule) workerOf(j *job, index int) (worker int, alone bool) {
 		return index % len(s.tasks), false
 	}
 	worker = bits.TrailingZeros64(j.lanes) % len(s.tasks)
-	if j.oneLane() || len(s.tasks) == 1 {
-		return worker, false
-	}
 	for lanes := j.lanes; lanes != 0; lanes &= lanes - 1 {
 		if bits.TrailingZeros64(lanes)%len(s.tasks) != worker {
 			return 0, true

@@ -1,8 +1,6 @@
 package replay
 
 import (
-	"math/bits"
-
 	"github.com/rudder-session/rudder-session/caddymodule"
 	"github.com/rudder-session/rudder-session/enrich"
 	"github.com/rudder-session/rudder-session/sessionstate"
@@ -75,7 +73,7 @@ func (t *trial) read(l *line, serial uint64) (j job) {
 	if j.read = true; l.form == event {
 		var key [128]byte
 		of := enrich.Request{WriteKey: j.writeKey, Share: t.shared}
-		j.addLane(t, of.MessageKey(key[:0], l.anonymousID, l.userID, l.channel))
+		j.addLane(t, string(of.MessageKey(key[:0], l.anonymousID, l.userID, l.channel)))
 		return j
 	}
 	j.request = new(enrich.Request)
@@ -84,20 +82,17 @@ func (t *trial) read(l *line, serial uint64) (j job) {
 		return j
 	}
 	j.parsed = enrich.Parse(j.request, l.body)
-	j.parsed.EachKey(func(key string) bool {
-		j.addLane(t, []byte(key))
-		return true
-	})
+	j.parsed.EachKey(func(key string) { j.addLane(t, key) })
 	return j
 }
 
-func (j *job) addLane(t *trial, key []byte) {
+func (j *job) addLane(t *trial, key string) {
 	switch {
-	case len(key) == 0: // nobody's
+	case key == "": // nobody's
 	case t.follows:
 		j.lanes = ^uint64(0) // which device a user's event follows is not known yet
 	default:
-		j.lanes |= 1 << sessionstate.Lane(string(key))
+		j.lanes |= 1 << sessionstate.Lane(key)
 	}
 }
 
@@ -119,9 +114,6 @@ func (t *trial) endpoint(l *line) (e enrich.Endpoint, writeKey string, known boo
 	}
 	return 0, "", false
 }
-
-// oneLane reports whether a job is about one lane at most.
-func (j *job) oneLane() bool { return bits.OnesCount64(j.lanes) <= 1 }
 
 // total adds all up, with the sessions that are not counted yet.
 func (t *trial) total() *figures {

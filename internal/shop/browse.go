@@ -113,12 +113,17 @@ func (v *visit) view(first bool) {
 		v.do(actSearched)
 	default:
 		v.page(actProduct)
-		v.wait(5, 300)
-		v.do(actViewed)
-		if v.happens(0.22) {
-			v.wait(3*second, 60*second)
-			v.do(actAdded)
-		}
+		v.consider()
+	}
+}
+
+// consider is what comes of a product that is shown.
+func (v *visit) consider() {
+	v.wait(5, 300)
+	v.do(actViewed)
+	if v.happens(0.22) {
+		v.wait(3*second, 60*second)
+		v.do(actAdded)
 	}
 }
 

@@ -92,12 +92,7 @@ func (v *visit) show() {
 		v.do(actSearched)
 	default:
 		v.do(actProduct)
-		v.wait(5, 300)
-		v.do(actViewed)
-		if v.happens(0.22) {
-			v.wait(3*second, 60*second)
-			v.do(actAdded)
-		}
+		v.consider()
 	}
 }
 
