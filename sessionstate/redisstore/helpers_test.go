@@ -27,9 +27,13 @@ var policy = session.Policy{Timeout: 30 * 60_000, Retention: 400 * day}
 // ticks makes every message later than the one before it, and another one.
 var ticks atomic.Int64
 
+// message is of a device that tells its clock. Were it not, calls that tables are
+// asked at once would be in the order in which they came to the store.
 func message(kind session.Kind) session.Event {
 	n := ticks.Add(1)
-	return session.Event{Kind: kind, Times: original(base + n), Message: session.MessageID(n)}
+	times := original(base + n)
+	times.Sent, times.HasSent = times.Original, true
+	return session.Event{Kind: kind, Times: times, Message: session.MessageID(n)}
 }
 
 // apply sends a message of a key.
