@@ -79,7 +79,7 @@ func (o *bodyOrder) relativeTo(i int, device string, time int64) session.BodyOrd
 			unnamed--
 			return unnamed >= 0
 		},
-		Owner: func(then, before string) string {
+		Owner: func(after, before string) string {
 			all := o.owners()[keyTime{device, time}]
 			switch n := sort.Search(len(all), func(n int) bool { return all[n].position > i }); {
 			case n > 0:
@@ -87,7 +87,7 @@ func (o *bodyOrder) relativeTo(i int, device string, time int64) session.BodyOrd
 			case len(all) > 0:
 				return before
 			}
-			return then
+			return after
 		},
 	}
 }

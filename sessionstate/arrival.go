@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Arrival returns when a request arrived, in Unix milliseconds by the clock that
-// this table goes by, from when that was by this machine's. Sessions may be
-// forgotten by age at that moment if steady is true: the clock has not just jumped.
+// Arrival converts the arrival of a request, local by this machine's clock, to the
+// table's clock, in Unix milliseconds. If steady is false, the clock has just jumped
+// ahead, and sessions must not be forgotten by age.
 func (t *Table) Arrival(local time.Time) (ms int64, steady bool) {
 	at := local
 	if t.can.clocked != nil {
@@ -18,24 +18,23 @@ func (t *Table) Arrival(local time.Time) (ms int64, steady bool) {
 }
 
 const (
-	// farAhead is by how much a clock may get ahead of the time that has passed
-	// before that is a jump, in milliseconds.
+	// farAhead is how far a clock may get ahead of the time that has passed before it
+	// counts as a jump, in milliseconds.
 	farAhead = 60_000
-	// jumpHolds is how long a clock has to stay where it jumped to before it is
-	// believed: long enough for somebody to put it right.
+	// jumpHolds is how long a clock must keep its new time after a jump before it is
+	// believed: long enough for somebody to correct it.
 	jumpHolds = 24 * time.Hour
 )
 
-// Steady watches a clock that may be set while the process runs. What is forgotten
-// by age would all be gone at once if the clock jumped ahead by more than the
-// retention; so a jump is believed only once the clock has stayed there for a day.
-// The zero value is ready to use.
+// Steady watches a clock that may be set while the process runs. If the clock jumped
+// ahead by more than the retention, all sessions would be forgotten at once, so a jump
+// is believed only after a day. The zero value is ready to use.
 type Steady struct{ since atomic.Pointer[anchor] }
 
-// anchor is a moment by which a clock is judged.
+// anchor is the moment against which a clock is checked.
 type anchor struct {
-	// local is a reading of this machine's clock, with the time since its start in
-	// it, which is never set.
+	// local is a reading of this machine's clock. It includes Go's monotonic clock,
+	// which is never set.
 	local time.Time
 	ms    int64
 	// jumped is when the clock was first seen to be ahead; zero if it is not.
@@ -53,7 +52,7 @@ func (s *Steady) At(ms int64, local time.Time) bool {
 	ahead := ms - a.ms - local.Sub(a.local).Milliseconds()
 	switch {
 	case ahead < -farAhead:
-		// It was put back: it counts from here.
+		// The clock was set back: this is the new anchor.
 		s.since.CompareAndSwap(a, &anchor{local: local, ms: ms})
 		return true
 	case ahead <= farAhead:

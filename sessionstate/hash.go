@@ -7,9 +7,9 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// keyHash hashes the keys of a table in memory of a fixed size, where two keys can
-// be in each other's way: with a seed that no client can foresee, unless fixed is
-// set. The zero value is ready to use.
+// keyHash places keys in memory of a fixed size, where one key can replace another. Its
+// seed is secret, so that no client can choose which, unless fixed is set. The zero
+// value is ready to use.
 type keyHash struct {
 	once  sync.Once
 	seed  maphash.Seed
@@ -24,10 +24,10 @@ func (h *keyHash) of(key string) uint64 {
 	return maphash.String(h.seed, key)
 }
 
-// Lanes is how many lanes the keys of a table are in.
+// Lanes is the number of lanes that the keys of a table are divided into.
 const Lanes = 64
 
-// Lane returns the lane of a key, from 0 to [Lanes]-1. With [Options.Reproducible],
-// the decisions about a key depend on the order of the requests of its lane alone:
-// lanes can be worked on at the same time.
+// Lane returns the lane of a key, from 0 to [Lanes]-1. With [Options.Reproducible], the
+// decisions about a key depend only on the order of the requests of its lane, so lanes
+// can be processed in parallel.
 func Lane(key string) int { return int(xxhash.Sum64String(key) % Lanes) }

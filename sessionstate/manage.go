@@ -7,30 +7,29 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// Stats are the figures of a table at a moment.
+// Stats are the figures of a table at one moment.
 type Stats struct {
-	// Sessions are in memory, keys included that are known to have none; at most
-	// Capacity.
+	// Sessions is the number of keys in memory, including those that are known to have
+	// no session. It is at most Capacity.
 	Sessions, Capacity int
-	// Hits and Misses count look-ups in memory, Evictions what made room there.
+	// Hits and Misses count look-ups in memory, Evictions the sessions evicted from it.
 	Hits, Misses, Evictions uint64
-	// Delayed changes wait to be written.
+	// Delayed is the number of pending changes.
 	Delayed int
-	// Down is the share of the store that is known not to answer: 0 to 1.
+	// Down is the share of the store's servers that are known not to answer: 0 to 1.
 	Down float64
-	// Newer counts sessions that were to be read and could not be, because a later
-	// version has written them.
+	// Newer counts attempts to read sessions that a later release has written.
 	Newer uint64
-	// Detached: what is written now is not found after a restart (see [Detachable]).
+	// Detached: the store is deleted, and changes will be lost (see [Detachable]).
 	Detached bool
-	// ClockAhead is by how much this machine's clock is ahead of the store's, less
-	// than 0 if it is behind, ClockWithin by how much that may be wrong, and
-	// ClockKnown whether it is known.
+	// ClockAhead is how far this machine's clock is ahead of the store's (negative if it
+	// is behind), ClockWithin the uncertainty of that, and ClockKnown whether it is
+	// known.
 	ClockAhead, ClockWithin time.Duration
 	ClockKnown              bool
 }
 
-// Stats returns the figures of this moment.
+// Stats returns the current figures.
 func (t *Table) Stats() Stats {
 	s := Stats{Sessions: t.Len(), Capacity: int(t.capacity.Load()), Newer: t.newer.Load()}
 	t.mode.stats(&s)
@@ -38,7 +37,7 @@ func (t *Table) Stats() Stats {
 	return s
 }
 
-// Session returns what is known of a key, or nil.
+// Session returns a copy of the session of a key, or nil.
 func (t *Table) Session(ctx context.Context, key string) (found *session.Session, err error) {
 	err = t.update(ctx, key, readOptions{fresh: true}, func(s *session.Session) (*session.Session, session.Change) {
 		found = s.Clone()
@@ -47,8 +46,8 @@ func (t *Table) Session(ctx context.Context, key string) (found *session.Session
 	return found, err
 }
 
-// Preview does what [Table.Apply] does, but changes nothing: it returns what the
-// session would become.
+// Preview is [Table.Apply] without any change: it returns the session that would
+// result.
 func (t *Table) Preview(ctx context.Context, key string, r *session.Request, decisions []session.Decision) (next *session.Session, err error) {
 	var lags session.Lags
 	preview := *r
@@ -64,16 +63,16 @@ func (t *Table) Preview(ctx context.Context, key string, r *session.Request, dec
 	return next, err
 }
 
-// Forget removes a key from memory and store, and from the memory of all others
-// that share the store. A message of it that arrives later begins anew.
+// Forget deletes the session of a key from memory and store, and from the memory of all
+// processes that share the store.
 func (t *Table) Forget(ctx context.Context, key string) error {
 	ctx, cancel := t.withDeadline(ctx)
 	defer cancel()
 	return t.mode.forget(ctx, key)
 }
 
-// EraseTraces has what is left of forgotten sessions in a store that
-// [LeavesTraces] overwritten in the background.
+// EraseTraces has the remains of deleted sessions overwritten in the background, if the
+// store [LeavesTraces].
 func (t *Table) EraseTraces(ctx context.Context) error {
 	if t.can.traces == nil {
 		return nil
@@ -83,7 +82,7 @@ func (t *Table) EraseTraces(ctx context.Context) error {
 	return t.can.traces.EraseTraces(ctx)
 }
 
-// SetAside returns the names of what the store could not read and keeps apart.
+// SetAside returns the names of what the store could not read and has set aside.
 func (t *Table) SetAside() ([]string, error) {
 	if t.can.traces == nil {
 		return nil, nil
@@ -91,7 +90,7 @@ func (t *Table) SetAside() ([]string, error) {
 	return t.can.traces.SetAside()
 }
 
-// RemoveSetAside deletes that, and returns the names of what it deleted.
+// RemoveSetAside deletes what is set aside, and returns the names of what it deleted.
 func (t *Table) RemoveSetAside() ([]string, error) {
 	if t.can.traces == nil {
 		return nil, nil
@@ -99,8 +98,8 @@ func (t *Table) RemoveSetAside() ([]string, error) {
 	return t.can.traces.RemoveSetAside()
 }
 
-// Unlink removes a link from the session of a key. It is durable when Unlink
-// returns.
+// Unlink removes the links of a value from the session of a key. The change is durable
+// when Unlink returns.
 func (t *Table) Unlink(ctx context.Context, key, link string) error {
 	return t.update(ctx, key, readOptions{fresh: true}, func(s *session.Session) (*session.Session, session.Change) {
 		if s == nil || !s.HasLink(link) {
@@ -110,8 +109,8 @@ func (t *Table) Unlink(ctx context.Context, key, link string) error {
 	})
 }
 
-// Put writes a session that comes from elsewhere, if it is newer than what is
-// known of its key, and reports whether it did. It is durable when Put returns.
+// Put writes an imported session if it is newer than the one of its key, and reports
+// whether it did. The change is durable when Put returns.
 func (t *Table) Put(ctx context.Context, key string, s *session.Session) (written bool, err error) {
 	err = t.update(ctx, key, readOptions{fresh: true}, func(known *session.Session) (*session.Session, session.Change) {
 		written = versionOf(known) < s.Version
@@ -123,9 +122,9 @@ func (t *Table) Put(ctx context.Context, key string, s *session.Session) (writte
 	return written, err
 }
 
-// Each calls fn for every session, in no order, until fn returns an error, which
-// it returns. Sessions changed meanwhile may be seen in either state, or twice.
-// What other processes have not written yet to a shared store is not seen.
+// Each calls fn for every session, in any order, until fn returns an error, and returns
+// that error. fn may see the old or the new state of a session that changes meanwhile,
+// and may see a session twice. It does not see pending changes of other processes.
 func (t *Table) Each(ctx context.Context, fn func(key string, s *session.Session) error) error {
 	return t.mode.each(ctx, fn)
 }

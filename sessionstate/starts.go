@@ -4,13 +4,13 @@ import (
 	"sync"
 )
 
-// StartsWindow is how long, in milliseconds, the sessions are counted together
-// that control calls begin; it begins with the first of them.
+// StartsWindow is the length, in milliseconds, of the window in which the sessions that
+// control calls begin are counted. It starts with the first of them.
 const StartsWindow = 60_000
 
-// starts counts the sessions that control calls begin, by key, in memory of a
-// fixed size: some megabytes, from the first of them on. Where there are too many
-// keys, those are forgotten that have begun fewest.
+// starts counts the sessions that control calls begin, by key, in memory of a fixed
+// size: some megabytes, allocated with the first of them. If there are too many keys,
+// those with the fewest starts are forgotten.
 type starts struct {
 	hash   keyHash
 	once   sync.Once
@@ -23,7 +23,7 @@ type startShard struct {
 }
 
 type startCount struct {
-	key   uint64 // its hash
+	key   uint64 // the key's hash
 	from  int64
 	count int
 }
@@ -34,9 +34,9 @@ const (
 	startWays   = 4
 )
 
-// TakeStarts takes n of the sessions that the control calls of a key may begin
-// in a minute, or as many as are left of limit, and returns how many. now is in
-// Unix milliseconds.
+// TakeStarts reserves n starts of sessions for control calls of a key, or fewer if that
+// would exceed limit in a window, and returns how many it has reserved. now is in Unix
+// milliseconds.
 func (t *Table) TakeStarts(key string, now int64, n, limit int) int {
 	var taken int
 	t.starts.with(key, func(shard *startShard, hash uint64) {
@@ -47,7 +47,7 @@ func (t *Table) TakeStarts(key string, now int64, n, limit int) int {
 	return taken
 }
 
-// GiveStarts gives back n that were taken and not needed.
+// GiveStarts returns n starts that were reserved but not used.
 func (t *Table) GiveStarts(key string, now int64, n int) {
 	if n == 0 {
 		return
@@ -68,15 +68,15 @@ func (s *starts) with(key string, fn func(*startShard, uint64)) {
 	fn(shard, hash)
 }
 
-// find returns the count of a key in the minute that now is in; one begins, in
-// the place of another if need be, where make is set.
+// find returns the count of a key in the current window, or nil. If make is set, it
+// starts a window if there is none, in the place of another key's if necessary.
 func (s *startShard) find(hash uint64, now int64, make bool) *startCount {
 	set := &s.sets[hash/startShards%startSets]
 	least := &set[0]
 	for i := range set {
 		c := &set[i]
 		if now-c.from >= StartsWindow || c.from-now >= StartsWindow {
-			c.count = 0 // its minute is over, or the clock was set
+			c.count = 0 // the window is over, or the clock was set
 		} else if c.key == hash {
 			return c
 		}

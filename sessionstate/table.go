@@ -8,8 +8,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// Table is the sessions of one store, with a cache of bounded size before it. It
-// is safe for concurrent use.
+// Table reads and writes the sessions of a store through a cache of limited size. It is
+// safe for concurrent use.
 type Table struct {
 	store Store
 	mode  mode
@@ -26,45 +26,46 @@ type Table struct {
 	newer   atomic.Uint64
 }
 
-// Settings are what may change while a table is used.
+// Settings are the options that can be changed while a table is in use.
 type Settings struct {
-	// Capacity bounds the sessions in memory: those of the cache or, where the
-	// store is [Resident], all.
+	// Capacity is the maximum number of sessions in memory: in the cache or, if the
+	// store is [Resident], in the store.
 	Capacity int
-	// Retention is that of a [Forgetful] store, in milliseconds.
+	// Retention is the retention of a [Forgetful] store, in milliseconds.
 	Retention int64
-	// MaxStored is the bound of a [Bounded] store; 0 for none.
+	// MaxStored is the maximum number of sessions in a [Bounded] store; 0 for none.
 	MaxStored int64
-	// FlushInterval is how long changes wait that need not survive a crash.
+	// FlushInterval is how long changes that need not survive a crash are collected
+	// before they are written together.
 	FlushInterval time.Duration
 }
 
-// Options are what a table is made with.
+// Options are the options of a table.
 type Options struct {
 	Settings
-	// Deadline bounds how long one call of the table waits for a store that is
-	// not resident; 0 does not.
+	// Deadline limits how long a call of the table waits for a store that is not
+	// resident; 0 is no limit.
 	Deadline time.Duration
-	// Report, if not nil, is told what each delayed write came to.
+	// Report, if not nil, is called with the result of each delayed write.
 	Report func(error)
-	// WriteFirst: in a store of the table's own all changes but how long a session
-	// lasts are in the store when [Table.Apply] returns, unless it does not take
-	// them: then they are written when it does. Without it they are written within
-	// FlushInterval, as how long a session lasts is.
+	// WriteFirst concerns stores that only this process changes. If it is set, changes
+	// are in the store when [Table.Apply] returns, except a change that only extends a
+	// session, and except while the store accepts no writes. All others are written
+	// within FlushInterval.
 	WriteFirst bool
-	// Reproducible: the same requests get the same decisions in every process, because
-	// where keys are hashed into memory of a fixed size, the hash has no secret seed.
-	// It is for recorded requests: whoever knows the hash can have a user's start
-	// limit and clock readings forgotten.
+	// Reproducible: the same requests get the same decisions in every process. To that
+	// end the hash that places keys in memory of a fixed size has no secret seed. It is
+	// for recorded requests only: a client that can compute the hash can make the table
+	// forget another user's start limit and lags.
 	Reproducible bool
 	// OnNewer, if not nil, is called the first time that a session cannot be read
-	// because a later version has written it.
+	// because a later release has written it.
 	OnNewer func()
-	// Observe, if not nil, is told of each call of a store that is not resident.
+	// Observe, if not nil, is called after each call of a store that is not resident.
 	Observe Observer
 }
 
-// NewTable makes a table over a store. The caller must call Close.
+// NewTable makes a table of a store. The caller must call Close.
 func NewTable(store Store, o Options) *Table {
 	t := &Table{store: store, can: abilitiesOf(store), deadline: o.Deadline, onNewer: o.OnNewer}
 	if _, ok := store.(Resident); ok {
@@ -89,10 +90,10 @@ func (t *Table) Configure(s Settings) {
 // have none.
 func (t *Table) Len() int { return t.mode.len() }
 
-// Apply runs [session.Transition] for the messages of one key and stores what
-// changed; decisions must be as long as r.Events, and r.Lags is the table's to
-// set. If it returns an error nothing was changed and decisions mean nothing. The
-// key may be a part of a longer string: what is kept of it is copied.
+// Apply runs [session.Transition] for the messages of one key and stores the new
+// session. decisions must be as long as r.Events. Apply ignores r.Lags and uses the
+// table's. If it returns an error, nothing was changed and decisions are meaningless.
+// It copies what it keeps of key, which may be a part of a longer string.
 func (t *Table) Apply(ctx context.Context, key string, r *session.Request, decisions []session.Decision) error {
 	var lags session.Lags
 	applied := *r
@@ -104,14 +105,14 @@ func (t *Table) Apply(ctx context.Context, key string, r *session.Request, decis
 	})
 }
 
-// Scratch is memory that one call of [Table.ApplyNow] after the other can use.
+// Scratch is memory for calls of [Table.ApplyNow], to be reused for the next call.
 type Scratch struct {
 	session session.Session
 	lags    session.Lags
 }
 
-// ApplyNow does what [Table.Apply] does, if it need not wait for a store, and
-// reports whether it did. It keeps nothing of its arguments.
+// ApplyNow does what [Table.Apply] does if that need not wait for a store, and reports
+// whether it did. It keeps none of its arguments.
 func (t *Table) ApplyNow(scratch *Scratch, key string, r *session.Request, decisions []session.Decision) bool {
 	r.Lags = nil
 	if t.lags.observe(key, r, &scratch.lags, false) {
@@ -122,15 +123,15 @@ func (t *Table) ApplyNow(scratch *Scratch, key string, r *session.Request, decis
 	}
 	done := t.tryUpdate(&scratch.session, key, readOptionsOf(r), change)
 	if !done && r.Lags != nil {
-		// Apply comes next. To it, its own messages must not look like a request
-		// before them.
+		// The caller calls Apply next, which must not see these messages as an earlier
+		// request.
 		t.lags.restore(key, r.Lags)
 	}
 	return done
 }
 
-// View calls look with what is known of a key, nil for nothing. It keeps nothing
-// of it, and may do so more than once.
+// View calls look with the session of a key, nil for none, possibly several times. look
+// must not keep the session.
 func (t *Table) View(ctx context.Context, key string, look func(*session.Session)) error {
 	return t.update(ctx, key, readOptions{}, func(s *session.Session) (*session.Session, session.Change) {
 		look(s)
@@ -138,8 +139,8 @@ func (t *Table) View(ctx context.Context, key string, look func(*session.Session
 	})
 }
 
-// ViewNow does what [Table.View] does, if it need not wait for a store, and
-// reports whether it did.
+// ViewNow does what [Table.View] does if that need not wait for a store, and reports
+// whether it did.
 func (t *Table) ViewNow(scratch *Scratch, key string, look func(*session.Session)) bool {
 	change := func(s *session.Session) (*session.Session, session.Change) {
 		look(s)
@@ -167,7 +168,7 @@ func (t *Table) Current(ctx context.Context, key string, now int64, p *session.P
 	return id, err
 }
 
-// Close writes what waits to be written, and closes the store.
+// Close writes pending changes and closes the store.
 func (t *Table) Close() error {
 	err := t.mode.close()
 	if closing := t.store.Close(); err == nil {

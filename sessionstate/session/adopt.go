@@ -2,8 +2,8 @@ package session
 
 // Sessions that the SDKs begin themselves (docs/sessions.md).
 
-// adopt answers an event with automatic adopt, where there is no manual session
-// and no end. i is the segment that is current at its moment, or -1.
+// adopt decides about an event under AutomaticAdopt that is in neither a manual
+// session nor an ended segment. i is the segment that is current at its moment, or -1.
 func (t *transition) adopt(e *Event, i int) Decision {
 	switch {
 	case e.Server:
@@ -21,13 +21,14 @@ func (t *transition) adopt(e *Event, i int) Decision {
 	return t.adoptNew(e, i)
 }
 
-// adoptsNew reports whether the event begins a session of the SDK's own.
+// adoptsNew reports whether the event shows a session of the SDK's own that is not on
+// the timeline yet.
 func (t *transition) adoptsNew(e *Event) bool {
 	return t.p.Automatic == AutomaticAdopt && !e.Server && !e.JoinOnly && e.ID != 0 && t.indexOf(e.ID) < 0
 }
 
-// adoptNew begins a session that is not on the timeline. The SDK has begun it
-// with this event, or earlier and the event is the first to arrive: that one
+// adoptNew puts a session of the SDK's own on the timeline. The event is the first of
+// the session to arrive, whether or not the SDK began the session with it, so it
 // carries the start mark.
 func (t *transition) adoptNew(e *Event, i int) Decision {
 	if i < 0 && (t.truncated || len(t.segments) == MaxSegments) {
@@ -53,8 +54,8 @@ func (t *transition) adoptNew(e *Event, i int) Decision {
 	return Decision{Action: Stamp, SessionID: s.ID, Start: true, Because: Because{Reason: InAdoptedSession}}
 }
 
-// withoutOwnID answers an event of an SDK that has no session. From then on no
-// adopted session is current, until an event that brings one.
+// withoutOwnID decides about an event without a session id of the SDK's own: the SDK
+// has no session. So no adopted session is current until an event has an id again.
 func (t *transition) withoutOwnID(e *Event) Decision {
 	if i := t.newestAdopted(nil); i >= 0 && !e.JoinOnly && Before(&t.segments[i].Last, &t.when) &&
 		(t.withoutID.IsZero() || !Before(&t.segments[i].Last, &t.withoutID)) {
@@ -67,8 +68,8 @@ func (t *transition) withoutOwnID(e *Event) Decision {
 	return because(NoSession)
 }
 
-// ofServer answers an event of a server with automatic adopt: an id that it
-// brings was handed to the server by the application.
+// ofServer decides about an event of a server under AutomaticAdopt. If it has a session
+// id, the application has passed that to the server.
 func (e *Event) ofServer() Decision {
 	switch {
 	case e.HasStartKey:
@@ -79,16 +80,16 @@ func (e *Event) ofServer() Decision {
 	return because(NoSession)
 }
 
-// staysCurrent reports whether adopted session i is the one with the newest event
-// anyway, and the message is hardly newer: then there is nothing to be noted. So
-// the session may stop being current a 64th of the timeout too early.
+// staysCurrent reports whether adopted session i has the newest event anyway, and the
+// message is hardly newer. Nothing is recorded then, so the session may stop being
+// current too early, by at most a 64th of the timeout.
 func (t *transition) staysCurrent(i int) bool {
 	last := &t.segments[i].Last
 	return Sub(&t.when, last) <= t.p.grain() && t.newestAdopted(nil) == i && !Before(last, &t.withoutID)
 }
 
-// newestAdopted returns the adopted session with the newest event, not after a
-// moment unless that is nil; -1 for none.
+// newestAdopted returns the adopted session with the newest event, or -1. Unless until
+// is nil, only sessions that began by then count.
 func (l *timeline) newestAdopted(until *Moment) int {
 	newest := -1
 	for i := range l.segments {

@@ -2,9 +2,9 @@ package session
 
 // Automatic sessions (docs/sessions.md).
 
-// withoutSession answers an event for whose moment there is no manual session
-// and no end: the automatic policy decides. i is the segment that is current
-// at that moment, or -1.
+// withoutSession decides by the automatic policy about an event that is in neither a
+// manual session nor an ended segment. i is the segment that is current at its moment,
+// or -1.
 func (t *transition) withoutSession(e *Event, i int) Decision {
 	switch t.p.Automatic {
 	case AutomaticProxy:
@@ -35,7 +35,7 @@ func (t *transition) automatic(e *Event, i int) Decision {
 	}
 	t.setUser(&s, e)
 	if t.insert(i, s) < 0 {
-		// Older than all of a full timeline: nothing can be known of it.
+		// It is older than a full timeline.
 		t.ended = false
 		return t.tooOld()
 	}
@@ -43,9 +43,8 @@ func (t *transition) automatic(e *Event, i int) Decision {
 	return Decision{Action: Stamp, SessionID: s.ID, Start: true, Because: Because{Reason: InAutomaticSession}}
 }
 
-// join finds the automatic session that the event falls into, or within a
-// timeout of, and extends it to the event. It returns -1 where there is none:
-// the event begins one.
+// join returns the automatic session that the event belongs to, and extends it to the
+// event. It returns -1 if there is none, so that the event begins one.
 func (t *transition) join(e *Event, i int) int {
 	if i >= 0 && t.segments[i].Mode == Automatic && t.p.joins(&t.segments[i], &t.when) {
 		if Before(&t.segments[i].Last, &t.when) && !e.JoinOnly && !t.isCut(i) {
@@ -56,7 +55,7 @@ func (t *transition) join(e *Event, i int) int {
 	if i >= 0 && t.segments[i].Mode == Ended && Before(&t.when, t.segments[i].end()) {
 		return -1 // ended again before the next session
 	}
-	// A late event may come before the session's first one that was seen.
+	// A late event may be older than the session's first event so far.
 	if i++; i < len(t.segments) && t.segments[i].Mode == Automatic && t.p.precedes(&t.segments[i], &t.when) {
 		if !e.JoinOnly {
 			t.edit(i).From = t.when
@@ -66,15 +65,15 @@ func (t *transition) join(e *Event, i int) int {
 	return -1
 }
 
-// isCut reports whether the message is in segment i by its place in the body
-// alone: another segment had begun by then, and segment i ends there.
+// isCut reports whether the message belongs to segment i only because of the order in
+// the body: by time, the next segment has already begun.
 func (t *transition) isCut(i int) bool {
 	return i+1 < len(t.segments) && !Before(&t.when, &t.segments[i+1].From)
 }
 
-// extension is how soon it is to be written that an automatic session lasts until
-// the message. Others need to know when its timeout has passed, which takes much
-// longer than a message takes; but not where the message comes late.
+// extension returns how soon the extension of an automatic session must be written.
+// Other processes need to know it only when the timeout has passed, which is usually
+// much later. But if the message is late or the gap was long, that is soon.
 func (t *transition) extension(i int) Change {
 	if t.now-t.when.Time > t.p.Timeout/8 || Sub(&t.when, &t.segments[i].Last) > t.p.Timeout/8 {
 		return Prompt
@@ -82,8 +81,8 @@ func (t *transition) extension(i int) Change {
 	return Deferred
 }
 
-// noteRestart notes a cold start in a session that goes on: a control call from
-// before it that arrives later does not reach past it.
+// noteRestart records a cold start in a session that continues, because a late control
+// call from before the cold start has effect only until then.
 func (t *transition) noteRestart(e *Event, i int) {
 	s := &t.segments[i]
 	if !e.restarts() || e.JoinOnly || !Before(&s.From, &t.when) || !Before(&s.Restart, &t.when) {
@@ -100,8 +99,8 @@ func (p *Policy) joins(s *Segment, m *Moment) bool {
 }
 
 // precedes reports whether an event of moment m, before the automatic session's
-// start, belongs to it. A session that an identify or a control call began has
-// its start there.
+// start, belongs to it. It does not if an identify or a control call began the session:
+// that is exactly where the session starts.
 func (p *Policy) precedes(s *Segment, m *Moment) bool {
 	return (s.Origin == ByEvent || s.Origin == ByRestart || s.Origin == ByUpdate) &&
 		Sub(&s.From, m) <= p.Timeout && (p.Cutoff == 0 || Sub(&s.Last, m) <= p.Cutoff)

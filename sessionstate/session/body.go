@@ -1,19 +1,18 @@
 package session
 
-// bodyOrder knows where the messages of a request stand, as far as segments are
-// concerned that are on the timeline already: a request that is delivered again
-// finds its own control calls there, and what stood before one in the body stays
-// before it.
+// bodyOrder knows the positions of the messages of a request that segments of the
+// timeline name. When a request is delivered again, its own control calls are on the
+// timeline already, and the messages before a call in the body must stay before it.
 type bodyOrder struct {
-	// index is where the message stands that is worked on.
+	// index is the position of the message that is being applied.
 	index int
-	// few and more are the messages of the request that segments name: the first
-	// known ones are in few, so that a request in order needs no memory. A slice of
-	// few would move the whole transition to the heap.
+	// few and more are the messages of the request that segments name. The first known
+	// ones are in few, so that most requests need no allocation. (A slice of few would
+	// move the whole transition to the heap.)
 	few   [4]bodyPosition
 	known int
 	more  []bodyPosition
-	// later, if not nil, answers in their place.
+	// later, if not nil, is used instead of them.
 	later func(MessageID) bool
 }
 
@@ -22,7 +21,7 @@ type bodyPosition struct {
 	first   int
 }
 
-// find notes which messages of the request the segments name.
+// find finds the messages of the request that the segments name.
 func (b *bodyOrder) find(segments []Segment, request []Event) {
 	if len(request) < 2 {
 		return
@@ -54,8 +53,8 @@ func (b *bodyOrder) add(p bodyPosition) {
 	b.more = append(b.more, p)
 }
 
-// isLater reports whether a message stands later in the request than the one
-// that is worked on, and not before it as well.
+// isLater reports whether the first occurrence of a message in the request is after
+// the message that is being applied.
 func (b *bodyOrder) isLater(m MessageID) bool {
 	if b.later != nil {
 		return b.later(m)
@@ -76,10 +75,10 @@ func (b *bodyOrder) isLater(m MessageID) bool {
 	return false
 }
 
-// beganBefore returns the segment that a control call comes after: i, the one that
-// is current at its moment, or one that an event before it in the same request
-// began. If that is later by the same clock, the clock was set back in between: the
-// event was made before the call, and what it began does not give way to it.
+// beganBefore returns the segment that a control call comes after. That is segment i,
+// which is current at the call's moment, unless an event before the call in the same
+// request began a later segment of the same clock. The clock was then set back between
+// the two: the event was made before the call, so its segment does not give way to it.
 func (t *transition) beganBefore(i int) int {
 	for j := len(t.segments) - 1; j > i && t.body.index > 0; j-- {
 		if s := &t.segments[j]; s.Origin != ByControl && SameClock(&s.From, &t.when) && t.isEarlier(s.Cause) {
@@ -89,7 +88,8 @@ func (t *transition) beganBefore(i int) int {
 	return i
 }
 
-// isEarlier reports whether a message stands before the one that is worked on.
+// isEarlier reports whether a message is in the request before the one that is being
+// applied.
 func (t *transition) isEarlier(m MessageID) bool {
 	for i := range t.r.Events[:t.body.index] {
 		if m != 0 && t.r.Events[i].Message == m {

@@ -40,7 +40,7 @@ func (t *transition) event(e *Event) Decision {
 	return t.withoutSession(e, i)
 }
 
-// decide answers an event that is in segment i.
+// decide decides about an event of segment i, or of none if i is negative.
 func (t *transition) decide(e *Event, i int) Decision {
 	if i < 0 {
 		return t.tooOld()
@@ -86,8 +86,9 @@ func (t *transition) inSegment(d Decision, s *Segment) Decision {
 	return d
 }
 
-// mark gives the start mark of segment i to an event, if it is free, and reports
-// whether the event carries it, and had carried it before.
+// mark gives the start mark of segment i to the event if no other event has it. It
+// reports whether the event carries the mark, and whether it already did when it came
+// before.
 func (t *transition) mark(e *Event, i int) (start, again bool) {
 	if t.segments[i].Mark == 0 {
 		t.edit(i).Mark = e.Message
@@ -98,8 +99,8 @@ func (t *transition) mark(e *Event, i int) (start, again bool) {
 	return start, start && !t.began
 }
 
-// markRest gives the mark of segment i to the other part of its session, if a late
-// endSession has parted an automatic one.
+// markRest copies the mark of segment i to the other segment of its session, if a late
+// endSession has split an automatic session in two.
 func (t *transition) markRest(i int) {
 	for j := range t.segments {
 		if s := &t.segments[j]; s.Mode == Automatic && t.segments[i].Mode == Automatic && s.ID == t.segments[i].ID {
@@ -108,15 +109,14 @@ func (t *transition) markRest(i int) {
 	}
 }
 
-// extend notes that an event of segment i happened, from which its timeout is
-// counted.
+// extend restarts the timeout of segment i at the event.
 func (t *transition) extend(i int, timeout int64) {
 	seg := &t.segments[i]
 	if !Before(&seg.Last, &t.when) && !seg.Last.IsZero() {
 		return
 	}
 	change := CacheOnly
-	// How long it lasts is asked by others too, who do not see these events.
+	// Other processes that do not see these events need to know how long it lasts.
 	switch {
 	case seg.Last.IsZero() || t.now-t.written > timeout/8:
 		change = Deferred
@@ -133,7 +133,7 @@ func (t *transition) compared(s *Segment) Comparison {
 	return ByEventTime
 }
 
-// tooOld answers an event that is older than what is remembered.
+// tooOld decides about an event that is older than everything that is kept.
 func (t *transition) tooOld() Decision {
 	if t.p.Automatic == AutomaticOff {
 		return because(TooOldCleared)
@@ -141,7 +141,7 @@ func (t *transition) tooOld() Decision {
 	return because(TooOld)
 }
 
-// unsessioned answers an event that is in no session.
+// unsessioned decides about an event that is in no session.
 func (p *Policy) unsessioned() Decision {
 	switch p.Automatic {
 	case AutomaticOff:

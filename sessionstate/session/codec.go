@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Sessions are stored as bytes, compact and in an order that shows nothing of
-// the process that wrote them. Format 4:
+// The stored form of a session, which is the same whatever process writes it.
+// Format 4:
 //
 //	format   1 byte, 4
 //	version  8 bytes, big endian, so that a store can compare it
@@ -31,17 +31,16 @@ import (
 //
 // A moment is its time (varint, relative) and, if it has a clock, its lag
 // (varint, relative to the last lag of that clock) and its original (varint,
-// relative to the time without the lag). Ids, times and lags lie near each
-// other, so that differences are short: a boundary takes 2 to 4 bytes more
-// than its time alone.
+// relative to the time without the lag). Ids, times and lags are near each other, so
+// that differences are short: a boundary takes 2 to 4 bytes more than its time alone.
 //
-// A later format has a greater first byte, and whoever writes it reads this one
-// too (format.go). What earlier formats were is in codec_old.go.
+// A later format has a greater first byte. A release that writes it also reads this one
+// (format.go). Earlier formats are in codec_old.go.
 
-// sessionHead is how many bytes there are before seen.
+// sessionHead is the number of bytes before seen.
 const sessionHead = 1 + 8
 
-// dropped is set in the head where older segments were dropped.
+// dropped is set in the head if older segments were dropped.
 const dropped = 0x80
 
 const (
@@ -141,7 +140,8 @@ type encoder struct {
 	lags [2]int64 // the last of each clock
 }
 
-// moment appends a moment but for its clock. Differences wrap around, and back.
+// moment appends a moment without its clock. A difference may overflow: the decoder's
+// sum overflows back.
 func (e *encoder) moment(m *Moment, base int64) {
 	e.b = binary.AppendVarint(e.b, m.Time-base)
 	if m.Clock == NoClock {
@@ -244,7 +244,7 @@ func SeenOf(b []byte) (int64, error) {
 	return seen, nil
 }
 
-// Decode reads the stored form of a session. Nothing of b is kept. The error is
+// Decode reads the stored form of a session. It keeps no part of b. The error is
 // ErrNewer or ErrFormat.
 func Decode(b []byte) (*Session, error) {
 	s := new(Session)
@@ -257,8 +257,8 @@ func Decode(b []byte) (*Session, error) {
 	return s, nil
 }
 
-// DecodeInto does so into s, whose lists it overwrites. The texts of Links are
-// parts of b, which nobody may change from then on.
+// DecodeInto decodes into s, and reuses the memory of its lists. The strings of Links
+// are parts of b, which must not change from then on.
 func DecodeInto(b []byte, s *Session) (err error) {
 	version, err := VersionOf(b)
 	if err != nil {

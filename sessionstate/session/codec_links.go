@@ -2,7 +2,8 @@ package session
 
 import "encoding/binary"
 
-// longestLink bounds a text of Links, in bytes: a letter, and an id or its hash.
+// longestLink is the maximum length of a value of Links, in bytes: a letter, and an id
+// or its hash.
 const longestLink = 257
 
 // appendLinks appends the links:
@@ -66,7 +67,7 @@ func (d *decoder) links(s *Session) {
 	}
 }
 
-// count reads a number of at most so much.
+// count reads a number that is at most the given one.
 func (d *decoder) count(most int) int {
 	n := int(d.byte())
 	if n > most {
@@ -75,7 +76,7 @@ func (d *decoder) count(most int) int {
 	return n
 }
 
-// text returns a text that is a part of what is read.
+// text reads a text. The string is a part of the bytes that are read.
 func (d *decoder) text() string {
 	n, size := binary.Uvarint(d.rest)
 	if size <= 0 || n == 0 || n > longestLink || n > uint64(len(d.rest)-size) {

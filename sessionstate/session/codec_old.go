@@ -2,8 +2,8 @@ package session
 
 import "slices"
 
-// Formats 1 to 3, which are read and no longer written. They had event times
-// alone, at most 8 segments, and for a head
+// Formats 1 to 3, which are only read. They had event times alone and at most 8
+// segments:
 //
 //	format   1 byte
 //	version  8 bytes, big endian
@@ -16,16 +16,15 @@ import "slices"
 //	  mark, cause, user  8 bytes each
 //	  userAt varint, relative to from
 //
-// Of an ended segment last and mark were those of the newest endSession. Format
-// 3 had links behind the segments, and after them the SDK's own sessions of a
-// device:
+// In an ended segment, last and mark were those of the newest endSession. Format 3 had
+// links after the segments and, after these, a device's sessions of the SDK's own:
 //
 //	sdk      1 byte: how many, and 0x80 if a timeout follows; each:
 //	  from   varint, relative to the last one's, the first one's to seen
 //	  last, id  varints, relative to from
 //	timeout, cutoff  varints
 //
-// Format 1 had seen and the first segment's from as they are.
+// In format 1, seen and the first segment's from were absolute.
 
 const oldMaxSegments = 8
 
@@ -88,13 +87,13 @@ func (d *decoder) oldSegment(from int64) (s Segment) {
 		}
 		s.Last, s.Mark = Moment{}, 0
 	case s.Mode == None && s.Origin == ByEvent:
-		s.Origin = ByOpening // there was no other event that began such a one
+		s.Origin = ByOpening // no other event began such a session
 	}
 	return s
 }
 
-// oldSDKSessions reads the SDK's own sessions: they become adopted ones where
-// nothing else holds, the newest as far as there is room.
+// oldSDKSessions reads the SDK's own sessions. They become adopted ones where the
+// timeline has nothing else, the newest ones if there is not room for all.
 func (d *decoder) oldSDKSessions(s *Session) {
 	n := d.byte()
 	if n&^dropped > MaxIntervals {
@@ -116,10 +115,10 @@ func (d *decoder) oldSDKSessions(s *Session) {
 	}
 }
 
-// AddSDKSession adds a session of the SDK's own that is known as an earlier
-// version knew it: by its id, and the event times of its first and its newest
-// event. It becomes an adopted one where nothing else holds, and where there is
-// room, in the place of the oldest of them if need be.
+// AddSDKSession adds a session of the SDK's own as earlier releases recorded it: its id,
+// and the event times of its first and its newest event. It becomes an adopted session
+// where the timeline has nothing else. If there is no room, it replaces the oldest
+// adopted one.
 func (s *Session) AddSDKSession(id, from, last int64) {
 	if id < MinID || id > MaxID {
 		return

@@ -2,7 +2,7 @@ package session
 
 // Start, end, reset (docs/sessions.md).
 
-// control applies a control call and reports whether it changed anything.
+// control applies a control call, and reports whether it changed anything.
 func (t *transition) control(e *Event) (_ Decision, applied bool) {
 	if i := t.causedBy(e.Message); i >= 0 {
 		return t.repeated(t.segments[i].ID), false
@@ -74,8 +74,8 @@ func (t *transition) endSession(e *Event, i int, active bool) (d Decision, appli
 	return d, true
 }
 
-// endAgain notes an endSession in an ended segment. It changes no event, but a
-// startSession that arrives late, from between the two, is ended by it.
+// endAgain records an endSession in an ended segment. It changes no event now, but it
+// ends the session of a late startSession that was made between the two ends.
 func (t *transition) endAgain(e *Event, s *Segment, i int) (applied bool) {
 	if !Before(t.segments[i].end(), &t.when) {
 		return false
@@ -86,8 +86,8 @@ func (t *transition) endAgain(e *Event, s *Segment, i int) (applied bool) {
 	return true
 }
 
-// active reports whether the segment has a session at a moment that control
-// calls can end or replace.
+// active reports whether the segment has a session at a moment that endSession ends
+// and resetSession replaces.
 func (s *Segment) active(p *Policy, m *Moment) bool {
 	switch s.Mode {
 	case Manual:
@@ -98,7 +98,7 @@ func (s *Segment) active(p *Policy, m *Moment) bool {
 	return false
 }
 
-// renew makes s a session of the same mode as the one that it replaces.
+// renew gives s the mode of the session that it replaces.
 func (s *Segment) renew(old *Segment) {
 	s.Mode = old.Mode
 	if s.Mode != Automatic {
@@ -122,7 +122,7 @@ func (t *transition) knowsNoOp(m MessageID) bool {
 	return false
 }
 
-// addNoOp remembers a resetSession that found nothing to reset.
+// addNoOp records a resetSession that found nothing to reset.
 func (t *transition) addNoOp(m MessageID) {
 	if m == 0 {
 		return

@@ -1,11 +1,10 @@
 package session
 
-// What is asked of a session that is not a message of its key: which one is
-// current, and that its start mark be free again.
+// Operations on a session that are not messages of its key.
 
-// Release frees the start mark of session id again if message m carries it:
-// the data plane refused that event for good, and the session is not to stay
-// without a mark. It returns s itself if there is nothing to free.
+// Release frees the start mark of session id if message m carries it: the data plane
+// has refused that event for good, so another event must carry the mark. It returns s
+// itself if there is nothing to free.
 func Release(s *Session, m MessageID, id int64) *Session {
 	if s == nil || m == 0 {
 		return s

@@ -1,10 +1,10 @@
 package session
 
-// Action is what is to be done with an event's session fields.
+// Action says what to do with an event's session fields.
 type Action uint8
 
 const (
-	// Keep forwards the event as it came.
+	// Keep forwards the event unchanged.
 	Keep Action = iota
 	// Stamp sets context.sessionId, and sets or removes context.sessionStart.
 	Stamp
@@ -14,7 +14,7 @@ const (
 	Unmark
 )
 
-// String is what was done: untouched, stamped or cleared.
+// String returns what was done: untouched, stamped or cleared.
 func (a Action) String() string {
 	switch a {
 	case Stamp:
@@ -25,29 +25,28 @@ func (a Action) String() string {
 	return "untouched"
 }
 
-// Decision answers one Event.
+// Decision is the answer to one Event.
 type Decision struct {
 	// Action says what to do with an event. It is Keep for control calls.
 	Action Action
-	// SessionID is the id to stamp or, for a control call, to answer: 0 is null.
+	// SessionID is the id to stamp or, for a control call, the id to answer: 0 is null.
 	SessionID int64
 	// Start: the event carries the start mark.
 	Start bool
-	// Repeated: a control call that had been applied before.
+	// Repeated: the control call was applied before.
 	Repeated bool
-	// Because explains it.
+	// Because explains the decision.
 	Because Because
-	// At is when the message happened. Way is the way that its event time was
-	// computed with, in milliseconds, if it tells its clock.
+	// At is when the message happened. Way, in milliseconds, was used to compute its
+	// event time, if the message tells its clock.
 	At  Moment
 	Way int64
-	// Compared says how At was compared with the beginning of the segment that the
-	// message was found in.
+	// Compared says how At was compared with the start of the message's segment.
 	Compared Comparison
-	// Link, of a message of a device, is the user whom that belonged to at that
-	// time; "" for nobody.
+	// Link, for a message of a device, is the user of the device at that time; "" for
+	// none.
 	Link string
-	// Follow is what is left to be decided about a follower.
+	// Follow is what remains to be decided about a follower.
 	Follow Following
 }
 
@@ -57,7 +56,7 @@ type Comparison uint8
 const (
 	// NotCompared: there was nothing to compare with.
 	NotCompared Comparison = iota
-	// ByClock: by the readings of their clock.
+	// ByClock: by the readings of one clock.
 	ByClock
 	// ByEventTime: by their event times.
 	ByEventTime
@@ -73,86 +72,86 @@ func (c Comparison) String() string {
 	return ""
 }
 
-// Following is the part of a decision about a follower that the session of its
-// user's device decides: see [Decision.Complete].
+// Following is the part of a decision about a follower that depends on the session
+// of the user's device: see [Decision.Complete].
 type Following struct {
 	// Device is the device where the user was last active; "" for none.
 	Device string
 	// Ended is the event time at which the user's own session was ended, in Unix
-	// milliseconds, if it was.
+	// milliseconds; 0 if it was not.
 	Ended int64
 }
 
-// Because is why a decision was made, and what it meant: for people and
-// counters, nothing depends on it.
+// Because says why a decision was made, and what the message did. It is for people
+// and counters: nothing depends on it.
 type Because struct {
 	Reason Reason
-	// Began and Ended: the message began a session; it ended one, or was the first
-	// to show that one was over. Origin says by what.
+	// Began: the message began a session, and Origin says how. Ended: it ended one, or
+	// is the first to show that one is over.
 	Began, Ended bool
 	Origin       Origin
-	// Adopted: the session that began is the SDK's own.
+	// Adopted: the session that it began is the SDK's own.
 	Adopted bool
-	// MarkedAgain: the event carries the start mark, and had carried it before.
+	// MarkedAgain: the event carries the start mark, as it did when it came before.
 	MarkedAgain bool
 }
 
-// Reason says why a message was decided about as it was.
+// Reason says why a message got its decision.
 type Reason uint8
 
 const (
-	// NotDecided: the session could not be had.
+	// NotDecided: the session could not be read.
 	NotDecided Reason = iota
 
-	// InManualSession: the event is in a session that startSession began, or one
-	// that took its place.
+	// InManualSession: the event is in a manual session.
 	InManualSession
-	// InAutomaticSession: the event is in a session of the proxy's own.
+	// InAutomaticSession: the event is in a session that the proxy began itself.
 	InAutomaticSession
 	// InAdoptedSession: the event is in a session that its SDK began.
 	InAdoptedSession
 	// AfterEnd: endSession was called, and nothing has begun a session since.
 	AfterEnd
-	// AutomaticIsOff: there is no manual session, and there are to be no others.
+	// AutomaticIsOff: there is no manual session, and the policy allows no other.
 	AutomaticIsOff
-	// LeftToSDK: there is no manual session; others are the SDK's business.
+	// LeftToSDK: there is no manual session, and the policy leaves others to the SDK.
 	LeftToSDK
-	// NoSession: the proxy makes or adopts sessions, and the event neither is in one
-	// nor begins one.
+	// NoSession: the policy makes or adopts sessions, but the event is in none and
+	// begins none.
 	NoSession
-	// NoSessionCleared: and it brought a field all the same.
+	// NoSessionCleared: as NoSession, but the event had a session field.
 	NoSessionCleared
 	// InvalidOwnID: the event came with a session id of its own that is not valid.
 	InvalidOwnID
-	// TooOld: the event is older than what is remembered of its key.
+	// TooOld: the event is older than everything that is kept of its key.
 	TooOld
-	// TooOldCleared: and without a manual session there are to be no fields.
+	// TooOldCleared: as TooOld, with AutomaticOff.
 	TooOldCleared
 
-	// InDeviceSession: an event of a user and no device, in the session of the
-	// device where the user was last active.
+	// InDeviceSession: an event with a userId only, in the session of the device where
+	// the user was last active.
 	InDeviceSession
-	// OwnSession: an event of a server, or of a user and no device, that brought a
-	// session id itself, and no manual session says otherwise.
+	// OwnSession: an event of a server, or with a userId only, that came with a session
+	// id, and there is no manual session.
 	OwnSession
-	// OwnSessionUnmarked: and it brought a start mark, which it is not to carry.
+	// OwnSessionUnmarked: as OwnSession, but the event had a start mark, which is
+	// removed.
 	OwnSessionUnmarked
-	// NoDeviceSession: an event of a user and no device, where the user is in no
-	// session.
+	// NoDeviceSession: an event with a userId only, and neither the user nor the user's
+	// device is in a session.
 	NoDeviceSession
 
 	// Applied: the control call was carried out.
 	Applied
-	// AppliedBefore: the control call had been carried out, and came again.
+	// AppliedBefore: the control call was carried out before, and came again.
 	AppliedBefore
-	// NothingToDo: an endSession or resetSession where there is no session.
+	// NothingToDo: an endSession or resetSession when there is no session.
 	NothingToDo
-	// NotKept: the control call is older than what is remembered of its key.
+	// NotKept: the control call is older than everything that is kept of its key.
 	NotKept
-	// Limited: more sessions of its key began than may in a minute.
+	// Limited: more sessions of the key would have begun than are allowed in a minute.
 	Limited
 
-	// Reasons is how many there are.
+	// Reasons is the number of reasons.
 	Reasons
 )
 
@@ -180,7 +179,7 @@ var reasonNames = [Reasons]string{
 	Limited:            "limited",
 }
 
-// String is the reason as a word, such as manual_session.
+// String returns the reason as a word, such as manual_session.
 func (r Reason) String() string {
 	if r >= Reasons {
 		return "unknown"
@@ -188,7 +187,7 @@ func (r Reason) String() string {
 	return reasonNames[r]
 }
 
-// Action is what is done with an event that is decided about for this reason.
+// Action returns what is done with an event for this reason.
 func (r Reason) Action() Action {
 	switch r {
 	case InManualSession, InAutomaticSession, InAdoptedSession, InDeviceSession:
@@ -201,11 +200,10 @@ func (r Reason) Action() Action {
 	return Keep
 }
 
-// Changes reports whether an event that is decided about for this reason is
-// stamped or cleared.
+// Changes reports whether an event is stamped or cleared for this reason.
 func (r Reason) Changes() bool { return r.Action() != Keep }
 
-// because is the decision that a reason makes by itself.
+// because returns the decision that follows from a reason alone.
 func because(r Reason) Decision {
 	d := Decision{Because: Because{Reason: r}}
 	if a := r.Action(); a != Stamp {

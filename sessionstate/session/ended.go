@@ -3,8 +3,8 @@ package session
 // Mobile apps that start anew, after endSession, and manual sessions that time
 // out (docs/sessions.md).
 
-// endsState reports whether the event itself shows that the manual or ended
-// state of seg is over, and by what.
+// endsState reports whether the event shows that the manual session or the end of
+// seg is over, and what it is over by.
 func (t *transition) endsState(e *Event, seg *Segment) (by Origin, over bool) {
 	restarts := e.restarts() && !t.sameStart
 	if restarts && e.HasSessionID {
@@ -26,14 +26,13 @@ func (t *transition) endsState(e *Event, seg *Segment) (by Origin, over bool) {
 	return ByEvent, false
 }
 
-// idle reports whether a manual session is over at a moment, as no event of it
-// was seen for longer than ManualTimeout. One of which it is not known when its
-// last event was is not.
+// idle reports whether a manual session is over at a moment because ManualTimeout has
+// passed since its last event. If it is not known when that was, it is not over.
 func (s *Segment) idle(p *Policy, m *Moment) bool {
 	return p.ManualTimeout > 0 && !s.Last.IsZero() && Sub(m, &s.Last) > p.ManualTimeout
 }
 
-// startManualTimeout has the timeout of a manual session count from its beginning.
+// startManualTimeout starts the timeout of a manual session.
 func (t *transition) startManualTimeout(s *Segment) {
 	if t.p.ManualTimeout > 0 && s.Mode == Manual {
 		s.Last = s.From
@@ -47,8 +46,8 @@ func (e *Event) restartOrigin() Origin {
 	return ByRestart
 }
 
-// origin is what the event is to a segment that it begins where no session was
-// known.
+// origin returns the origin of a segment that the event begins when there is no
+// session.
 func (e *Event) origin() Origin {
 	if e.restarts() {
 		return e.restartOrigin()
@@ -56,8 +55,8 @@ func (e *Event) origin() Origin {
 	return ByEvent
 }
 
-// sameStart is for how long after an update, in milliseconds, Application Opened can
-// be of the same start.
+// sameStart is how long after Application Installed or Updated, in milliseconds, an
+// Application Opened belongs to the same start of the app.
 const sameStart = 60_000
 
 // sawOpened reports whether Restart is the Application Opened of the start that
@@ -66,9 +65,9 @@ func (s *Segment) sawOpened() bool {
 	return s.Origin == ByUpdate && Sub(&s.Restart, &s.From) <= sameStart
 }
 
-// isSameStart reports whether an Application Opened belongs to a cold start that
-// Application Installed or Updated has shown already. SDKs send the two right
-// after each other. When the first one was is noted: another is another start.
+// isSameStart reports whether an Application Opened belongs to a cold start that is
+// known from Application Installed or Updated: SDKs send the two together. Only the
+// first Application Opened does, so its time is recorded.
 func (t *transition) isSameStart(e *Event) bool {
 	if e.ColdStart != Opened || e.HasSessionStart {
 		return false
@@ -93,10 +92,11 @@ func (t *transition) isSameStart(e *Event) bool {
 	return false
 }
 
-// keepUpdate puts the update of an app on the timeline that ended nothing, and so is
-// not on it, before a control call of the same start: the call's session or end is
-// not over at the Application Opened that is still to come. Where the proxy makes or
-// adopts sessions, the update has begun one.
+// keepUpdate is called before a control call is put on the timeline. If the app was
+// updated just before the call, the update goes on the timeline first, so that the
+// Application Opened that follows does not end what the call began. An update that
+// ended nothing is not there yet, except if the proxy makes or adopts sessions: then
+// it has begun one.
 func (t *transition) keepUpdate() {
 	u := t.lags.update(t.now)
 	if u.IsZero() || Before(&t.when, &u) || Sub(&t.when, &u) > sameStart ||
@@ -105,7 +105,7 @@ func (t *transition) keepUpdate() {
 	}
 	i := t.at(&u)
 	if i < 0 && (t.truncated || len(t.segments) == MaxSegments) || i >= 0 && t.segments[i].Mode != None {
-		return // no room; or its place is taken, by itself perhaps
+		return // no room; or another segment, perhaps the update's own, is there
 	}
 	if i < 0 || t.segments[i].Origin != ByUpdate || Before(&t.segments[i].From, &u) {
 		t.insert(i, Segment{From: u, Origin: ByUpdate})

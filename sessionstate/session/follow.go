@@ -7,12 +7,12 @@ import (
 
 // Events that follow their user (docs/server-side.md).
 
-// grain is how stale Interval.Last may be, in milliseconds: it is the time of the
-// newest event of many.
+// grain is how much too early Interval.Last may be, in milliseconds: an exact one
+// would need a write for every event.
 func (p *Policy) grain() int64 { return p.Timeout / 64 }
 
-// takeLinks makes the list such that nothing of it is the session's, and nothing
-// of what is forgotten, though the session lives on.
+// takeLinks drops the links that are older than the retention, and makes the list a
+// copy if it still is the session's.
 func (t *transition) takeLinks() {
 	if t.p.Retention > 0 {
 		t.links = since(t.links, t.now-t.p.Retention-t.p.seenGrain())
@@ -22,8 +22,8 @@ func (t *transition) takeLinks() {
 	}
 }
 
-// link notes to whom the key belongs at event time at: of a device which user it
-// is of, of a user on which device the event was.
+// link records the event's link at event time at: for a device its user, for a user
+// the device where they were active.
 func (t *transition) link(e *Event, at int64) {
 	name := e.Link
 	if i := intervalAt(t.links, at); i < 0 || t.links[i].Value != name {
@@ -35,8 +35,8 @@ func (t *transition) link(e *Event, at int64) {
 	}
 }
 
-// device notes what a message of a device says of its user and of the SDK's own
-// session, and tells in its decision whose the device was.
+// device records the user and the SDK's own session that a message of a device shows,
+// and sets in the decision whose the device was.
 func (t *transition) device(e *Event, d *Decision) {
 	if e.Link != "" {
 		t.link(e, d.At.Time)
@@ -56,8 +56,8 @@ func (t *transition) device(e *Event, d *Decision) {
 	}
 }
 
-// noteSDKSession notes the SDK's own session, which events are left in, for the
-// followers of the device's user.
+// noteSDKSession records the SDK's own session of an event that is left to the SDK, so
+// that events that follow the device's user can take it.
 func (t *transition) noteSDKSession(e *Event) {
 	if i := t.indexOf(e.ID); i >= 0 {
 		if t.segments[i].Mode == Adopted {
@@ -72,9 +72,9 @@ func (t *transition) noteSDKSession(e *Event) {
 	t.insert(t.at(&t.when), s)
 }
 
-// activities notes where a user was active, for all messages of the request to
-// know, but for those notes that stand behind a follower of the same time: it
-// returns these.
+// activities records where a user was active, before the messages of the request are
+// applied. The exception are notes after a follower of the same time, which it returns:
+// they are applied in their turn.
 func (t *transition) activities(decisions []Decision) (behind activitiesBehind) {
 	events := t.r.Events
 	last := len(events) - 1
@@ -103,8 +103,8 @@ func (t *transition) activities(decisions []Decision) (behind activitiesBehind) 
 
 func hasKey(m map[int64]int, k int64) bool { _, ok := m[k]; return ok }
 
-// activitiesBehind has where the first follower of each time stands in a request;
-// nil where all notes stand before the followers.
+// activitiesBehind has the position in the request of the first follower of each time;
+// nil if all notes are before the followers.
 type activitiesBehind struct {
 	first     map[int64]int
 	decisions []Decision
@@ -115,8 +115,8 @@ func (b *activitiesBehind) has(i int, _ *Event) bool {
 	return ok && first < i
 }
 
-// follower answers an event of a user and no device, as far as the user's own
-// session does.
+// follower decides about an event with a userId only, as far as the user's own session
+// decides.
 func (t *transition) follower(e *Event) Decision {
 	d := t.event(e)
 	switch d.Because.Reason {
@@ -135,30 +135,30 @@ func (t *transition) follower(e *Event) Decision {
 	return d
 }
 
-// DeviceSession is the session that a device was in, as its user's events take it.
+// DeviceSession is the session of a device, for the events that follow its user.
 type DeviceSession struct {
 	// ID is the session's; 0 for none.
 	ID int64
-	// From is when it began: its event time, in Unix milliseconds.
+	// From is the event time of its start, in Unix milliseconds.
 	From int64
-	// Manual: startSession began it, or what took the place of such a one.
+	// Manual: it is a manual session.
 	Manual bool
 }
 
-// BodyOrder says what counts of the messages of a device that happened at the
-// same time as a user's event, where some are in the same request: those before
-// it. The zero value is a request without device messages.
+// BodyOrder is for a request with both a user's event and messages of the user's
+// device at the same time: the messages before the event in the body count. The zero
+// value is a request without device messages.
 type BodyOrder struct {
-	// Later reports whether the message that began a segment (its Cause) stands
-	// later in the request than the event. It is asked once for each segment, the
-	// newest first.
+	// Later reports whether the message that began a segment (its Cause) is after the
+	// event in the body. It is called once for each segment, the newest first.
 	Later func(MessageID) bool
-	// Owner returns whose the device was where the event stands. then is whose it
-	// was at the time after all of the request, before a moment before that time.
-	Owner func(then, before string) string
+	// Owner returns the user of the device at the event's position in the body. after
+	// is the device's user at that time once the whole request is applied, before the
+	// user a millisecond earlier.
+	Owner func(after, before string) string
 }
 
-// owner returns whose a device was at time at.
+// owner returns the user of a device at time at.
 func (s *Session) owner(at int64, b *BodyOrder) string {
 	i := intervalAt(s.Links, at)
 	if i < 0 {
@@ -166,7 +166,7 @@ func (s *Session) owner(at int64, b *BodyOrder) string {
 	}
 	link := &s.Links[i]
 	if b.Owner == nil || link.From < at && link.Last < at {
-		return link.Value // it was known before, and no message of that time changed it
+		return link.Value // no message of that time changed it
 	}
 	before := ""
 	if j := intervalAt(s.Links, at-1); j >= 0 {
@@ -175,8 +175,8 @@ func (s *Session) owner(at int64, b *BodyOrder) string {
 	return b.Owner(link.Value, before)
 }
 
-// DeviceSession returns the session that a device was in at event time at, and
-// whether the device was then the user's. s may be nil.
+// DeviceSession returns the session of a device at event time at, and whether the
+// device was the user's then. s may be nil.
 func (s *Session) DeviceSession(now int64, p *Policy, user string, at int64, b BodyOrder) (f DeviceSession, owned bool) {
 	if s == nil || p.Expired(s, now) || s.owner(at, &b) != user {
 		return f, false
@@ -199,8 +199,8 @@ func (s *Session) DeviceSession(now int64, p *Policy, user string, at int64, b B
 	case seg.Mode == Ended, i < 0 && s.Truncated:
 		return f, true
 	}
-	// Where sources share a device, the proxy may make its sessions for some, and
-	// leave them to the SDK for others: it is in the session of the newest event.
+	// If sources share the device, some may have sessions of the proxy and others of
+	// the SDK: the session with the newest event counts.
 	newest := int64(math.MinInt64)
 	if seg.Mode == Automatic && own.joins(&seg, &m) {
 		f, newest = DeviceSession{ID: seg.ID, From: seg.From.Time}, min(seg.Last.Time, at)
@@ -213,8 +213,8 @@ func (s *Session) DeviceSession(now int64, p *Policy, user string, at int64, b B
 	return f, true
 }
 
-// DevicesBefore returns the devices where a user was active, that of the newest
-// event before event time at first. s may be nil.
+// DevicesBefore returns the devices where a user was active by event time at, the most
+// recent one first. s may be nil.
 func (s *Session) DevicesBefore(at int64) (devices []string) {
 	if s == nil {
 		return nil
@@ -231,8 +231,8 @@ func (s *Session) DevicesBefore(at int64) (devices []string) {
 	return devices
 }
 
-// Complete completes the decision about a follower with what the user's device
-// was in; the zero DeviceSession where there is none.
+// Complete completes the decision about a follower with the session of the user's
+// device; the zero DeviceSession is none.
 func (d *Decision) Complete(e *Event, f DeviceSession) {
 	if d.Because.Reason == AfterEnd {
 		if f.ID == 0 || f.From <= d.Follow.Ended {

@@ -21,16 +21,15 @@ const (
 	// WriteFormat is the format that [Append] writes. It is at most ReadFormat.
 	WriteFormat = 4
 
-	// lastFormat is the highest number that a format may ever have. What begins
-	// with a greater one, such as text, is no session of any version.
+	// lastFormat is the highest number that a format will ever have. Bytes that begin
+	// with a greater one, such as text, are no session of any release.
 	lastFormat = 31
 )
 
 var (
-	// ErrFormat says that stored bytes are no session.
+	// ErrFormat means that stored bytes are no session.
 	ErrFormat = errors.New("stored session is not readable")
-	// ErrNewer says that a later version of this program has written a stored
-	// session, in a format above [ReadFormat]. The session is whole: whoever cannot
-	// read it must leave it as it is.
+	// ErrNewer means that a later release has written a stored session, in a format
+	// above [ReadFormat]. The session is intact and must be left as it is.
 	ErrNewer = errors.New("stored session has a newer format than this version reads")
 )

@@ -2,12 +2,11 @@ package session
 
 // identify, and logout on the web (docs/sessions.md).
 
-// changeUser begins a new session on an event that shows another user, and
-// returns the index of the segment that the event is in.
+// changeUser begins a new session if the event shows another user than that of
+// segment i. It returns the index of the event's segment.
 func (t *transition) changeUser(e *Event, i int) int {
 	seg := &t.segments[i]
-	// Only sessions that the proxy makes are its to replace: of an adopted one the
-	// SDK decides itself.
+	// An adopted session is the SDK's: the SDK itself begins a new one.
 	if seg.Mode != Manual && seg.Mode != Automatic || seg.User == 0 ||
 		seg.Mode == Automatic && (e.JoinOnly || t.p.Automatic != AutomaticProxy) ||
 		Before(&t.when, &seg.UserAt) || t.userChangedAfter() {
@@ -36,8 +35,8 @@ func (t *transition) changeUser(e *Event, i int) int {
 	return t.insert(i, s)
 }
 
-// offered is the id that an SDK made for the session that a change of user
-// begins, if it is to be taken; 0 for none.
+// offered returns the id that the SDK itself made for the session that a change of
+// user begins, if the policy takes it over; otherwise 0.
 func (t *transition) offered(e *Event) int64 {
 	if t.p.Automatic == AutomaticAdopt && !e.Server && e.HasSessionStart && e.ID != 0 && t.indexOf(e.ID) < 0 {
 		return e.ID
@@ -45,8 +44,8 @@ func (t *transition) offered(e *Event) int64 {
 	return 0
 }
 
-// userChangedAfter reports whether a segment that begins after the message was
-// begun by a change of user.
+// userChangedAfter reports whether the user changed after the message: a change of
+// user began a segment that starts after it.
 func (t *transition) userChangedAfter() bool {
 	for i := len(t.segments) - 1; i >= 0; i-- {
 		s := &t.segments[i]

@@ -5,20 +5,20 @@ import (
 	"slices"
 )
 
-// Interval is a part of a key's time that belongs to one value: from an event
-// that showed so to the beginning of the next interval.
+// Interval is a part of a key's time that belongs to one value: from the event that
+// showed it to the start of the next interval.
 type Interval[T comparable] struct {
 	Value T
-	// From is the event that began it, Last the newest before the next interval
+	// From is the time of the first event of the interval, Last that of the newest one
 	// that is known: event times, in Unix milliseconds.
 	From, Last int64
 }
 
 const (
-	// MaxIntervals bounds each list of them.
+	// MaxIntervals is the maximum length of a list of intervals.
 	MaxIntervals = 32
-	// MaxValues bounds how many users a device, and how many devices a user has:
-	// the most recent ones.
+	// MaxValues is how many users of a device, or devices of a user, are kept: the most
+	// recent ones.
 	MaxValues = 8
 )
 
@@ -33,14 +33,14 @@ func intervalAt[T comparable](list []Interval[T], t int64) int {
 	return -1
 }
 
-// observe notes that an event at time t belonged to a value. The list is not
-// changed: where something is to be, another is returned. Last is moved only by
-// more than grain, in milliseconds: with each event there would be something to
-// write.
+// observe returns the list after an event of a value at time t. It does not change
+// the given list. Last is moved only if the event is newer by more than grain, in
+// milliseconds, because otherwise every event would cause a write.
 //
-// Of events at the same time the one that came last holds. Where an event comes
-// late, into an interval of another value, that value is known to have held
-// before it and at its Last; the time between the two belongs to the late event.
+// If several events have the same time, the one that arrives last counts. A late
+// event within an interval of another value splits that interval: what is known is
+// that the other value held before the event, and at Last. The time between the two
+// goes to the late event.
 func observe[T comparable](list []Interval[T], value T, t, grain int64) ([]Interval[T], Change) {
 	i := intervalAt(list, t)
 	if i >= 0 && list[i].Value == value {
@@ -89,7 +89,7 @@ func appendInterval[T comparable](list []Interval[T], s Interval[T]) []Interval[
 	return append(list, s)
 }
 
-// since drops the intervals that were over at time t.
+// since drops the intervals that ended by time t.
 func since[T comparable](list []Interval[T], t int64) []Interval[T] {
 	for len(list) > 1 && list[1].From <= t {
 		list = list[1:]
@@ -97,8 +97,7 @@ func since[T comparable](list []Interval[T], t int64) []Interval[T] {
 	return list
 }
 
-// bounded drops the oldest intervals of a list that is too long, or has too many
-// values.
+// bounded drops the oldest intervals if the list is too long or has too many values.
 func bounded[T comparable](list []Interval[T]) []Interval[T] {
 	list = list[max(len(list)-MaxIntervals, 0):]
 	seen := make([]T, 0, MaxValues)

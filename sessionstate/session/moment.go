@@ -2,23 +2,24 @@ package session
 
 // When an event happened (docs/sessions.md).
 
-// Clock says which clock a message was timed by. A key has two, and what one
+// Clock says which clock a message's times were read from. A key has two. What one
 // device did is ordered by that device's own clock.
 type Clock uint8
 
 const (
-	// NoClock: the message does not tell its clock. It has an event time only.
+	// NoClock: the message does not tell its clock, and has only an event time.
 	NoClock Clock = iota
-	// DeviceClock is that of all messages that do not come from a server.
+	// DeviceClock is the clock of all messages that do not come from a server.
 	DeviceClock
-	// ServerClock is that of messages whose channel is server.
+	// ServerClock is the clock of messages whose channel is server.
 	ServerClock
 )
 
-// tolerance is by how much, in milliseconds, the lags of two messages of one
-// clock may differ. Beyond it the clock was set between them, or there were
-// two clocks. Devices are corrected in steps and wait for the network for
-// minutes; servers are in step with each other.
+// tolerance is the greatest difference, in milliseconds, between the lags of two
+// messages of one clock. If they differ by more, the clock was set between the two, or
+// there are two clocks. It is large for devices, whose clocks are corrected in steps
+// and which may wait minutes for the network, and small for servers, whose clocks are
+// synchronised.
 func (c Clock) tolerance() int64 {
 	if c == ServerClock {
 		return 1_000
@@ -26,26 +27,25 @@ func (c Clock) tolerance() int64 {
 	return 120_000
 }
 
-// Moment is when something happened, as the message that told of it said.
+// Moment is when something happened, according to the message that reported it.
 type Moment struct {
 	// Time is the event time by the proxy's clock, in Unix milliseconds.
 	Time int64
-	// Original is the reading of the sender's own clock, in Unix milliseconds,
-	// and Lag the difference between the arrival of the message and its sentAt:
-	// what the clock is off, plus the time that the request took. Both mean
-	// nothing where Clock is NoClock.
+	// Original is the reading of the sender's own clock, in Unix milliseconds. Lag is
+	// the arrival of the message minus its sentAt: the error of that clock plus the
+	// time that the request took. Both are meaningless if Clock is NoClock.
 	Original, Lag int64
 	Clock         Clock
 }
 
-// At is a moment of which only the event time is known.
+// At returns a moment of which only the event time is known.
 func At(t int64) Moment { return Moment{Time: t} }
 
 // IsZero reports whether nothing is known of the moment.
 func (m Moment) IsZero() bool { return m == Moment{} }
 
-// SameClock reports whether two moments are readings of one clock that was not
-// set between them.
+// SameClock reports whether two moments are readings of one clock that was not set
+// between the two.
 func SameClock(a, b *Moment) bool {
 	if a.Clock == NoClock || a.Clock != b.Clock {
 		return false
@@ -54,13 +54,12 @@ func SameClock(a, b *Moment) bool {
 	return -a.Clock.tolerance() <= d && d <= a.Clock.tolerance()
 }
 
-// Before reports whether a happened before b. Moments of one clock are compared
-// by what that clock read, all others by event time.
+// Before reports whether a happened before b. Moments of one clock are compared by the
+// readings of that clock, all others by event time.
 //
-// It is no order: of three moments, two of one clock and one of another, each
-// can be before the next. So a timeline is never sorted: an entry is put after
-// the newest one that is not after it, and all keep the order in which they
-// were inserted.
+// It is not transitive: of three moments, two of one clock and one of another, each
+// can be before the next. So a timeline is never sorted: a new entry is put after the
+// newest one that is not after it, and entries never change places.
 func Before(a, b *Moment) bool {
 	if SameClock(a, b) {
 		return a.Original < b.Original

@@ -2,27 +2,29 @@ package session
 
 import "math"
 
-// AutomaticPolicy says who makes a session where there is no manual one.
+// AutomaticPolicy says who begins sessions when there is no manual one.
 type AutomaticPolicy uint8
 
 const (
 	// AutomaticSDK leaves the SDK's own sessions as they are.
 	AutomaticSDK AutomaticPolicy = iota
-	// AutomaticProxy makes automatic sessions in the proxy, for every SDK alike.
+	// AutomaticProxy begins automatic sessions in the proxy, in the same way for every
+	// SDK.
 	AutomaticProxy
-	// AutomaticOff removes the session fields: sessions are manual or not at all.
+	// AutomaticOff removes the session fields: there are only manual sessions.
 	AutomaticOff
 	// AutomaticAdopt takes over the sessions that the SDKs begin themselves: they
 	// keep their ids, and each has exactly one start mark.
 	AutomaticAdopt
 )
 
-// IdentifyReset says which SDKs' identify with another userId begins a new
+// IdentifyReset says for which SDKs an identify with another userId begins a new
 // session.
 type IdentifyReset uint8
 
 const (
-	// IdentifyResetWeb: all but native mobile SDKs, as the SDKs themselves do.
+	// IdentifyResetWeb: all but native mobile SDKs, which is what the SDKs do
+	// themselves.
 	IdentifyResetWeb IdentifyReset = iota
 	// IdentifyResetAlways: all SDKs.
 	IdentifyResetAlways
@@ -30,31 +32,31 @@ const (
 	IdentifyResetNever
 )
 
-// Policy is what an operator decides about sessions. It is no part of the
-// state: a changed policy holds at once.
+// Policy is what an operator configures about sessions. It is not stored with a
+// session: a change has effect at once.
 type Policy struct {
 	Automatic AutomaticPolicy
-	// Timeout is the longest gap between two events of one automatic session
-	// of the proxy's own, and for how long after its newest event an adopted
-	// session is current, in milliseconds.
+	// Timeout is the longest gap between two events of an automatic session, and how
+	// long an adopted session stays current after its newest event, in milliseconds.
 	Timeout int64
-	// Cutoff is the greatest length of an automatic session of the proxy's own, in
-	// milliseconds; 0 is no bound.
+	// Cutoff is the maximum length of an automatic session, in milliseconds; 0 is no
+	// limit.
 	Cutoff int64
-	// ManualTimeout is the longest gap between two events of one manual session,
-	// in milliseconds; 0 is no bound.
+	// ManualTimeout is the longest gap between two events of a manual session, in
+	// milliseconds; 0 is no limit.
 	ManualTimeout int64
 	IdentifyReset IdentifyReset
-	// Shared: the messages of one key may be of several sources, and their policies
-	// differ. Where events follow, a device then keeps those of its own sessions.
+	// Shared: the messages of a key may come from several sources with different
+	// policies. A device then keeps the Timeout and Cutoff of its own source, for the
+	// events that follow it.
 	Shared bool
-	// Retention is how long a key is remembered after its last message, in
-	// milliseconds; 0 is for ever.
+	// Retention is how long a key is kept after its last message, in milliseconds; 0 is
+	// for ever.
 	Retention int64
 }
 
-// seenGrain is how stale Session.Seen may be: writing it for every event would
-// turn every event into a store write.
+// seenGrain is how much too early Session.Seen may be, in milliseconds. An exact one
+// would need a write for every event.
 func (p *Policy) seenGrain() int64 {
 	const day = 24 * 60 * 60 * 1000
 	if p.Retention == 0 {
@@ -69,7 +71,7 @@ func (p *Policy) Expired(s *Session, now int64) bool {
 	return p.Retention > 0 && now-s.Seen > p.Retention+p.seenGrain()
 }
 
-// of returns the policy of a device's own source, by which its sessions last.
+// of returns the policy with the timeouts of a device's own source.
 func (p *Policy) of(s *Session) Policy {
 	own := *p
 	if p.Shared && s.Timeout != 0 {

@@ -13,13 +13,14 @@ const (
 	// None: there is no session that the proxy knows of; the automatic policy
 	// decides.
 	None Mode = iota
-	// Manual: a session begun by startSession, or one that took its place.
+	// Manual: a session that startSession began, or the one that replaced it after a
+	// reset or a change of user.
 	Manual
 	// Ended: endSession was called; events carry no session fields.
 	Ended
-	// Automatic: a session that the proxy made itself (policy AutomaticProxy).
+	// Automatic: a session that the proxy began itself (policy AutomaticProxy).
 	Automatic
-	// Adopted: a session that an SDK began itself, and whose id its events bring.
+	// Adopted: a session that an SDK began itself. Its events come with its id.
 	Adopted
 )
 
@@ -32,7 +33,7 @@ func (m Mode) String() string {
 	return modeNames[m]
 }
 
-// Origin is what began a segment.
+// Origin says what began a segment.
 type Origin uint8
 
 const (
@@ -44,10 +45,10 @@ const (
 	ByRestart
 	// ByIdentify: an identify with a new userId.
 	ByIdentify
-	// ByLogout: a web SDK's event without the userId that there was before.
+	// ByLogout: an event of a web SDK whose userId, set before, is now empty.
 	ByLogout
-	// ByUpdate: the cold start of a mobile app after it was installed or updated,
-	// of which Application Opened is still to come.
+	// ByUpdate: the cold start of a mobile app after an installation or update, known
+	// from Application Installed or Updated. Its Application Opened follows.
 	ByUpdate
 	// ByOpening: an event that shows that a web SDK has begun a session itself.
 	ByOpening
@@ -62,26 +63,26 @@ type Segment struct {
 	From Moment
 	// ID is the session id; 0 where Mode is None or Ended.
 	ID int64
-	// Mark is the message that carries the start mark; 0 while it is free.
+	// Mark is the message that carries the start mark; 0 until one does.
 	Mark MessageID
-	// Cause is the message that began the segment; 0 if it had no messageId.
-	// It makes a repeat of that message recognisable.
+	// Cause is the message that began the segment; 0 if it had no messageId. A repeat
+	// of the message is recognised by it.
 	Cause MessageID
-	// User is the session's user; 0 until one is seen.
+	// User is the session's user; 0 until a message names one.
 	User UserID
 	// UserAt is when User was set.
 	UserAt Moment
-	// Last is the newest event of an automatic or adopted session and, where
-	// Policy.ManualTimeout is set, of a manual one; zero where it is not kept.
+	// Last is the newest event of an automatic or adopted session or, if
+	// Policy.ManualTimeout is set, of a manual one; otherwise zero.
 	Last Moment
-	// LastEnd is the newest endSession in an ended segment, if that did not begin
-	// it, and LastEndBy its message; zero otherwise.
+	// LastEnd is the newest endSession in an ended segment, other than the one that
+	// began it, and LastEndBy is that call's message; zero if there is none.
 	LastEnd   Moment
 	LastEndBy MessageID
-	// Restart is the newest cold start of the app in an automatic session, or in a
-	// manual one where the proxy makes automatic ones, which did not begin it; in a
-	// segment that an update of the app began, its Application Opened. Zero for none. RestartWithID: it came with a session id of
-	// the SDK's own.
+	// Restart is the newest cold start of the app within the segment; zero for none.
+	// It is kept for automatic sessions and, with AutomaticProxy, for manual ones. In
+	// a segment of origin ByUpdate it is the Application Opened that followed the
+	// update. RestartWithID: the event had a session id of the SDK's own.
 	Restart       Moment
 	RestartWithID bool
 	Mode          Mode
@@ -92,7 +93,7 @@ func (s *Segment) hasSession() bool {
 	return s.Mode == Manual || s.Mode == Automatic || s.Mode == Adopted
 }
 
-// end is when an ended segment was ended last.
+// end returns the newest end of an ended segment.
 func (s *Segment) end() *Moment {
 	if !s.LastEnd.IsZero() {
 		return &s.LastEnd
@@ -109,41 +110,41 @@ type Version uint64
 // that changes more than a thousand times a millisecond is ahead of it.
 func (v Version) Millis() int64 { return int64(v / 1000) }
 
-// next is above the last version and, for a new key, above all that an older,
-// forgotten session of that key can have had.
+// next returns a version above the last one. For a new key it is also above every
+// version of an earlier session of the key that was forgotten.
 func (v Version) next(now int64) Version { return max(v+1, Version(max(now, 1))*1000) }
 
 // Session is all that is known of one key: a short timeline of segments, oldest
 // first. A Session is never changed once it is shared: [Transition] returns a
 // new one.
 type Session struct {
-	// Version is what a store compares.
+	// Version is what stores compare in a compare-and-swap.
 	Version Version
-	// Seen is when a message of this key last arrived, in Unix milliseconds,
-	// to within a sixteenth of the retention or a day, whichever is less.
+	// Seen is when a message of this key last arrived, in Unix milliseconds. It may
+	// be too early by a day or a sixteenth of the retention, whichever is less.
 	Seen int64
-	// Truncated says that older segments were dropped: nothing is known of the
-	// time before Segments[0].
+	// Truncated: older segments were dropped, so nothing is known of the time before
+	// Segments[0].
 	Truncated bool
-	// Segments has at most MaxSegments entries, in the order of [Before] at the
-	// time when they were inserted.
+	// Segments has at most MaxSegments entries, oldest first. Each was inserted at the
+	// place that [Before] gave it at that time.
 	Segments []Segment
-	// Links say who belongs to whom, where events follow their user's device: in
-	// the session of a device which user it was of; in that of a user, on which
-	// device the newest event was. They are what [Event.Link] has.
+	// Links connect devices and users, for events that follow their user's device. In
+	// a device's session they say whose the device was and when; in a user's session,
+	// on which device the user was active. Values are those of [Event.Link].
 	Links []Interval[string]
-	// WithoutID is the newest event that came without a session id of the SDK's
-	// own after one with such an id; zero for none.
+	// WithoutID is the newest event that had no session id of the SDK's own although
+	// an earlier one had; zero for none.
 	WithoutID Moment
-	// NoOps are resetSession calls that found nothing to reset, the newest first.
-	// They are known so that they do nothing when they are delivered again.
+	// NoOps are resetSession calls that found nothing to reset, the newest first. They
+	// are kept so that they do nothing when they are delivered again either.
 	NoOps [MaxNoOps]MessageID
-	// Timeout and Cutoff, in milliseconds, are those of the source that an automatic
-	// session of a device with a user was of last, where sources share the device
-	// (Policy.Shared). A Timeout of 0: none is known.
+	// Timeout and Cutoff, in milliseconds, are those of the source of the device's
+	// newest event in a session that times out, if sources share the device
+	// (Policy.Shared) and the device has a user. Timeout is 0 if none is known.
 	Timeout, Cutoff int64
-	// Lags has the smallest lag of the device's and of the servers' clock, as far
-	// as it was known when the session was written.
+	// Lags are the smallest recent lags of the device's clock and of the servers'
+	// clock that were known when the session was written.
 	Lags [2]Lag
 }
 
@@ -161,15 +162,14 @@ const (
 	MaxID int64 = 1<<53 - 1
 )
 
-// MessageID stands for a messageId: a hash of it that is the same in every
-// process. 0 is no message.
+// MessageID is a hash of a messageId that is the same in every process; 0 is no
+// message.
 type MessageID uint64
 
-// UserID stands for a userId: a hash of it that is the same in every process.
-// 0 is no user.
+// UserID is a hash of a userId that is the same in every process; 0 is no user.
 type UserID uint64
 
-// HasUser reports whether a user was the user of one of its segments.
+// HasUser reports whether any segment has the given user.
 func (s *Session) HasUser(u UserID) bool {
 	for i := range s.Segments {
 		if u != 0 && s.Segments[i].User == u {
@@ -179,7 +179,7 @@ func (s *Session) HasUser(u UserID) bool {
 	return false
 }
 
-// HasLink reports whether it was linked with a name.
+// HasLink reports whether the session has a link of the given value.
 func (s *Session) HasLink(name string) bool {
 	for i := range s.Links {
 		if s.Links[i].Value == name {
@@ -189,7 +189,7 @@ func (s *Session) HasLink(name string) bool {
 	return false
 }
 
-// Unlink returns a session without a link, of the next version.
+// Unlink returns a copy of the next version without the links of a value.
 func (s *Session) Unlink(name string) *Session {
 	next := s.Clone()
 	next.Version++
@@ -202,8 +202,7 @@ func (s *Session) Unlink(name string) *Session {
 	return next
 }
 
-// Clone returns a copy that shares nothing with s but its strings, which nobody
-// changes; nil for nil.
+// Clone returns a deep copy; nil for nil.
 func (s *Session) Clone() *Session {
 	if s == nil {
 		return nil
@@ -213,8 +212,8 @@ func (s *Session) Clone() *Session {
 	return &c
 }
 
-// Check reports what no session can be: it is for sessions that come from
-// elsewhere.
+// Check returns an error if no transition can have made the session: it is for
+// sessions that are imported.
 func (s *Session) Check() error {
 	if s.Version == 0 {
 		return errors.New("version: 0")

@@ -1,7 +1,7 @@
 package session
 
-// timeline is the segments of a session while a transition works on them. It
-// copies them at the first change: the session that they come from is shared.
+// timeline is the segments of a session during a transition. It copies them before
+// the first change, because the session that they come from is shared.
 type timeline struct {
 	segments  []Segment
 	truncated bool
@@ -11,7 +11,7 @@ type timeline struct {
 	body bodyOrder
 }
 
-// edit returns segment i to be changed.
+// edit returns segment i for a change.
 func (l *timeline) edit(i int) *Segment { return l.editAs(i, Write) }
 
 // editAs returns segment i for a change that is less urgent.
@@ -28,10 +28,9 @@ func (l *timeline) own(extra int, change Change) {
 	}
 }
 
-// at returns the index of the segment that is current at a moment, or -1 before
-// the first. If several segments start at that moment, the last one wins,
-// except segments begun by a message that stands later in this request: it came
-// after, whatever its time says.
+// at returns the index of the segment that is current at a moment, or -1 before the
+// first. If several segments start at that moment, the last one wins, except segments
+// begun by a message later in this request, whatever their time.
 func (l *timeline) at(m *Moment) int {
 	for i := len(l.segments) - 1; i >= 0; i-- {
 		if s := &l.segments[i]; !Before(m, &s.From) && !l.body.isLater(s.Cause) {
@@ -41,8 +40,7 @@ func (l *timeline) at(m *Moment) int {
 	return -1
 }
 
-// endedAt is when an ended segment was ended last, as a message of moment m sees
-// it.
+// endedAt returns the newest end of an ended segment before a message of moment m.
 func (l *timeline) endedAt(s *Segment, m *Moment) *Moment {
 	if s.LastEnd.IsZero() || Before(m, &s.LastEnd) || l.body.isLater(s.LastEndBy) {
 		return &s.From
@@ -50,10 +48,10 @@ func (l *timeline) endedAt(s *Segment, m *Moment) *Moment {
 	return &s.LastEnd
 }
 
-// insert puts a segment after segment i, the one that is current at its From,
-// and returns its index. The oldest segment makes room; a segment older than
-// all of a full timeline, or of one that others were dropped from, does not
-// fit, and -1 is returned.
+// insert puts a segment after segment i, which is current at the new segment's From,
+// and returns its index. A full timeline drops its oldest segment. If the new segment
+// itself would be the oldest of a full or truncated timeline, it is not inserted, and
+// insert returns -1.
 func (l *timeline) insert(i int, s Segment) int {
 	full := len(l.segments) == MaxSegments
 	if i < 0 && (full || l.truncated) {
@@ -85,14 +83,14 @@ func (l *timeline) insert(i int, s Segment) int {
 	evicts := len(l.segments) == MaxSegments
 	l.insert(i, rest)
 	if evicts {
-		i-- // to -1 if only one of the two fits: the newer, which holds now
+		i-- // to -1 if only one of the two fits, which is the newer one
 	}
 	return i
 }
 
-// cut takes from a segment what happened after another begins in it, and
-// returns what holds again after that one, if anything: a second endSession, or
-// the cold start of an app whose session this is.
+// cut cuts a segment off where another one begins in it. It returns the part that
+// comes after the other one, if there is any: since the newest end of an ended
+// segment, or since a cold start of the app whose session this is.
 func (s *Segment) cut(by *Segment) (rest Segment, hasRest bool) {
 	t := &by.From
 	switch s.Mode {
@@ -104,7 +102,7 @@ func (s *Segment) cut(by *Segment) (rest Segment, hasRest bool) {
 		s.LastEnd, s.LastEndBy = Moment{}, 0
 		return rest, true
 	case Manual:
-		// The session goes on over a cold start, but an end does not.
+		// A manual session continues over a cold start; an end does not.
 		if by.Mode == Ended && Before(t, &s.Restart) {
 			rest, hasRest = Segment{From: s.Restart, Origin: ByRestart}, true
 		}
@@ -121,9 +119,8 @@ func (s *Segment) cut(by *Segment) (rest Segment, hasRest bool) {
 	return rest, hasRest
 }
 
-// giveRestart has a cold start be another segment's, if that begins before it. An
-// end that is before the cold start, and arrives after all of them, will have to
-// know of it.
+// giveRestart moves a cold start to another segment that begins before it, because it
+// limits an end that is made before the cold start and arrives later than both.
 func (s *Segment) giveRestart(by *Segment) {
 	if !Before(&by.From, &s.Restart) {
 		return
@@ -134,10 +131,10 @@ func (s *Segment) giveRestart(by *Segment) {
 	s.Restart, s.RestartWithID = Moment{}, false
 }
 
-// sinceRestart returns the part of an automatic session that the state of
-// another segment, which begins in it or before it, does not reach: an end holds
-// until the app starts anew, a manual session until it does so with a session id
-// of the SDK's own.
+// sinceRestart returns the part of an automatic session that another segment, which
+// begins in it or before it, does not replace. An end has effect until the next cold
+// start of the app, a manual session until a cold start with a session id of the SDK's
+// own.
 func (s *Segment) sinceRestart(by *Segment) (rest Segment, ok bool) {
 	if s.Restart.IsZero() || !Before(&by.From, &s.Restart) || s.sawOpened() ||
 		by.Mode != Ended && !(by.Mode == Manual && s.RestartWithID) {
@@ -149,16 +146,15 @@ func (s *Segment) sinceRestart(by *Segment) (rest Segment, ok bool) {
 	return rest, true
 }
 
-// supersede drops the segments after segment i that would not have begun, had
-// control call e been known: events began them, e happened before them, and only
-// arrived later. by is the segment that e is about to begin.
+// supersede removes the segments after segment i that would not exist if the late
+// control call e had arrived in time: events after e began them. by is the segment that
+// e is about to begin. It returns the new index of segment i.
 //
-// Adopted sessions among them are moved before segment i, where no event is: their
-// ids and who has their marks stay known, if the SDK goes on with one. It returns
-// the index that segment i has then.
+// Adopted sessions among them are not removed but moved before segment i, where no
+// event falls into them: if the SDK continues one, its id and its mark are known.
 func (l *timeline) supersede(p *Policy, e *Event, by *Segment, i int) int {
 	if i < 0 && l.truncated || i >= 0 && l.segments[i].Mode == Ended && Before(&by.From, l.segments[i].end()) {
-		return i // something else holds between the call and those segments
+		return i // another segment is between the call and those segments
 	}
 	next := i + 1
 	for next < len(l.segments) && p.givesWay(&l.segments[next], e, by) {
@@ -192,10 +188,10 @@ func (l *timeline) supersede(p *Policy, e *Event, by *Segment, i int) int {
 	return i + moved
 }
 
-// givesWay reports whether a segment gives way to a control call that happened
-// before it. Control calls, cold starts and changes of user hold. What an event
-// began gives way to a startSession; an endSession leaves what would have begun
-// in spite of it.
+// givesWay reports whether a late control call that happened before a segment replaces
+// it. Segments begun by control calls, cold starts and changes of user stay. Segments
+// begun by events give way to a startSession; to an endSession only if they would not
+// have begun after it.
 func (p *Policy) givesWay(s *Segment, e *Event, by *Segment) bool {
 	switch s.Origin {
 	case ByEvent:
@@ -206,7 +202,8 @@ func (p *Policy) givesWay(s *Segment, e *Event, by *Segment) bool {
 	return false
 }
 
-// causedBy returns the segment that a message began or ended again, or -1.
+// causedBy returns the segment that a message began or, as a second endSession, ended
+// again; or -1.
 func (l *timeline) causedBy(m MessageID) int {
 	if m == 0 {
 		return -1
@@ -219,8 +216,8 @@ func (l *timeline) causedBy(m MessageID) int {
 	return -1
 }
 
-// ownedBy returns the segment that a message began or whose start mark it
-// carries, or -1. Where both exist the mark decides.
+// ownedBy returns the segment whose start mark a message carries or else the one that
+// it began; or -1.
 func (l *timeline) ownedBy(m MessageID) int {
 	if m == 0 {
 		return -1
@@ -233,8 +230,8 @@ func (l *timeline) ownedBy(m MessageID) int {
 	return l.causedBy(m)
 }
 
-// generate makes a session id of time t: t itself, raised by one as often as
-// needed to differ from every id in the timeline.
+// generate returns a new session id: time t, raised by one until it differs from every
+// id in the timeline.
 func (l *timeline) generate(t int64) int64 {
 	id := min(max(t, MinID), MaxID-MaxSegments)
 	for l.indexOf(id) >= 0 {
@@ -253,12 +250,11 @@ func (l *timeline) indexOf(id int64) int {
 	return -1
 }
 
-// limitFuture takes moments that lie after the arrival of the message for its
-// arrival: another proxy's clock, or this one's before it was set, was ahead.
-// So a control call that does not say when it happened, and so happens when it
-// arrives, is not before the newest segment.
-// Where it was so by more than a minute the session is written, so that it does
-// not come back to life later.
+// limitFuture moves stored moments that are later than the arrival of the request to
+// that arrival: the clock of another proxy, or this one's before it was set, was ahead.
+// So a control call without timestamps, which happens when it arrives, is not before
+// the newest segment. If a moment was ahead by more than a minute, the session is
+// written, so that the moment does not count again once the clock has reached it.
 func (l *timeline) limitFuture(now int64) {
 	newest := now
 	for i := range l.segments {

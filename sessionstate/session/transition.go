@@ -8,25 +8,25 @@ type Change uint8
 const (
 	// Unchanged: nothing is to be written.
 	Unchanged Change = iota
-	// CacheOnly: the session lasts a little longer than was known, and nothing
-	// else. It is worth remembering, but not worth writing; the version stays.
+	// CacheOnly: the session lasts a little longer. It is cached but not written, and
+	// keeps its version.
 	CacheOnly
-	// Deferred: the session lasts longer than was known, and nothing else. It is
-	// to be written, but nobody else has to know at once.
+	// Deferred: the session lasts longer. It is to be written, but other processes need
+	// not know soon.
 	Deferred
-	// Prompt: the session lasts much longer than was known, or what shows it came
-	// late, and nothing else. Those who share the store should know at once, but
-	// it is no reason to give up an event.
+	// Prompt: the session lasts much longer, or the event that shows it came late.
+	// Processes that share the store should know at once; if they cannot, the event
+	// still counts.
 	Prompt
-	// Write: the session is to be written.
+	// Write: the session must be written.
 	Write
 	// WriteThrough: a control call changed the session; it must be durable before
 	// the call is answered.
 	WriteThrough
 )
 
-// Request is the messages of one key, in the order of the request that brought
-// them, and what counts for them.
+// Request is the messages of one key in an HTTP request, in the order of its body,
+// and what decides about them.
 type Request struct {
 	// Received is when the request arrived, in Unix milliseconds.
 	Received int64
@@ -34,18 +34,18 @@ type Request struct {
 	// Lags are those of the requests before this one; nil for none.
 	Lags   *Lags
 	Events []Event
-	// Past: the request is said to have arrived in the past, to see what would have
-	// become of it. What is stored may then be newer, and is no clock's fault.
+	// Past: Received may be in the past, to see what would have become of a request
+	// then. A stored time after Received does not mean that a clock is wrong.
 	Past bool
-	// Starts bounds how many sessions the messages may begin; nil does not.
+	// Starts limits how many sessions the messages may begin; nil is no limit.
 	Starts Limiter
 }
 
-// Limiter bounds how many sessions of a key may begin: those that control calls
-// begin, and those of SDKs that are adopted.
+// Limiter limits how many sessions of a key may begin by control calls, and how many
+// may be adopted.
 type Limiter interface {
-	// Allow reports whether message i may begin a session. For one message it
-	// answers the same, however often it is asked.
+	// Allow reports whether message i may begin a session. Its answer for a message is
+	// always the same.
 	Allow(i int) bool
 }
 
@@ -80,7 +80,7 @@ func Transition(s *Session, r *Request, decisions []Decision) (*Session, Change)
 		applied = t.message(e, &decisions[i]) || applied
 	}
 	if t.change <= CacheOnly && s != nil && t.now-s.Seen > r.Policy.seenGrain() && !t.empty() {
-		t.change = Deferred // Seen is to be moved
+		t.change = Deferred // to write Seen
 	}
 	switch {
 	case t.change == Unchanged:
@@ -91,33 +91,33 @@ func Transition(s *Session, r *Request, decisions []Decision) (*Session, Change)
 	return t.next(s), t.change
 }
 
-// transition is a session while the messages of a request are applied to it.
+// transition is the state of a session while the messages of a request are applied.
 type transition struct {
 	timeline
 	p   *Policy
 	r   *Request
 	now int64
-	// lags are those of the requests before the message that is worked on, learnt
-	// whether a message told its clock.
+	// lags are those up to the message that is being applied. learnt: a message of the
+	// request told its clock. stored are the lags that the session has.
 	lags   Lags
 	learnt bool
 	stored [2]Lag
 	// written is when the session was last written.
 	written int64
 
-	// links are the session's; ownLinks says that they are a copy.
+	// links are the session's, or a copy if ownLinks is set.
 	links           []Interval[string]
 	ownLinks        bool
 	withoutID       Moment
 	noOps           [MaxNoOps]MessageID
 	timeout, cutoff int64
 
-	// at, began, ended and so on are of the message that is worked on.
+	// These are of the message that is being applied.
 	when         Moment
 	began, ended bool
 	adopted      bool
 	origin       Origin
-	// sameStart: it is the Application Opened of a cold start that is known.
+	// sameStart: see isSameStart.
 	sameStart bool
 }
 
@@ -131,11 +131,11 @@ func (t *transition) load(s *Session) {
 	}
 }
 
-// empty reports whether nothing is known.
+// empty reports whether nothing is known of the key.
 func (t *transition) empty() bool { return len(t.segments) == 0 && len(t.links) == 0 }
 
-// message applies one message and reports whether it is a control call that
-// changed something.
+// message applies one message, and reports whether it is a control call that changed
+// something.
 func (t *transition) message(e *Event, d *Decision) (applied bool) {
 	t.when, t.began, t.ended, t.adopted, t.origin = d.At, false, false, false, ByControl
 	at, way := d.At, d.Way
@@ -150,7 +150,7 @@ func (t *transition) message(e *Event, d *Decision) (applied bool) {
 	}
 	d.At, d.Way = at, way
 	if t.when != at {
-		d.At = t.when // a control call that tells no time was put into its place
+		d.At = t.when // a control call without a time was moved to its place
 	}
 	if e.Role == Device {
 		t.device(e, d)
@@ -160,9 +160,9 @@ func (t *transition) message(e *Event, d *Decision) (applied bool) {
 	return applied
 }
 
-// next is the session that the transition results in.
+// next returns the new session.
 func (t *transition) next(s *Session) *Session {
-	t.own(0, t.change) // nothing of s is kept
+	t.own(0, t.change) // so that the new session shares nothing with s
 	t.takeLinks()
 	next := &Session{
 		Seen:      t.now,
@@ -186,8 +186,7 @@ func (t *transition) next(s *Session) *Session {
 	return next
 }
 
-// findMoments finds out when the messages happened, and writes it into their
-// decisions.
+// findMoments sets in each decision when its message happened.
 func (t *transition) findMoments(decisions []Decision) {
 	for i := range t.r.Events {
 		e, d := &t.r.Events[i], &decisions[i]
@@ -196,7 +195,7 @@ func (t *transition) findMoments(decisions []Decision) {
 	t.timeControls(decisions)
 }
 
-// moment is when a message happened, and the way that its event time was computed
+// moment returns when a message happened, and the way that its event time was computed
 // with.
 func (t *transition) moment(e *Event) (m Moment, way int64) {
 	clock := e.Clock()
@@ -216,9 +215,8 @@ func (t *transition) moment(e *Event) (m Moment, way int64) {
 	return m, way
 }
 
-// timeControls gives the control calls that do not say when they happened, in a
-// batch whose events do, the moment of the event behind them, if that happened
-// before the batch arrived.
+// timeControls sets the moments of control calls without timestamps in a batch: they
+// happen when the batch arrives, but not after the events that follow them in the body.
 func (t *transition) timeControls(decisions []Decision) {
 	events := t.r.Events
 	if len(events) < 2 {
@@ -239,7 +237,7 @@ func (t *transition) timeControls(decisions []Decision) {
 	}
 }
 
-// smallestLags is what is stored of the lags: the smallest that are known.
+// smallestLags returns the lags to store: the smallest that are known.
 func (t *transition) smallestLags() [2]Lag {
 	stored := t.stored
 	if !t.learnt {
