@@ -78,9 +78,10 @@ type faults struct {
 	t    *testing.T
 	name string
 	// reads, writes and opens: these fail. losses: so many writes lose a race
-	// against nobody. stalls: calls hang until their deadline.
+	// against nobody. unanswered: so many are carried out, and fail. stalls: calls
+	// hang until their deadline.
 	reads, writes, opens, stalls atomic.Bool
-	losses                       atomic.Int32
+	losses, failures, unanswered atomic.Int32
 	// only bounds failures to keys that contain it.
 	only           atomic.Pointer[string]
 	opened, closed atomic.Int32
@@ -213,8 +214,15 @@ func (s *faultyStore) CompareAndSwap(ctx context.Context, changes []sessionstate
 		if c.Err = s.call(ctx, c.Key, &s.writes); c.Err != nil || s.losses.Add(-1) >= 0 {
 			continue
 		}
+		if s.failures.Add(-1) >= 0 {
+			c.Err = errFaulty
+			continue
+		}
 		s.memory.CompareAndSwap(ctx, changes[i:i+1])
 		s.write()
+		if s.unanswered.Add(-1) >= 0 {
+			c.Done, c.Err = false, errFaulty
+		}
 	}
 }
 

@@ -110,9 +110,10 @@ func (t *Table) Unlink(ctx context.Context, key, link string) error {
 }
 
 // Put writes an imported session if it is newer than the one of its key, and reports
-// whether it did. The change is durable when Put returns.
+// whether it did. The change is durable when Put returns. If it returns an error, the
+// session may have been written; to call Put again is safe.
 func (t *Table) Put(ctx context.Context, key string, s *session.Session) (written bool, err error) {
-	err = t.update(ctx, key, readOptions{fresh: true}, func(known *session.Session) (*session.Session, session.Change) {
+	err = t.update(ctx, key, readOptions{fresh: true, noRollback: true}, func(known *session.Session) (*session.Session, session.Change) {
 		written = versionOf(known) < s.Version
 		if !written {
 			return known, session.Unchanged

@@ -84,7 +84,11 @@ func (m *ownedMode) writeThrough(ctx context.Context, w write) (written, error) 
 		m.cachePut(w.key, w.lock, w.next)
 	case err != nil:
 		m.behind.unpin(w.key, false)
-		m.rollback(ctx, w)
+		if w.options.noRollback {
+			m.cache.Remove(w.key)
+		} else {
+			m.rollback(ctx, w)
+		}
 	default:
 		m.cache.Remove(w.key)
 		err = m.behind.rebase(ctx, w.key)

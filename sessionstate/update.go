@@ -18,6 +18,8 @@ type readOptions struct {
 	// waitBudget is how long others may not know that a session lasts longer. They
 	// need to once its timeout has passed, which is much later.
 	waitBudget time.Duration
+	// noRollback: if a write fails, the caller will try again, so it need not be undone.
+	noRollback bool
 }
 
 // maxWaitBudget bounds how much shorter than it was a session can seem after a

@@ -9,9 +9,11 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/rudder-session/rudder-session/caddymodule"
 	"github.com/rudder-session/rudder-session/enrich"
+	"github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
@@ -47,26 +49,56 @@ const (
 	// importAtOnce is how many sessions are written at the same time: stores put
 	// changes that come together into one.
 	importAtOnce = 256
+	// importTries is how often a session is written that the store does not take: it may
+	// have been slow for a moment, and a long import is not to break off because of it.
+	// importPause is the time between the first two tries; it doubles with each.
+	importTries = 5
+	importPause = 100 * time.Millisecond
 	// longestRecord bounds a line of an import, in bytes.
 	longestRecord = 64 << 10
 )
+
+// imported is a session of an import.
+type imported struct {
+	key string
+	s   *session.Session
+}
+
+// put writes the session if it is newer than the one of its key, and reports whether
+// it did.
+func (e *imported) put(ctx context.Context, table *sessionstate.Table) (written bool, err error) {
+	pause := importPause
+	for try := 1; ; try++ {
+		written, err = table.Put(ctx, e.key, e.s)
+		switch {
+		case err == nil && !written && try > 1:
+			// The try that failed may have written it.
+			known, err := table.Session(ctx, e.key)
+			return err == nil && known != nil && known.Version == e.s.Version, err
+		case err == nil || try == importTries || errors.Is(err, session.ErrNewer) || errors.Is(err, sessionstate.ErrFull):
+			return written, err
+		}
+		select {
+		case <-ctx.Done():
+			return false, err
+		case <-time.After(pause):
+			pause *= 2
+		}
+	}
+}
 
 // Import reads what Export wrote. Sessions that are newer here are kept. A line
 // that is wrong ends it; those before it have been imported.
 func Import(ctx context.Context, t caddymodule.OpenTable, from io.Reader) (result ImportResult, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	type entry struct {
-		key string
-		s   *session.Session
-	}
-	entries := make(chan entry)
+	entries := make(chan imported)
 	var written atomic.Int64
 	var writers sync.WaitGroup
 	for range importAtOnce {
 		writers.Go(func() {
 			for e := range entries {
-				ok, err := t.Sessions().Put(ctx, e.key, e.s)
+				ok, err := e.put(ctx, t.Sessions())
 				if err != nil {
 					cancel(&enrich.StoreError{Err: err})
 				}
@@ -85,7 +117,7 @@ func Import(ctx context.Context, t caddymodule.OpenTable, from io.Reader) (resul
 		if len(line) == 0 {
 			continue
 		}
-		var e entry
+		var e imported
 		if e.key, e.s, err = parseRecord(line); err != nil {
 			break
 		}
