@@ -50,14 +50,15 @@ const (
 	sentinelRefresh = 5 * time.Second
 )
 
-// client returns a function that connects to the servers.
-func (o Options) client(invalidated func([]rueidis.RedisMessage)) (func() (rueidis.Client, error), error) {
+// client returns a function that connects to the servers. A connection counts as lost
+// after lostAfter without an answer.
+func (o Options) client(invalidated func([]rueidis.RedisMessage), lostAfter time.Duration) (func() (rueidis.Client, error), error) {
 	c, err := o.parse()
 	if err != nil {
 		return nil, err
 	}
 	c.Dialer = net.Dialer{Timeout: dialTimeout, KeepAlive: pingInterval}
-	c.ConnWriteTimeout = pingTimeout
+	c.ConnWriteTimeout = lostAfter
 	// Retries by the library would ignore our deadlines.
 	c.DisableRetry = true
 	// One connection, because invalidations are sent on each.

@@ -33,8 +33,8 @@ type Store struct {
 	// added since room was last made.
 	bound, newSessions atomic.Int64
 	trimWake           chan struct{}
-	// connectUntracked makes a connection without client tracking: Redis does not
-	// remember what is read on it, and sends no invalidations.
+	// connectUntracked makes a connection for scans, without client tracking: Redis does
+	// not remember what is read on it, and sends no invalidations.
 	connectUntracked func() (rueidis.Client, error)
 }
 
@@ -60,13 +60,13 @@ func Open(o Options) (*Store, error) {
 			up()
 		}
 	}
-	client, err := o.client(s.invalidated)
+	client, err := o.client(s.invalidated, pingTimeout)
 	if err != nil {
 		return nil, err
 	}
 	untracked := o
 	untracked.Strict = true
-	if s.connectUntracked, err = untracked.client(nil); err != nil {
+	if s.connectUntracked, err = untracked.client(nil, scanTimeout); err != nil {
 		return nil, err
 	}
 	s.link = newLink(client, o.Timeout, o.Log)
@@ -148,8 +148,13 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	})
 }
 
-// scanCount is the COUNT of each SCAN.
-const scanCount = 500
+const (
+	// scanCount is the COUNT of each SCAN.
+	scanCount = 500
+	// scanTimeout limits each call of a scan. It is long, because no event waits for
+	// one, and an export is not to break off because Redis was slow for a moment.
+	scanTimeout = 10 * time.Second
+)
 
 // Scan calls fn with the sessions of all masters. It uses a connection without tracking:
 // otherwise Redis would track each key that it reads, and stop tracking keys of sessions
@@ -213,7 +218,7 @@ func (s *Store) scanNode(ctx context.Context, client, node rueidis.Client, fn fu
 
 // read gets the values of keys in one pipeline.
 func (s *Store) read(ctx context.Context, client rueidis.Client, keys []string) []rueidis.RedisResult {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	ctx, cancel := context.WithTimeout(ctx, max(s.timeout, scanTimeout))
 	defer cancel()
 	commands := make([]rueidis.Completed, len(keys))
 	for i, key := range keys {
@@ -223,7 +228,7 @@ func (s *Store) read(ctx context.Context, client rueidis.Client, keys []string) 
 }
 
 func (s *Store) page(ctx context.Context, node rueidis.Client, cursor uint64, pattern string) (rueidis.ScanEntry, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	ctx, cancel := context.WithTimeout(ctx, max(s.timeout, scanTimeout))
 	defer cancel()
 	return node.Do(ctx, node.B().Scan().Cursor(cursor).Match(pattern).Count(scanCount).Build()).AsScanEntry()
 }
