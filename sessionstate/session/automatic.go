@@ -100,8 +100,9 @@ func (p *Policy) joins(s *Segment, m *Moment) bool {
 
 // precedes reports whether an event of moment m, before the automatic session's
 // start, belongs to it. It does not if an identify or a control call began the session:
-// that is exactly where the session starts.
+// that is exactly where the session starts. A session that a late call cut down to the
+// time since a cold start may have had its last event before that.
 func (p *Policy) precedes(s *Segment, m *Moment) bool {
 	return (s.Origin == ByEvent || s.Origin == ByRestart || s.Origin == ByUpdate) &&
-		Sub(&s.From, m) <= p.Timeout && (p.Cutoff == 0 || Sub(&s.Last, m) <= p.Cutoff)
+		Sub(&s.From, m) <= p.Timeout && Sub(m, &s.Last) <= p.Timeout && (p.Cutoff == 0 || Sub(&s.Last, m) <= p.Cutoff)
 }
