@@ -24,8 +24,8 @@ type lockShard struct {
 }
 
 type keyLock struct {
-	turn  chan struct{} // holds one element while the key is locked
-	users int           // holder and waiters, guarded by the shard's mutex
+	turn  chan struct{} // has one element while the key is locked
+	users int           // the holder and those who wait, guarded by the shard's mutex
 	// stale: another process has changed the session since the key was locked, so
 	// what was read or written under the lock must not be cached.
 	stale atomic.Bool

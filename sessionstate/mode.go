@@ -11,30 +11,30 @@ import (
 //   - residentMode: the store is in memory ([Resident]).
 //   - ownedMode: only this process changes the store, so that the cache is right
 //     and most changes can be written later.
-//   - sharedMode: other processes change the store too, and the store tells of it
-//     ([Shared]).
-//   - uncachedMode: they do, and the store does not tell: each read and each write
-//     goes to the store.
+//   - sharedMode: other processes change the store too, and the store reports their
+//     changes ([Shared]).
+//   - uncachedMode: other processes change the store, and it does not report their
+//     changes, so that each read and each write goes to the store.
 //
-// An update calls lock, read and write in this order, read and write again while
-// write reports a conflict, and then unlock. peek and tryWrite are the short way
-// for what needs no store.
+// An update calls lock, read and write in this order, repeats read and write while
+// write reports a conflict, and then calls unlock. peek and tryWrite are the short
+// cut for updates that do not need the store.
 type mode interface {
 	// waits reports whether an update may have to wait for the store.
 	waits() bool
 
-	// peek returns what is cached of a key, nil if it is known to have no session,
-	// and whether that is all that the update needs. It may decode the session into
-	// the one given.
+	// peek returns the cached session of a key, nil if the key is known to have none.
+	// known is false if the update has to read the store. peek may decode the session
+	// into the one given.
 	peek(key string, o readOptions, into *session.Session) (s *session.Session, known bool)
 	// locked reports whether somebody has the key locked.
 	locked(key string) bool
-	// tryWrite does a write that needs no lock and no store, and reports whether
-	// it did: if not, nothing has changed.
+	// tryWrite does a write that needs neither a lock nor the store. If it returns
+	// false, nothing has changed.
 	tryWrite(w write) bool
 
-	// lock locks a key until unlock, or until the context ends, whose error it
-	// then returns.
+	// lock locks a key until unlock is called. If the context ends before the key
+	// could be locked, it returns the context's error.
 	lock(ctx context.Context, key string) (*keyLock, error)
 	unlock(key string, lock *keyLock)
 	// read returns the session of a locked key, or nil. It may decode the session
@@ -49,36 +49,36 @@ type mode interface {
 	each(ctx context.Context, fn func(key string, s *session.Session) error) error
 
 	configure(s Settings)
-	// stats sets the figures of what is in memory.
+	// stats sets the figures of the sessions in memory.
 	stats(s *Stats)
 	// len returns how many sessions are in memory.
 	len() int
-	// close writes what waits to be written. It leaves the store open.
+	// close writes the pending changes. It leaves the store open.
 	close() error
 }
 
-// write is what an update has made of a session.
+// write is the change of one session that an update asks for.
 type write struct {
 	key     string
 	lock    *keyLock // nil in tryWrite
 	options readOptions
-	// old is the session that next was made from; nil for none.
+	// old is the session that next replaces; nil for none.
 	old, next *session.Session
-	// change says how durable next has to be.
+	// change is how durable next has to be.
 	change session.Change
 }
 
-// written is what came of a write.
+// written is the result of a write.
 type written struct {
 	// conflict: somebody else has changed the session, and nothing was written.
 	conflict bool
-	// done, if not nil, is closed when the change is in the store, and whoever made
-	// the change should wait for that.
+	// done, if not nil, is closed when the change is in the store: the caller should
+	// wait for it.
 	done <-chan struct{}
 }
 
-// newMode returns the mode for a store; calls is the same store, or what observes
-// its calls.
+// newMode returns the mode for a store; calls is the same store, or a wrapper that
+// observes its calls.
 func newMode(store, calls Store, can *abilities, o *Options) mode {
 	if resident, ok := store.(Resident); ok {
 		return &residentMode{store: resident, memory: can.counted}
@@ -93,7 +93,7 @@ func newMode(store, calls Store, can *abilities, o *Options) mode {
 	m := &sharedMode{cachedMode: newCachedMode(calls, can, o)}
 	m.behind = newWriteBehind(calls, o)
 	m.behind.shared, m.behind.invalidate = true, m.invalidate
-	// From here on the store may call both functions.
+	// The store may call both functions as soon as Watch is called.
 	if !shared.Watch(m.invalidate, m.invalidateAll) {
 		u := &uncachedMode{store: calls, can: can}
 		u.locks.init()
@@ -103,7 +103,7 @@ func newMode(store, calls Store, can *abilities, o *Options) mode {
 	return m
 }
 
-// swap writes one session, and reports whether it did.
+// swap writes one session, and reports whether it was written.
 func swap(ctx context.Context, store Store, key string, old session.Version, next *session.Session) (bool, error) {
 	change := [1]Swap{{Key: key, Old: old, Next: next}}
 	store.CompareAndSwap(ctx, change[:])

@@ -7,23 +7,23 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// cachedMode is what ownedMode and sharedMode have in common: a cache before the
-// store, and changes that are written later.
+// cachedMode is what ownedMode and sharedMode have in common: a cache in front of
+// the store, and changes that are written later.
 type cachedMode struct {
 	store Store
 	can   *abilities
-	// cache has what is known of the store. Only the holder of a key's lock changes
-	// what is cached of the key; others may only remove it.
+	// cache has the sessions, or their absence, as last read or written. Only the
+	// holder of a key's lock changes the key's entry; others may only remove it.
 	cache *Cache
-	// behind has what is to be written later.
+	// behind has the changes that are to be written later.
 	behind *writeBehind
 	locks  keyLocks
 }
 
-// absent is what is cached of a key that the store has nothing of.
+// absent is cached for a key that has no session in the store.
 var absent = new(session.Session)
 
-// orNil returns the session, or nil if it stands for none.
+// orNil returns the session, or nil if it is absent.
 func orNil(s *session.Session) *session.Session {
 	if s == absent {
 		return nil
@@ -55,11 +55,11 @@ func (m *cachedMode) peek(key string, _ readOptions, into *session.Session) (s *
 	return orNil(cached), cached != nil
 }
 
-// refusesNew reports whether a write is of a new key, and the store is full.
+// refusesNew reports whether a write adds a key while the store is full.
 func (m *cachedMode) refusesNew(w write) bool { return w.old == nil && m.can.full() }
 
-// cachePut caches what is known of a locked key, unless others have changed the
-// key since it was locked.
+// cachePut caches the session of a locked key, nil for none, unless others have
+// changed the key since it was locked.
 func (m *cachedMode) cachePut(key string, lock *keyLock, s *session.Session) {
 	if s == nil {
 		s = absent
@@ -70,8 +70,8 @@ func (m *cachedMode) cachePut(key string, lock *keyLock, s *session.Session) {
 	}
 }
 
-// cacheIdle caches next if nobody has the key locked, and the cache still has the
-// session that next was made from. Otherwise next is lost.
+// cacheIdle caches next if nobody has the key locked and the cache still has the
+// session that next replaces. Otherwise next is discarded.
 func (m *cachedMode) cacheIdle(w write) {
 	m.locks.idle(w.key, func() bool {
 		version, known := m.cache.Version(w.key)
@@ -82,8 +82,8 @@ func (m *cachedMode) cacheIdle(w write) {
 	})
 }
 
-// delay has next written within wait, or the flush interval if that is longer.
-// Of an urgent change it returns what is closed when it is written.
+// delay queues next to be written within wait, or within the flush interval if that
+// is longer. For an urgent change, done of the result is closed when it is written.
 func (m *cachedMode) delay(ctx context.Context, w write, wait time.Duration, urgent bool) (written, error) {
 	of := origin{source: SourceOf(ctx), class: eventClass(versionOf(w.old)), urgent: urgent}
 	done, err := m.behind.put(w.key, versionOf(w.old), w.next, wait, of)
@@ -97,9 +97,9 @@ func (m *cachedMode) delay(ctx context.Context, w write, wait time.Duration, urg
 	return written{done: done}, nil
 }
 
-// delayIdle does what delay does if nobody has the key locked, and the cache still
-// has the session that next was made from, and reports whether it did. Others may
-// tell of a change at the same time: that is seen when next is written.
+// delayIdle does what delay does if nobody has the key locked and the cache still has
+// the session that next replaces. Otherwise it returns false. If another process
+// changes the session at the same time, the write of next finds the conflict.
 func (m *cachedMode) delayIdle(w write, wait time.Duration) bool {
 	return m.locks.idle(w.key, func() bool {
 		old := versionOf(w.old)
@@ -107,7 +107,7 @@ func (m *cachedMode) delayIdle(w write, wait time.Duration) bool {
 		if !known || version != old {
 			return false
 		}
-		// A change that can be delayed so counts as no source's.
+		// Its source is not known here: all such changes count as one source's.
 		if _, err := m.behind.put(w.key, old, w.next, wait, origin{class: eventClass(old)}); err != nil {
 			return false
 		}
@@ -131,8 +131,8 @@ func (m *cachedMode) forget(ctx context.Context, key string) error {
 	return err
 }
 
-// scan calls fn for every session of the store, in its state after the changes
-// that wait, and returns the changes of keys that it has not met.
+// scan calls fn for every session of the store, with its pending change if it has
+// one. It returns the pending changes of keys that are not in the store.
 func (m *cachedMode) scan(ctx context.Context, fn func(string, *session.Session) error) (unmet map[string]*session.Session, err error) {
 	unmet = m.behind.pending()
 	err = m.store.Scan(ctx, func(key string, s *session.Session) error {

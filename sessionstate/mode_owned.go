@@ -9,17 +9,17 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// ownedMode is a store that only this process changes. What is cached is right,
-// however old it is, and all changes but those of control calls, which must
-// survive a crash, can be written later.
+// ownedMode is for a store that only this process changes. Cached sessions are right,
+// however old they are. All changes can be written later, except those of control
+// calls, which must survive a crash.
 type ownedMode struct {
 	*cachedMode
 	// writeFirst is [Options.WriteFirst].
 	writeFirst bool
 }
 
-// urgent reports whether a change is to be written before anybody is told of it,
-// if the store takes it.
+// urgent reports whether a change should be in the store before its request is
+// answered. While the store fails, the change is written later like any other.
 func (m *ownedMode) urgent(c session.Change) bool { return m.writeFirst && c == session.Write }
 
 func (m *ownedMode) tryWrite(w write) bool {
@@ -61,7 +61,8 @@ func (m *ownedMode) write(ctx context.Context, w write) (written, error) {
 	}
 	result, err := m.delay(ctx, w, 0, m.urgent(w.change))
 	if w.change <= session.Prompt && errors.Is(err, errTooManyDelayed) {
-		// For the store it has not happened, and it costs nobody a session.
+		// Keep the change in the cache only. next gets the stored version, so that the
+		// next write does not conflict; if it is evicted, nobody loses a session.
 		w.next.Version = versionOf(w.old)
 		m.cachePut(w.key, w.lock, w.next)
 		return written{}, nil
@@ -96,9 +97,9 @@ func (m *ownedMode) writeThrough(ctx context.Context, w write) (written, error) 
 	return written{conflict: !done}, err
 }
 
-// rollback has the old session written again after a write that failed: the store
-// may have taken the write all the same, or may yet, but the caller is told that
-// nothing has changed.
+// rollback queues the old session to be written again after a failed write. The store
+// may have applied the write all the same, or may still do so, but the caller is told
+// that nothing has changed.
 func (m *ownedMode) rollback(ctx context.Context, w write) {
 	again := &session.Session{Seen: w.next.Seen}
 	if w.old != nil {

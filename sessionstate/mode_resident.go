@@ -6,8 +6,7 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// residentMode is a store in memory: it needs no cache before it, no locks and no
-// deadline.
+// residentMode is for a store in memory: it needs no cache, no locks and no deadline.
 type residentMode struct {
 	store  Resident
 	memory Counted // nil if the store does not count

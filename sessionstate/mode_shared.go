@@ -7,9 +7,9 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// sharedMode is a store that other processes change too, and that tells of their
-// changes. Others must know of all changes at once but how long a session lasts:
-// only that is written later.
+// sharedMode is for a store that other processes change too, and that reports their
+// changes. The others must see every change at once, except that a session was
+// extended: only that is written later.
 type sharedMode struct{ *cachedMode }
 
 func (m *sharedMode) peek(key string, o readOptions, into *session.Session) (s *session.Session, known bool) {
@@ -61,7 +61,7 @@ func (m *sharedMode) write(ctx context.Context, w write) (written, error) {
 	}
 	result, err := m.writeThrough(ctx, w)
 	if err != nil && w.change == session.Prompt {
-		// Others should know it now, but that is no reason to give up an event.
+		// Better that other processes see the change late than that the event fails.
 		return m.delay(ctx, w, w.options.waitBudget, false)
 	}
 	return result, err
@@ -78,30 +78,31 @@ func (m *sharedMode) writeThrough(ctx context.Context, w write) (written, error)
 		m.cachePut(w.key, w.lock, w.next)
 		return written{}, err
 	}
-	// Others came first, or it is not known what the store has.
+	// Another process came first, or the write failed and what the store has is unknown.
 	m.behind.unpin(w.key, err == nil)
 	m.cache.Remove(w.key)
 	return written{conflict: true}, err
 }
 
-// each leaves out changes of keys that the store does not have: it has a session
-// before any change of it may wait.
+// each ignores pending changes of keys that are not in the store: a session is
+// written to the store before changes of it are delayed.
 func (m *sharedMode) each(ctx context.Context, fn func(string, *session.Session) error) error {
 	_, err := m.scan(ctx, fn)
 	return err
 }
 
-// invalidate removes what is cached of a key that others have changed.
+// invalidate removes a key that other processes have changed from the cache.
 func (m *sharedMode) invalidate(key string) {
-	// Whoever locks the key between the two removals finds nothing cached. Whoever
-	// has it locked already learns not to cache what they have read.
+	// Those who lock the key from here on find nothing cached. Those who have it locked
+	// already are told not to cache what they have read. The second removal is for
+	// those who cached it just before.
 	m.cache.Remove(key)
 	m.locks.invalidate(key)
 	m.cache.Remove(key)
 	m.behind.drop(key)
 }
 
-// invalidateAll removes all that is cached: changes of others may have been missed.
+// invalidateAll clears the cache: changes by other processes may have been missed.
 func (m *sharedMode) invalidateAll() {
 	m.cache.Clear()
 	m.locks.invalidateAll()

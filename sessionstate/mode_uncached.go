@@ -6,8 +6,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// uncachedMode is a store of which nothing that is read may be kept, because
-// other processes change it and it does not tell of that.
+// uncachedMode is for a store whose sessions must not be cached, because other
+// processes change it and it does not report their changes.
 type uncachedMode struct {
 	store Store
 	can   *abilities

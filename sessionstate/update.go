@@ -9,21 +9,22 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// readOptions are what an update needs of the session that it reads, and of the
-// one that it writes.
+// readOptions say how recent the session that an update reads must be, and how late
+// it may be written.
 type readOptions struct {
-	// fresh: changes that others made to a shared store must be seen, however
-	// recent.
+	// fresh: read a shared store rather than the cache, so that even the most recent
+	// changes by other processes are seen.
 	fresh bool
-	// waitBudget is how long others may not know that a session lasts longer. They
-	// need to once its timeout has passed, which is much later.
+	// waitBudget is how long the extension of a session may be delayed before other
+	// processes see it. It is a fraction of the timeout, after which they would take
+	// the session to be over.
 	waitBudget time.Duration
 	// noRollback: if a write fails, the caller will try again, so it need not be undone.
 	noRollback bool
 }
 
-// maxWaitBudget bounds how much shorter than it was a session can seem after a
-// crash.
+// maxWaitBudget bounds the activity that a crash can lose, and so how much shorter a
+// session can seem after it.
 const maxWaitBudget = 10 * time.Second
 
 func readOptionsOf(r *session.Request) readOptions {
@@ -35,22 +36,22 @@ func readOptionsOf(r *session.Request) readOptions {
 }
 
 // attempts bounds how often an update is tried again after others changed the
-// same session. One of them succeeds each time, so it takes as many concurrent
+// same session. Each time one of the others succeeds, so it takes as many concurrent
 // requests of one user to reach the bound.
 const attempts = 100
 
-// scratches are sessions to decode what is cached into. An update that ends
-// keeps nothing of its scratch.
+// scratches are sessions to decode cache entries into. No reference to a scratch
+// outlives its update.
 var scratches = sync.Pool{New: func() any {
 	return &session.Session{Segments: make([]session.Segment, 0, session.MaxSegments)}
 }}
 
-// updateFunc returns what becomes of a session, nil for none, and how durable that
-// has to be. It may be called several times.
+// updateFunc returns the session to write in place of s, which is nil if there is
+// none, and how durable it has to be. It may be called several times.
 type updateFunc = func(s *session.Session) (next *session.Session, change session.Change)
 
-// update calls change with the session of a key until what it returns could be
-// written, or nothing is to be.
+// update calls change with the session of a key, and writes the result. After a
+// conflict it tries again with the session as it is then.
 func (t *Table) update(ctx context.Context, key string, o readOptions, change updateFunc) error {
 	scratch := scratches.Get().(*session.Session)
 	defer scratches.Put(scratch)
@@ -69,8 +70,8 @@ func (t *Table) updateIn(scratch *session.Session, ctx context.Context, key stri
 	return err
 }
 
-// tryUpdate does an update if it need not wait for the store, and reports whether
-// it did.
+// tryUpdate does an update that does not wait for the store. If it returns false,
+// nothing has changed.
 func (t *Table) tryUpdate(scratch *session.Session, key string, o readOptions, change updateFunc) bool {
 	if t.mode.waits() {
 		return t.tryCached(scratch, key, o, change)
@@ -78,8 +79,8 @@ func (t *Table) tryUpdate(scratch *session.Session, key string, o readOptions, c
 	return t.updateIn(scratch, context.Background(), key, o, change) == nil
 }
 
-// tryCached does an update of what is cached if nothing is to be written, or it
-// can be written later. It waits for nobody. It declines if the key is locked: the
+// tryCached does an update of the cached session if the result need not be written,
+// or can be written later. It never waits. It declines if the key is locked: the
 // cached session may be about to change.
 func (t *Table) tryCached(scratch *session.Session, key string, o readOptions, change updateFunc) bool {
 	if t.mode.locked(key) {
@@ -96,8 +97,8 @@ func (t *Table) tryCached(scratch *session.Session, key string, o readOptions, c
 	return t.mode.tryWrite(write{key: key, options: o, old: s, next: next, change: changed})
 }
 
-// updateLocked does an update while the key is locked. It returns what is closed
-// when the change is in the store, nil if nobody is to wait for that.
+// updateLocked locks the key for an update. It returns a channel that is closed when
+// the change is in the store, nil if the caller need not wait for that.
 func (t *Table) updateLocked(scratch *session.Session, ctx context.Context, key string, o readOptions, change updateFunc) (done <-chan struct{}, err error) {
 	lock, err := t.mode.lock(ctx, key)
 	if err != nil {
@@ -122,9 +123,9 @@ func (t *Table) updateLocked(scratch *session.Session, ctx context.Context, key 
 	return nil, ErrContended
 }
 
-// cachedFallback answers an update from the cache, if it changes nothing, where
-// the lock of the key could not be had in time: the holder of the lock has changed
-// nothing yet. Otherwise it returns err.
+// cachedFallback is for an update that could not lock the key in time. If the update
+// changes nothing that has to be written, the cached session is good enough: the
+// holder of the lock has not changed it yet. Otherwise cachedFallback returns err.
 func (t *Table) cachedFallback(scratch *session.Session, key string, o readOptions, change updateFunc, err error) error {
 	if s, known := t.mode.peek(key, o, scratch); known {
 		if _, changed := change(s); changed <= session.CacheOnly {
@@ -134,8 +135,8 @@ func (t *Table) cachedFallback(scratch *session.Session, key string, o readOptio
 	return err
 }
 
-// countNewer counts sessions that cannot be read because a later version has
-// written them, and returns err.
+// countNewer counts errors of sessions that a later version of this module wrote, in
+// a format that this one cannot read. It returns err.
 func (t *Table) countNewer(err error) error {
 	if errors.Is(err, session.ErrNewer) && t.newer.Add(1) == 1 && t.onNewer != nil {
 		t.onNewer()

@@ -11,7 +11,8 @@ import (
 )
 
 // writeBehind is a queue of changes that are written to the store a little later, many
-// at a time. Of a session that changes often only the newest state is written.
+// at a time. If a session changes again before it is written, only its newest state is
+// written.
 type writeBehind struct {
 	store Store
 	// shared: other processes change the store too. On a conflict with one of them,
@@ -32,7 +33,7 @@ type writeBehind struct {
 	// uses it and, after that has ended, close.
 	chunk    int
 	interval time.Duration
-	wake     chan struct{}
+	wake     chan struct{} // entries is not empty any more
 	hurry    chan struct{} // urgent is not empty
 	changed  chan struct{} // interval has changed
 	stop     chan struct{}
@@ -111,13 +112,13 @@ func (b *writeBehind) get(key string) *session.Session {
 	return nil
 }
 
-// put queues next, to replace the session of version old. It replaces a pending change
-// of the key. The change is written in the first flush that begins after the given
-// time. An urgent change is written at once, and put returns a channel that is closed
-// when it is written; while the store fails that is nil, because nobody should wait
-// for a failing store.
-func (b *writeBehind) put(key string, old session.Version, next *session.Session, after time.Duration, of origin) (written <-chan struct{}, err error) {
-	due := time.Now().Add(after)
+// put queues next, which replaces the session of version old in the store, and a
+// pending change of the key. It is written in the first flush that begins at least
+// delay from now. An urgent change is written at once, and put returns a channel that
+// is closed when it is written; the channel is nil while the store fails, because
+// nobody should wait for a failing store.
+func (b *writeBehind) put(key string, old session.Version, next *session.Session, delay time.Duration, of origin) (written <-chan struct{}, err error) {
+	due := time.Now().Add(delay)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e := b.entries[key]
@@ -159,7 +160,7 @@ func signal(to chan<- struct{}) {
 	}
 }
 
-// remove removes an entry that is written or is not to be written any more.
+// remove removes an entry that has been written, or is not to be written any more.
 func (b *writeBehind) remove(key string, e *delayed) {
 	delete(b.entries, key)
 	if b.countBySource[e.source]--; b.countBySource[e.source] == 0 {
@@ -168,7 +169,7 @@ func (b *writeBehind) remove(key string, e *delayed) {
 	e.release()
 }
 
-// release wakes the callers that wait until next is written.
+// release wakes the callers that wait for next to be written.
 func (e *delayed) release() {
 	if e.written != nil {
 		close(e.written)
@@ -185,8 +186,8 @@ func (b *writeBehind) drop(key string) {
 	}
 }
 
-// isFull reports whether put would refuse even a change of the key that undoes a
-// control call.
+// isFull reports whether put would refuse even the rollback of a control call of the
+// key.
 func (b *writeBehind) isFull(key, source string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -258,8 +259,8 @@ func (b *writeBehind) storedVersion(ctx context.Context, key string) (session.Ve
 	return versionOf(s), err
 }
 
-// close writes the pending changes. It returns an error if a second attempt fails,
-// too.
+// close writes the pending changes. It gives up at the second failure in a row, and
+// returns its error.
 func (b *writeBehind) close() error {
 	close(b.stop)
 	<-b.stopped
