@@ -47,7 +47,7 @@ type Handler struct {
 
 	// The gap between two events of a user after which a manual session is over
 	// without an endSession, for apps that lose these calls: a duration, or `off`.
-	// What comes after it is in the session that `automatic` says. Default: `off`.
+	// Events after the gap get the session that `automatic` says. Default: `off`.
 	ManualTimeout Value `json:"manual_timeout,omitempty"`
 
 	// Which SDKs' identify with another userId ends the session and begins a
@@ -79,8 +79,8 @@ type Handler struct {
 	// and have no effect in events. Default: `600`.
 	MaxSessionStarts Value `json:"max_session_starts,omitempty"`
 
-	// How long the work on a request may go on after its client has gone, once
-	// its body has come whole: forwarding it, and what the answer decides. It
+	// How long the work on a request may go on after its client has gone, once the
+	// whole body has arrived: to forward it, and to note what the answer decides. It
 	// should be as long as SDKs wait for an answer. Default: `60s`.
 	FinishTimeout Value `json:"finish_timeout,omitempty"`
 
@@ -99,13 +99,14 @@ type Handler struct {
 	// where the backend has a write key of its own. Default: false.
 	FollowUser bool `json:"follow_user,omitempty"`
 
-	// Whether a body that came compressed with gzip goes on so when the handler has
-	// changed it, instead of plain. It saves nine tenths of the bytes on the way to
-	// the data plane, and takes processor time: for a data plane that is reached
-	// over a line that costs. What is not changed goes on as it came. Default: false.
+	// Whether a body that arrived compressed with gzip is compressed again after the
+	// handler has changed it, instead of going on plain. It saves nine tenths of the
+	// bytes on the way to the data plane, and takes processor time: for a data plane
+	// behind a line whose traffic costs money. A body that is not changed goes on as
+	// it came in any case. Default: false.
 	KeepEncoding bool `json:"keep_encoding,omitempty"`
 
-	// Options for single write keys.
+	// Options that differ for single write keys.
 	Sources map[string]Source `json:"sources,omitempty"`
 
 	// Try it out: decide, count and answer control calls, but change no event.
@@ -113,7 +114,7 @@ type Handler struct {
 	Shadow bool `json:"shadow,omitempty"`
 
 	app *App
-	// sources are those that are configured, by write key.
+	// sources are the configured ones, by write key; others stands for the rest.
 	sources   map[string]*source
 	others    source
 	names     enrich.Names
@@ -126,11 +127,11 @@ type Handler struct {
 	logger    *zap.Logger
 }
 
-// Source has the options that may differ for one write key. What is not set is
-// as it is for the handler.
+// Source has the options that may differ for one write key. Those that are not set
+// are the handler's.
 type Source struct {
-	// What the source is called in metrics, which never have write keys: the
-	// label `source` of `caddy_rudder_session_events_total`. Default: no name.
+	// The name of the source in metrics, which never have write keys: the label
+	// `source` of `caddy_rudder_session_events_total`. Default: no name.
 	Name Value `json:"name,omitempty"`
 
 	// As the handler's `automatic`.
@@ -169,8 +170,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// handledVar marks a request that a handler has worked on: the same one, or
-// another of its kind, may stand in its way again.
+// handledVar marks a request that a handler has worked on. If it comes to this or
+// another rudder_session handler again, that one forwards it untouched.
 const handledVar = "rudder_session.handled"
 
 // ServeHTTP answers control calls and enriches events.
@@ -208,7 +209,7 @@ func (h *Handler) passes(r *http.Request, writeKey string, found bool) (why requ
 	case noBody(r):
 		return withoutBody, true
 	case caddyhttp.IsIncremental(r.Header):
-		return streaming, true // asks not to be held up
+		return streaming, true // it asks not to be buffered
 	}
 	return 0, false
 }
@@ -237,10 +238,9 @@ func (h *Handler) requestAt(received int64, e enrich.Endpoint, writeKey string) 
 	return request
 }
 
-// source is what differs by write key.
+// source is what may differ between write keys.
 type source struct {
-	// name is what it is called in metrics.
-	name   string
+	name   string // in metrics
 	policy session.Policy
 	meter  *eventMeter
 }
@@ -252,8 +252,8 @@ func (h *Handler) source(writeKey string) *source {
 	return &h.others
 }
 
-// received is when Caddy received the request, before its body: the moment
-// nearest to the SDK's sentAt.
+// received is when Caddy received the request's header, before its body: the time
+// that is nearest to the SDK's sentAt.
 func received(r *http.Request) time.Time {
 	if start, ok := caddyhttp.GetVar(r.Context(), "start_time").(time.Time); ok {
 		return start
@@ -261,7 +261,7 @@ func received(r *http.Request) time.Time {
 	return time.Now()
 }
 
-// listed reports whether the handler is to care for a write key.
+// listed reports whether the handler enforces the sessions of a write key.
 func (h *Handler) listed(writeKey string) bool {
 	_, ok := h.writeKeys[writeKey]
 	return ok || len(h.writeKeys) == 0

@@ -10,8 +10,8 @@ import (
 
 // ServeHTTP rewrites the source config that the next handler answers with.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	// More slashes than one are the same to some servers, and to none something
-	// else that an SDK would ask for.
+	// Some servers ignore extra slashes, and no SDK asks for anything else by such a
+	// path.
 	if r.Method != http.MethodGet || strings.Trim(r.URL.Path, "/") != "sourceConfig" {
 		return next.ServeHTTP(w, r)
 	}
@@ -27,16 +27,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return err
 }
 
-// prepare makes of a request one that is answered with what can be rewritten: the
-// whole body, in an encoding that is read here. It reports whether the client
-// has rewritten bodies, one of which may still be right.
+// prepare changes a request so that the answer can be rewritten: the whole body, in
+// an encoding that this handler reads. It reports whether the request is conditional
+// on a rewritten body that the client already has.
 func (h *Handler) prepare(header http.Header) (conditional bool) {
 	for _, name := range []string{"Range", "If-Range"} {
 		delete(header, name)
 	}
 	conditional = h.mark.translate(header, "If-None-Match")
-	// A date does not tell whether the client has the rewritten body or, from
-	// before this handler stood here, the control plane's own.
+	// A date does not say whether the client has a rewritten body, or the control
+	// plane's own from before this handler was installed.
 	delete(header, "If-Modified-Since")
 	encoding := "identity"
 	if acceptsGzip(header["Accept-Encoding"]) {
@@ -46,7 +46,7 @@ func (h *Handler) prepare(header http.Header) (conditional bool) {
 	return conditional
 }
 
-// acceptsGzip reports whether a client takes gzip.
+// acceptsGzip reports whether the values of Accept-Encoding allow gzip.
 func acceptsGzip(values []string) bool {
 	other, gzip := false, false
 	for item := range strings.SplitSeq(strings.Join(values, ","), ",") {

@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// mark is what the entity tags of rewritten bodies end with. It tells them from
-// the control plane's own: a client that has a body from before this handler
-// stood here, or from before its options changed, does not have the rewritten
-// one, and must not be told that nothing has changed.
+// mark is the suffix of the entity tags of rewritten bodies. It distinguishes them
+// from the control plane's own: a client whose body is from before this handler was
+// installed, or from before its options changed, must not get a 304.
 type mark string
 
-// add marks the entity tag of a response; what is no entity tag is removed.
+// add marks the entity tag of a response, and removes the header if it is not one
+// valid entity tag.
 func (m mark) add(h http.Header) {
 	tags := h["Etag"]
 	if len(tags) == 0 {
@@ -25,9 +25,9 @@ func (m mark) add(h http.Header) {
 	h["Etag"] = []string{weak + `"` + opaque[1:len(opaque)-1] + string(m) + `"`}
 }
 
-// translate makes of the entity tags in a condition the control plane's own, and
-// drops those without the mark. It reports whether any is left; if none is, there
-// is no condition any more.
+// translate turns the entity tags of a conditional header back into the control
+// plane's own, and drops those without the mark. It reports whether any is left; if
+// none is, it removes the header.
 func (m mark) translate(h http.Header, name string) bool {
 	list := strings.Join(h[name], ",")
 	var tags []string
@@ -35,7 +35,7 @@ func (m mark) translate(h http.Header, name string) bool {
 		list = strings.TrimLeft(list, ", \t")
 		weak, opaque, rest := cutTag(list)
 		if opaque == "" {
-			break // the end, or what is no list of entity tags, such as *
+			break // the end, or not a list of entity tags, such as *
 		}
 		list = rest
 		if own, marked := strings.CutSuffix(opaque, string(m)+`"`); marked {
@@ -50,8 +50,8 @@ func (m mark) translate(h http.Header, name string) bool {
 	return true
 }
 
-// cutTag cuts the entity tag that a text begins with: W/ or nothing, and the
-// part in quotes, which is empty if there is none.
+// cutTag cuts the entity tag off the beginning of a text: its W/ if it has one, and
+// the part in quotes, quotes included. opaque is empty if there is no tag.
 func cutTag(text string) (weak, opaque, rest string) {
 	rest = text
 	if strings.HasPrefix(rest, "W/") {

@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// reason is why an answer became what it became.
+// reason is why an answer was changed, or was not.
 type reason string
 
 const (
@@ -14,7 +14,7 @@ const (
 	removed      reason = "removed"
 	replaced     reason = "replaced"
 	noDataPlanes reason = "no_data_planes"
-	// The answer goes on as it came.
+	// The answer was forwarded as it came.
 	notModified   reason = "not_modified"
 	otherStatus   reason = "status"
 	streaming     reason = "streaming"
@@ -37,8 +37,9 @@ func (r reason) outcome() string {
 	return "passed"
 }
 
-// warning returns what is to be said of it; SDKs may go past the proxy with what
-// was not read. It has neither ids nor text of the control plane's.
+// warning returns the text to log, "" for none: SDKs that get a source config that
+// was not read may bypass the proxy. The text has no ids, and nothing that the control
+// plane sent.
 func (r reason) warning() string {
 	switch r {
 	case otherStatus:
@@ -55,7 +56,7 @@ func (r reason) warning() string {
 	return ""
 }
 
-// answers lives as long as the process: Caddy makes a new registry for each
+// answers is global so that it keeps its counts: Caddy makes a new registry for each
 // configuration.
 var answers = prometheus.NewCounterVec(prometheus.CounterOpts{
 	Namespace: "caddy", Subsystem: "rudder_session", Name: "source_configs_total",

@@ -11,27 +11,27 @@ import (
 	"go.uber.org/zap"
 )
 
-// response takes the answer of the next handler. One that may be a source config
-// is held back until it is whole; every other one goes on as it comes.
+// response receives the answer of the next handler. It buffers one that may be a
+// source config, and writes every other one through.
 type response struct {
 	*caddyhttp.ResponseWriterWrapper
 	handler *Handler
-	// conditional: a 304 says that the client has a rewritten body.
+	// conditional: a 304 means that the client has a rewritten body.
 	conditional bool
 
 	status int // 0 before there is one
-	// held: the body is read into body, and the header not written yet.
+	// held: the answer is collected in body, and its header is not written yet.
 	held bool
 	body []byte
 }
 
-// WriteHeader decides what is done with the answer.
+// WriteHeader decides whether the answer is held or passed on.
 func (w *response) WriteHeader(status int) {
 	switch {
 	case w.status != 0:
 		return
 	case status >= 100 && status < 200:
-		// Not the answer yet, or, with 101, the last that is seen of it.
+		// Not the answer yet; or 101, after which the connection is hijacked.
 		w.ResponseWriterWrapper.WriteHeader(status)
 		return
 	}
@@ -42,7 +42,7 @@ func (w *response) WriteHeader(status int) {
 	}
 }
 
-// refuse returns why an answer is not read, or nothing.
+// refuse returns why an answer cannot be rewritten, "" if it may be.
 func (w *response) refuse() reason {
 	h := w.Header()
 	switch {
@@ -66,8 +66,9 @@ func (w *response) refuse() reason {
 	return ""
 }
 
-// mayBeJSON reports whether an SDK may read a body of a type as JSON. They do
-// not look at the type; those that are streams or pages are let through.
+// mayBeJSON reports whether a body of a content type may be a source config. SDKs do
+// not look at the type, so only types that cannot be one, such as pages and streams,
+// are excluded.
 func mayBeJSON(values []string) bool {
 	if len(values) == 0 {
 		return true
@@ -80,14 +81,14 @@ func mayBeJSON(values []string) bool {
 	return err != nil || strings.HasSuffix(kind, "+json")
 }
 
-// Write takes a piece of the body.
+// Write implements [io.Writer].
 func (w *response) Write(p []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
 	if !w.held {
 		return w.ResponseWriterWrapper.Write(p)
 	}
 	if len(w.body)+len(p) > w.handler.maxBody {
-		if err := w.let(tooLarge); err != nil {
+		if err := w.passHeld(tooLarge); err != nil {
 			return 0, err
 		}
 		return w.ResponseWriterWrapper.Write(p)
@@ -96,8 +97,8 @@ func (w *response) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// ReadFrom takes the body from a reader, as fast as what is below can where
-// nothing is held back.
+// ReadFrom implements [io.ReaderFrom], so that an answer that is not held is copied as
+// fast as the underlying writer can.
 func (w *response) ReadFrom(from io.Reader) (int64, error) {
 	w.WriteHeader(http.StatusOK)
 	if !w.held {
@@ -106,7 +107,7 @@ func (w *response) ReadFrom(from io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{w}, from)
 }
 
-// FlushError flushes what is not held back.
+// FlushError flushes an answer that is not held.
 func (w *response) FlushError() error {
 	w.WriteHeader(http.StatusOK)
 	if w.held {
@@ -115,7 +116,7 @@ func (w *response) FlushError() error {
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
-// pass lets the header go.
+// pass counts the answer, and writes its header.
 func (w *response) pass(why reason) {
 	count(why)
 	if warn := why.warning(); warn != "" {
@@ -125,29 +126,29 @@ func (w *response) pass(why reason) {
 	w.ResponseWriterWrapper.WriteHeader(w.status)
 }
 
-// let lets go of what was held back, as it came.
-func (w *response) let(why reason) error {
+// passHeld writes what was held, unchanged.
+func (w *response) passHeld(why reason) error {
 	w.pass(why)
 	_, err := w.ResponseWriterWrapper.Write(w.body)
 	w.body = nil
 	return err
 }
 
-// finish lets go of what is held back once the answer is whole, rewritten if it
-// can be. broken: the next handler failed, and it is not whole.
+// finish writes an answer that is held, rewritten if possible. broken: the next
+// handler failed, and the answer may be incomplete.
 func (w *response) finish(broken bool) error {
 	if !w.held {
 		return nil
 	}
 	if broken {
-		return w.let(incomplete)
+		return w.passHeld(incomplete)
 	}
 	h := w.Header()
 	body, why := w.handler.rewrite(w.body, encodingOf(h))
 	if !why.read() {
-		return w.let(why)
+		return w.passHeld(why)
 	}
-	settleHeader(h, w.handler.mark, body != nil)
+	fixHeader(h, w.handler.mark, body != nil)
 	if body == nil {
 		body = w.body
 	}
@@ -157,11 +158,12 @@ func (w *response) finish(broken bool) error {
 	return err
 }
 
-// settleHeader makes the header that of a body that was read and, if changed is
-// set, changed.
-func settleHeader(h http.Header, m mark, changed bool) {
+// fixHeader corrects the header of a body that was read and, if changed is set,
+// rewritten.
+func fixHeader(h http.Header, m mark, changed bool) {
 	m.add(h)
-	// Parts of it are never sent; what the body's trailers said of it has come.
+	// No ranges are served. The trailers are in h by now: they describe the body as it
+	// was, and none can follow a body with a Content-Length.
 	delete(h, "Accept-Ranges")
 	for _, name := range strings.Split(strings.Join(h["Trailer"], ","), ",") {
 		h.Del(strings.TrimSpace(name))
@@ -177,7 +179,7 @@ func settleHeader(h http.Header, m mark, changed bool) {
 	}
 }
 
-// varies reports whether Vary has a name.
+// varies reports whether Vary includes a header.
 func varies(h http.Header, name string) bool {
 	for item := range strings.SplitSeq(strings.Join(h["Vary"], ","), ",") {
 		if item = strings.TrimSpace(item); item == "*" || strings.EqualFold(item, name) {

@@ -33,8 +33,8 @@ func encodingOf(h http.Header) encoding {
 
 var byteOrderMark = []byte("\ufeff")
 
-// rewrite returns the body to send on, compressed as it was: nil if nothing
-// changes. Only the reasons that say that the body was read come with it.
+// rewrite returns the body to send instead, with the same encoding; nil if nothing
+// changes or why.read() is false.
 func (h *Handler) rewrite(body []byte, e encoding) (changed []byte, why reason) {
 	text := body
 	if e == gzipped {
@@ -42,7 +42,7 @@ func (h *Handler) rewrite(body []byte, e encoding) (changed []byte, why reason) 
 			return nil, why
 		}
 	}
-	// Parsers skip it.
+	// SDKs' JSON parsers skip a byte order mark.
 	text, hasMark := bytes.CutPrefix(text, byteOrderMark)
 	edited, valid, why := h.edit(text)
 	switch {
@@ -82,7 +82,8 @@ var (
 	zippers   = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
 )
 
-// gunzip decodes a body that is sound and decodes to no more than max bytes.
+// gunzip decodes a body, or returns why not: it is damaged, or decodes to more than
+// max bytes.
 func gunzip(body []byte, max int) ([]byte, reason) {
 	unzipper := unzippers.Get().(*gzip.Reader)
 	defer unzippers.Put(unzipper)

@@ -1,6 +1,6 @@
 // Package sourceconfig is the Caddy module
 // http.handlers.rudder_session_source_config: it keeps the control plane from
-// sending SDKs past the proxy.
+// directing SDKs around the proxy.
 package sourceconfig
 
 import (
@@ -26,8 +26,8 @@ func init() {
 		h := new(Handler)
 		return h, h.UnmarshalCaddyfile(helper.Dispenser)
 	})
-	// Beside rudder_session: before handle, route and reverse_proxy, one of which
-	// asks the control plane.
+	// At the same place as rudder_session: before handle, route and reverse_proxy, one
+	// of which asks the control plane.
 	httpcaddyfile.RegisterDirectiveOrder("rudder_session_source_config", httpcaddyfile.After, "request_header")
 }
 
@@ -100,26 +100,26 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// rewriting is how bodies are rewritten, of the same bytes and with the same
-// options: whoever changes that changes this number, so that clients fetch anew.
+// rewriting is the version of the rewriting. Change it whenever the same body and
+// options would give other bytes than before, so that clients fetch the body again.
 const rewriting = "1"
 
-// markOf returns the mark of entity tags whose bodies are rewritten so.
+// markOf returns the mark for bodies that are rewritten with an option.
 func markOf(dataPlane string) mark {
 	sum := fnv.New32a()
 	sum.Write([]byte(rewriting + "\x00" + dataPlane))
 	return mark(fmt.Sprintf("-rs%08x", sum.Sum32()))
 }
 
-// sampled lets each message through once a minute: whoever asks for source
-// configs decides how often there is something to say.
+// sampled logs each message at most once a minute: clients decide how often there is
+// a reason to log it.
 func sampled(logger *zap.Logger) *zap.Logger {
 	return logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
 		return zapcore.NewSamplerWithOptions(core, time.Minute, 1, 0)
 	}))
 }
 
-// parseDataPlane reads an address that SDKs can put a path behind.
+// parseDataPlane reads a URL that SDKs can append a path to.
 func parseDataPlane(text string) (string, error) {
 	u, err := url.Parse(text)
 	switch {
