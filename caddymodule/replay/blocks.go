@@ -2,7 +2,7 @@ package replay
 
 import "bytes"
 
-// parse finds the lines of a block, and reads them.
+// parse splits a block into lines, reads them, and works out their jobs.
 func (r *replay) parse(b *block) {
 	b.lines = make([]line, 0, bytes.Count(b.text, []byte{'\n'})+1)
 	for text := b.text; len(text) > 0; {
@@ -22,11 +22,11 @@ func (r *replay) parse(b *block) {
 	}
 }
 
-// serialSpread keeps the numbers of lines apart: a request numbers its messages from
-// its own on.
+// serialSpread keeps the serial numbers of requests far apart: the messages of a
+// request are numbered from its own number on.
 const serialSpread = 0x9e3779b97f4a7c15
 
-// count tells the progress how many messages a block had.
+// count adds the messages of a block to the progress.
 func (r *replay) count(b *block) {
 	if r.Progress == nil || b.part {
 		return
@@ -36,13 +36,14 @@ func (r *replay) count(b *block) {
 	}
 }
 
-// write writes a block. What is as it came is written in one piece.
+// write writes a block. Unchanged lines that follow each other are written in one
+// piece.
 func (r *replay) write(b *block) error {
 	if r.Output == nil {
 		return nil
 	}
 	if r.unended && b.file != r.writing {
-		// The last line of the file before has no end.
+		// The last line of the previous file has no newline.
 		if err := r.put([]byte{'\n'}); err != nil {
 			return err
 		}

@@ -20,8 +20,8 @@ import (
 	"github.com/rudder-session/rudder-session/caddymodule/internal/terminal"
 )
 
-// optionFlags are the options of the handler that are flags, with what they say in
-// help. Their syntax is that of the Caddyfile.
+// optionFlags are the options of the handler that are flags too, with their help
+// texts. The syntax of their values is that of the Caddyfile.
 var optionFlags = []struct{ name, help string }{
 	{"automatic", "Who makes sessions where startSession was not called: sdk, adopt, proxy [timeout] or off"},
 	{"timeout", "The gap between two events of a user that ends a session, such as 30m"},
@@ -35,7 +35,7 @@ var optionFlags = []struct{ name, help string }{
 	{"prefix", "What the paths of recorded requests begin with"},
 }
 
-// optionSwitches are those without a value.
+// optionSwitches are the flags without a value.
 var optionSwitches = []struct{ name, help string }{
 	{"share-sessions", "A session belongs to the id alone, whatever the write key"},
 	{"follow-user", "Events of a user without a device take the session that the user is in"},
@@ -130,7 +130,7 @@ func run(cmd *cobra.Command, args []string) (err error) {
 	return replayTo(cmd, &o, report, asJSON)
 }
 
-// replayTo replays until the end, or until it is interrupted, and reports.
+// replayTo replays until the end of the input or an interrupt, and writes the report.
 func replayTo(cmd *cobra.Command, o *Options, to io.Writer, asJSON bool) error {
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -161,7 +161,8 @@ func (r *Report) write(to io.Writer, asJSON bool) error {
 	return encoder.Encode(r)
 }
 
-// policies reads which policies are tried.
+// policies returns the policies to try: that of --config and the flags, and those of
+// --compare and --variant.
 func policies(cmd *cobra.Command) ([]Policy, error) {
 	f := cmd.Flags()
 	config, _ := f.GetString("config")
@@ -250,11 +251,12 @@ func optionsOf(cmd *cobra.Command) string {
 	return strings.Join(lines, "\n")
 }
 
-// notAnInput refuses to write over what is to be read, and sees that that is there.
+// notAnInput returns an error if the output would overwrite an input, or if an input
+// does not exist.
 func notAnInput(path string, inputs []string, stdin io.Reader) error {
 	out, err := os.Stat(path)
 	if err != nil || !out.Mode().IsRegular() {
-		out = nil // it is not there, or cannot be created either, or is a device
+		out = nil // a new file, a device, or a path where creating the file will fail
 	}
 	if len(inputs) == 0 {
 		inputs = []string{"-"}
@@ -262,7 +264,7 @@ func notAnInput(path string, inputs []string, stdin io.Reader) error {
 	for _, name := range inputs {
 		in, err := statInput(name, stdin)
 		if err != nil && name != "-" {
-			return err // before the output is emptied
+			return err // before the output is truncated
 		}
 		if err == nil && out != nil && os.SameFile(out, in) {
 			return fmt.Errorf("output: %s is read, too", path)
@@ -281,8 +283,8 @@ func statInput(name string, stdin io.Reader) (os.FileInfo, error) {
 	return nil, os.ErrNotExist
 }
 
-// tuneMemory sets the garbage collector, unless the environment does: lines are many
-// and soon done with, and the sessions in memory need less than the limit.
+// tuneMemory sets the garbage collector, unless the environment does: a replay makes
+// much short-lived garbage, and its live memory is far below the limit.
 func tuneMemory(env func(string) string) {
 	if env("GOGC") == "" && env("GOMEMLIMIT") == "" {
 		debug.SetGCPercent(800)

@@ -7,28 +7,29 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// figures are what is counted for one policy. All of it is sums, and the least line
-// numbers: it does not matter in which order lines are counted, or that some are
-// counted elsewhere and added.
+// figures are what is counted for one policy: only sums and smallest line numbers, so
+// that lines can be counted in any order, and by several workers whose figures are
+// added up.
 type figures struct {
 	outcome enrich.Outcome
 	reasons map[reasonKey]*reasonFigure
 	// changed events have another session than they came with, gained ones came
-	// without, lost ones are in none any more.
+	// without a session, lost ones have none any more.
 	changed, gained, lost int64
-	// marksAdded and marksRemoved count events that have a start mark that they came
-	// without, and the other way round.
+	// marksAdded and marksRemoved count events that get a start mark, and that lose
+	// theirs.
 	marksAdded, marksRemoved int64
 	// users are session keys with events.
 	users         int64
 	before, after sessionFigures
-	// failedControls are control requests that are refused, as bad or as too many.
+	// failedControls are control requests that are refused: invalid ones, and those
+	// beyond max_session_starts.
 	failedControls int64
 	// passed are requests that the handler does not read.
 	passed int64
 }
 
-// reasonKey is what was done to a message, and why.
+// reasonKey is the action on a message, and its reason.
 type reasonKey struct{ action, reason string }
 
 type reasonFigure struct {
@@ -40,14 +41,15 @@ type reasonFigure struct {
 // ids are those of an example.
 type ids struct{ anonymousID, userID, messageID string }
 
-// place is a line of the input. The zero value is none.
+// place is a line of the input. The zero value is no line.
 type place struct{ file, line int }
 
 func (p place) before(other place) bool {
 	return other.line == 0 || p.line != 0 && (p.file < other.file || p.file == other.file && p.line < other.line)
 }
 
-// sessionFigures are about the sessions on one side.
+// sessionFigures are about the sessions on one side: as the events came, or as the
+// policy leaves them.
 type sessionFigures struct {
 	sessions int64
 	// unmarked sessions have no event with a start mark, severalMarks more than one.
@@ -77,7 +79,7 @@ func (f *sessionFigures) session(t *tally) {
 	if t.several {
 		f.severalMarks++
 	}
-	if t.others {
+	if t.divided {
 		f.divided++
 	}
 	f.events += t.events
@@ -137,8 +139,8 @@ func (r *reasonFigure) note(at place, of *ids) {
 	}
 }
 
-// sides are the sessions of an event: that which it came with, and that which it
-// goes on with; 0 for none.
+// sides are the session ids of an event: the one that it came with, and the one that
+// it goes on with; 0 for none.
 type sides struct {
 	before, after             int64
 	markedBefore, markedAfter bool

@@ -17,30 +17,30 @@ import (
 const (
 	// blockSize is about how many bytes of lines are worked on together.
 	blockSize = 1 << 20
-	// blockLines bounds the lines of a block: what is known of one takes more memory
-	// than a short line itself.
+	// blockLines bounds the lines of a block: the parsed form of a short line takes
+	// more memory than its text.
 	blockLines = 1 << 12
-	// maxLine is the length from which on a line is not read, but passed on in
-	// pieces. It is eight times what the data plane takes for one request.
+	// maxLine is the length in bytes from which a line is not parsed, but passed on in
+	// pieces. It is eight times the largest request that the data plane accepts.
 	maxLine = 32 << 20
 )
 
-// block is some lines of one file, in one piece, with what is made of them.
+// block is a run of lines of one file, with their jobs and their outputs.
 type block struct {
-	file      int // its index
+	file      int // the index of the file
 	firstLine int // the number of the first line, from 1
 	text      []byte
-	// part: text is a piece of a line that is too long, first: its first one. Such a
-	// block has no lines.
+	// part: text is a piece of a line that is too long; first: it is the first piece.
+	// Such a block has no lines.
 	part, first bool
 	lines       []line
-	parsed      chan struct{} // closed when lines and jobs are there; nil of a part
-	// serial numbers the first line among those of all files, with gaps.
+	parsed      chan struct{} // closed when lines and jobs are set; nil for a part
+	// serial is the number of the first line among those of all files, with gaps.
 	serial uint64
-	// jobs has for each policy what is to be done about each line.
+	// jobs has, for each policy, the job of each line.
 	jobs    [][]job
 	outputs []output
-	// decided is waited for until all is decided about.
+	// decided is done when all lines have been decided for all policies.
 	decided sync.WaitGroup
 }
 
@@ -48,14 +48,15 @@ type block struct {
 type input struct {
 	files []string // "-" is standard input
 	stdin io.Reader
-	// read counts the bytes of the files as they are, decompressed what came of them.
+	// read counts the bytes that were read from the files, decompressed the bytes after
+	// decompression.
 	read, decompressed atomic.Int64
-	// total is the size of all files, 0 if that is not known.
+	// total is the size of all files in bytes, 0 if it is not known.
 	total int64
 }
 
-// openInput looks at the files: one that is not there is an error before anything is
-// done.
+// openInput checks the files, so that a missing one is an error before any other is
+// read.
 func openInput(files []string, stdin io.Reader) (*input, error) {
 	if len(files) == 0 {
 		files = []string{"-"}
@@ -83,7 +84,7 @@ func openInput(files []string, stdin io.Reader) (*input, error) {
 	return in, nil
 }
 
-// name is what a file is called in messages.
+// name is the name of a file in messages.
 func (in *input) name(file int) string {
 	if in.files[file] == "-" {
 		return "standard input"
@@ -91,8 +92,8 @@ func (in *input) name(file int) string {
 	return in.files[file]
 }
 
-// blocks sends all lines of all files, in order. The error says where it ended
-// before the end; what was read before it has been sent.
+// blocks sends all lines of all files, in order. An error says where reading stopped;
+// everything before that has been sent.
 func (in *input) blocks(ctx context.Context, to chan<- *block) error {
 	for file := range in.files {
 		if err := in.one(ctx, file, to); err != nil {
@@ -132,7 +133,7 @@ func (in *input) one(ctx context.Context, file int, to chan<- *block) error {
 	return fmt.Errorf("%s: line %d, %d bytes into its text: %w", in.name(file), c.line, c.at, err)
 }
 
-// isRegular reports whether a source is a file that never has a reader wait.
+// isRegular reports whether a source is a regular file, whose Read does not block.
 func isRegular(source io.Reader) bool {
 	f, ok := source.(*os.File)
 	if !ok {
@@ -142,8 +143,8 @@ func isRegular(source io.Reader) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// cancelableReader reads what may come late, until ctx ends: a pipe, a terminal. Once that
-// has ended, a Read may still write into the memory that it was given.
+// cancelableReader makes the Read of a pipe or a terminal return when ctx ends. After
+// that, the abandoned Read may still write into its buffer.
 type cancelableReader struct {
 	ctx context.Context
 	io.Reader
@@ -179,7 +180,7 @@ func (r *countedReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// decompressed tells by its first bytes whether a file is gzip.
+// decompressed decompresses a file if its first bytes say that it is gzip.
 func decompressed(file io.Reader) (io.Reader, error) {
 	buffered := bufio.NewReaderSize(file, 256<<10)
 	magic, err := buffered.Peek(2)
@@ -197,15 +198,15 @@ type cutter struct {
 	ctx  context.Context
 	from io.Reader
 	file int
-	line int   // the number of the line that comes next
-	at   int64 // where that begins
+	line int   // the number of the next line
+	at   int64 // its offset in the text
 	to   chan<- *block
-	// inLong: the last block was a part of a line that has not ended.
+	// inLong: the last block was a part of a line whose end has not come yet.
 	inLong bool
 }
 
 func (c *cutter) cut() error {
-	var rest []byte // the beginning of a line
+	var rest []byte // the beginning of a line whose end is not read yet
 	for {
 		text := make([]byte, max(blockSize, 2*len(rest)))
 		n := copy(text, rest)
@@ -216,7 +217,7 @@ func (c *cutter) cut() error {
 			n += read
 		}
 		text = text[:n]
-		whole := n // at the end, or before a fault, an unfinished line included
+		whole := n // at the end, or before an error, an incomplete last line is included
 		if err == nil || c.ctx.Err() != nil {
 			whole = bytes.LastIndexByte(text, '\n') + 1
 		}
@@ -237,8 +238,8 @@ func (c *cutter) cut() error {
 	}
 }
 
-// send sends the lines of a text; if it goes on with a line that is too long, that
-// one's end first.
+// send sends the lines of a text. If the text begins within a line that is too long, it
+// sends the rest of that line first.
 func (c *cutter) send(text []byte) {
 	if c.inLong && len(text) > 0 {
 		end := bytes.IndexByte(text, '\n') + 1

@@ -10,51 +10,50 @@ import (
 	"github.com/rudder-session/rudder-session/enrich"
 )
 
-// form is what a line is.
+// form is the kind of a line.
 type form uint8
 
 const (
 	// blank: nothing but white space.
 	blank form = iota
-	// notJSON: no JSON object.
+	// notJSON: not a JSON object.
 	notJSON
 	// notEvent: an object that is neither an event nor a request, or does not say
 	// when it was received.
 	notEvent
 	// event: one event as the data plane stores it.
 	event
-	// batch: events as the data plane's gateway stores a request: under `batch`, with
-	// `receivedAt` and `writeKey` beside it.
+	// batch: a request as the data plane's gateway stores it: an object with `batch`,
+	// `receivedAt` and `writeKey`.
 	batch
 	// request: a request, with `path`, `writeKey`, `receivedAt` and `body`.
 	request
 )
 
-// line is one line of the input, and what is to be decided about.
+// line is one line of the input, parsed.
 type line struct {
 	text []byte // with the line's end
 	form form
 
 	received int64
-	// writeKey is that which the line says, or that of lines that do not; "" for none.
+	// writeKey is the line's own, or else the fallback; "" for none.
 	writeKey string
-	// body is what the handler would get. It is a part of text, from bodyAt on, unless
-	// quoted is set: then text has it as a JSON string, up to bodyEnd.
+	// body is the body that the handler would get. text has it between bodyAt and
+	// bodyEnd: the same bytes or, if quoted is set, as a JSON string.
 	body            []byte
 	bodyAt, bodyEnd int
 	quoted          bool
 
-	// Of an event: what its session key is made of, as JSON; nil for what it lacks.
+	// For an event: the values that its session key is made of, as JSON; nil for those
+	// that it does not have.
 	anonymousID, userID, channel []byte
 
-	// Of a request: its path, without the query; the write keys in its Authorization
-	// header and in its query; whether it is a job's; whether it is a POST; the status
-	// with which it was answered, 0 if that is not known.
-	path                string
-	headerKey, queryKey string
-	ofJob               bool
+	// For a request:
+	path                string // without the query
+	headerKey, queryKey string // the write keys in the Authorization header and the query
+	ofJob               bool   // it came from a rETL or cloud-extract job
 	post                bool
-	status              int
+	status              int // of the answer; 0 if it is not known
 }
 
 // readLine reads a line. fallback is the write key of lines that have none.
@@ -92,12 +91,12 @@ func readLine(text []byte, fallback string) line {
 	return l
 }
 
-// members are the values of a line that matter, as JSON. Of duplicates the first
-// counts.
+// members are the values of a line that matter, as JSON. The first of duplicates
+// counts; null is the same as no member.
 type members struct {
 	received, writeKey, path, method, body, headers, status, batch, typ []byte
 	bodyAt                                                              int
-	// Of an event; null counts, as it does in the handler.
+	// In an event, the first counts even if it is null, as in the handler.
 	anonymousID, userID, channel []byte
 }
 
@@ -179,8 +178,8 @@ func (l *line) request(m *members) {
 	}
 }
 
-// headers takes the write key and what marks a job from recorded headers: pairs of a
-// name and a value.
+// headers reads recorded headers, which are pairs of a name and a value: the write key,
+// and whether the request is a job's.
 func (l *line) headers(value []byte) {
 	var pairs [][2]string
 	if json.Unmarshal(value, &pairs) != nil {
@@ -194,8 +193,9 @@ func (l *line) headers(value []byte) {
 	l.ofJob = r.Header.Get("X-Rudder-Job-Run-Id") != ""
 }
 
-// keyAt returns the write key of a request to an endpoint, "" for none: that which the
-// line says or, where the handler looks for it, that which the request had.
+// keyAt returns the write key of a request to an endpoint, "" for none: from the
+// request's header or query, wherever the handler would look at this endpoint, or else
+// the line's.
 func (l *line) keyAt(e enrich.Endpoint, beacon bool) string {
 	switch {
 	case l.headerKey != "" && !beacon:
@@ -230,8 +230,8 @@ func (l *line) with(body enrich.Body) [][]byte {
 	return pieces
 }
 
-// marked returns the line with a first member that names the control call that it is,
-// in pieces.
+// marked returns the line, in pieces, with an additional first member that names its
+// control call.
 func (l *line) marked(call string) [][]byte {
 	open := bytes.IndexByte(l.text, '{') + 1
 	mark := `"rudderSessionControl":"` + call + `",`

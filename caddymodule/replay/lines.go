@@ -1,21 +1,21 @@
 package replay
 
-// lineFigures counts the lines of the input by what they are.
+// lineFigures counts the lines of the input by their form.
 type lineFigures struct {
 	lines, blank, events, batches, requests int64
 	notJSON, notEvent, tooLong              oddLines
-	// first and last are the first and the last moment at which something was
-	// received, in Unix milliseconds; 0 for none.
+	// first and last are the earliest and the latest receivedAt, in Unix milliseconds;
+	// 0 for none.
 	first, last int64
 }
 
-// oddLines are lines that cannot be decided about.
+// oddLines are lines without events, which are passed on unread.
 type oddLines struct {
 	n     int64
 	first []place
 }
 
-// shownOdd is how many line numbers of each kind the report has.
+// shownOdd is how many line numbers of such lines the report shows.
 const shownOdd = 5
 
 func (o *oddLines) note(at place) {

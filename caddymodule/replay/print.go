@@ -16,7 +16,7 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// shownReasons is how many reasons of each policy the text has.
+// shownReasons is how many reasons the text shows for each policy.
 const shownReasons = 10
 
 // Print writes the report for people.
@@ -71,7 +71,7 @@ func (p *printer) odd(what string, o *OddLines) {
 	p.printf("\n")
 }
 
-// String is the place as compilers write it.
+// String returns the place as "file:line".
 func (p Place) String() string { return fmt.Sprintf("%s:%d", p.File, p.Line) }
 
 const (
@@ -89,8 +89,8 @@ func (p *printer) row(name string, cells ...string) {
 	p.printf("%s\n", strings.TrimRight(line, " "))
 }
 
-// numbers writes a row with a number for each policy; before is what it was as the
-// events came, "" if there is no such thing.
+// numbers writes a row with a number for each policy; before is the cell for the events
+// as they came, "" where there is no such number.
 func (p *printer) numbers(name, before string, of func(*PolicyReport) int64) {
 	cells := []string{before}
 	for i := range p.report.Policies {
@@ -174,7 +174,7 @@ func (p *printer) distribution(title string, names []string, of func(*SessionRep
 	}
 }
 
-// bar draws a share as wide as a column.
+// bar draws the share that n has of a total, as wide as a column.
 func bar(n, of int64) string {
 	const width = columnWidth - 9
 	share := float64(n) / float64(max(of, 1))
@@ -186,8 +186,8 @@ func bar(n, of int64) string {
 	return text + strings.Repeat(" ", width-utf8.RuneCountInString(text)) + fmt.Sprintf(" %5.1f %%", share*100)
 }
 
-// reasons writes the reasons that matter most: those for which events change, and
-// then the others, each by how many there are.
+// reasons writes the most important reasons of a policy: first those for which events
+// change, then the others, both by frequency.
 func (p *printer) reasons(policy *PolicyReport) {
 	if len(policy.Reasons) == 0 {
 		return

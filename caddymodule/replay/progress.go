@@ -10,7 +10,7 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// Progress is how far a replay is. It may be read while that runs.
+// Progress is how far a replay has got. It may be read while the replay runs.
 type Progress struct {
 	input  atomic.Pointer[input]
 	events atomic.Int64
@@ -18,7 +18,7 @@ type Progress struct {
 
 func (p *Progress) begin(in *input) { p.input.Store(in) }
 
-// line is how far it is after a time, in one line of a terminal.
+// line describes the progress after a time, in one line of a terminal.
 func (p *Progress) line(passed time.Duration) string {
 	in := p.input.Load()
 	if in == nil {
@@ -42,8 +42,8 @@ func (p *Progress) line(passed time.Duration) string {
 	return fmt.Sprintf("%s %3.0f %%, %s, %s left", bar, share*100, text, left)
 }
 
-// Show shows the progress in one line of a terminal, over and over, until the
-// function that it returns is called, which removes the line.
+// Show keeps one line of a terminal up to date with the progress, until the function
+// that it returns is called, which erases the line.
 func (p *Progress) Show(terminal io.Writer) (end func()) {
 	began, done, ended := time.Now(), make(chan struct{}), make(chan struct{})
 	go func() {

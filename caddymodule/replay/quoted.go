@@ -6,9 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// character reads the character of a JSON string that begins at i: how many bytes it
-// takes there, and what it stands for. Bytes that are not escaped stand for
-// themselves, valid UTF-8 or not.
+// character decodes the character of a JSON string that begins at i: its size in the
+// string, and its text. An unescaped byte is its own text, even if it is not valid
+// UTF-8.
 func character(raw []byte, i int, to *[utf8.UTFMax]byte) (size int, text []byte) {
 	if raw[i] != '\\' {
 		return 1, raw[i : i+1]
@@ -34,7 +34,7 @@ func character(raw []byte, i int, to *[utf8.UTFMax]byte) (size int, text []byte)
 
 var controls = [128]byte{'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
 
-// escapedUnit reads \u and four digits, -1 if they are not there.
+// escapedUnit reads \u and four hexadecimal digits, and returns -1 if there are none.
 func escapedUnit(raw []byte, i int) rune {
 	if i+6 > len(raw) || raw[i] != '\\' || raw[i+1] != 'u' {
 		return -1
@@ -46,7 +46,7 @@ func escapedUnit(raw []byte, i int) rune {
 	return rune(n)
 }
 
-// unquote returns what a JSON string without its quotes stands for.
+// unquote decodes a JSON string that is given without its quotes.
 func unquote(raw []byte) []byte {
 	text := make([]byte, 0, len(raw))
 	var buffer [utf8.UTFMax]byte
@@ -57,12 +57,13 @@ func unquote(raw []byte) []byte {
 	return text
 }
 
-// requote returns, in quotes, what stands for pieces some of which are parts of what
-// raw stands for: those parts as they are in raw, every byte of them.
+// requote encodes pieces as one JSON string, with quotes. text is raw decoded. A piece
+// that is a part of text is copied from raw, so that its bytes and escapes stay the
+// same.
 func requote(raw, text []byte, pieces [][]byte) []byte {
 	out := []byte{'"'}
 	var buffer [utf8.UTFMax]byte
-	at, plain := 0, 0 // the same place in raw and in text
+	at, plain := 0, 0 // the same position in raw and in text
 	skip := func(to int) int {
 		for plain < to {
 			size, c := character(raw, at, &buffer)
@@ -86,7 +87,8 @@ func requote(raw, text []byte, pieces [][]byte) []byte {
 	return append(out, '"')
 }
 
-// offsetIn returns where in text a part of it begins, if it is one.
+// offsetIn returns the offset of part in text, if part is a subslice of it: both then
+// have the same end of capacity.
 func offsetIn(text, part []byte) (offset int, ok bool) {
 	if cap(part) == 0 || cap(part) > cap(text) || &part[:cap(part)][cap(part)-1] != &text[:cap(text)][cap(text)-1] {
 		return 0, false

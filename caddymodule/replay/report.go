@@ -8,7 +8,7 @@ import (
 	"github.com/rudder-session/rudder-session/enrich"
 )
 
-// Report is what a replay found: its JSON is for other programs, its text for people.
+// Report is the result of a replay: as JSON for other programs, as text for people.
 type Report struct {
 	Input    InputReport    `json:"input"`
 	Policies []PolicyReport `json:"policies"`
@@ -26,12 +26,12 @@ type InputReport struct {
 	NotJSON  OddLines `json:"not_json"`
 	NotEvent OddLines `json:"no_event"`
 	TooLong  OddLines `json:"too_long"`
-	// First and Last are when the first and the last of them was received.
+	// First and Last are the earliest and the latest receivedAt.
 	First time.Time `json:"first_received,omitzero"`
 	Last  time.Time `json:"last_received,omitzero"`
 }
 
-// OddLines are lines that were passed on unread.
+// OddLines are lines without events, which were passed on unread.
 type OddLines struct {
 	Lines int64   `json:"lines"`
 	First []Place `json:"first,omitempty"`
@@ -46,11 +46,10 @@ type Place struct {
 // PolicyReport is what one policy does.
 type PolicyReport struct {
 	Name string `json:"name"`
-	// Events are the events that were decided about or left alone; Users the session
-	// keys that they have.
+	// Events is the number of events, Users the number of their session keys.
 	Events int64 `json:"events"`
 	Users  int64 `json:"users"`
-	// Stamped, Cleared and Untouched are the events by what is done to them.
+	// Stamped, Cleared and Untouched divide the events by what is done to them.
 	Stamped   int64 `json:"stamped"`
 	Cleared   int64 `json:"cleared"`
 	Untouched int64 `json:"untouched"`
@@ -58,55 +57,56 @@ type PolicyReport struct {
 	// control endpoints that were not.
 	Controls        int64 `json:"controls"`
 	RefusedControls int64 `json:"refused_controls"`
-	// Passed are lines that the handler does not read.
+	// Passed are lines whose requests or events the handler forwards unread.
 	Passed int64 `json:"passed_lines"`
-	// Began and Ended are sessions of the proxy, by what began and ended them.
+	// Began and Ended count sessions of the proxy by what began and ended them.
 	Began map[string]int64 `json:"began"`
 	Ended map[string]int64 `json:"ended"`
 	// Changed events go on with another session id than they came with, Gained ones
-	// came without, and Lost ones go on without.
+	// came without one, and Lost ones go on without one.
 	Changed int64 `json:"changed"`
 	Gained  int64 `json:"gained"`
 	Lost    int64 `json:"lost"`
 	// MarksAdded and MarksRemoved are events that get and lose a start mark.
 	MarksAdded   int64 `json:"marks_added"`
 	MarksRemoved int64 `json:"marks_removed"`
-	// Split are sessions as they came whose events are in several ones after it,
-	// Merged those after it that have events of several ones as they came.
+	// Split are sessions of Before whose events are in several sessions of After;
+	// Merged are sessions of After with events of several sessions of Before.
 	Split  int64 `json:"split"`
 	Merged int64 `json:"merged"`
-	// Before and After are the sessions as they came, and as they go on.
+	// Before and After are the sessions of the events as they came, and as they go on.
 	Before SessionReport `json:"before"`
 	After  SessionReport `json:"after"`
 	// Reasons are all reasons of decisions, the most frequent first.
 	Reasons []ReasonReport `json:"reasons"`
 }
 
-// SessionReport is about sessions: ids in the events of one user.
+// SessionReport is about the sessions on one side. A session is all events of one user
+// with one session id.
 type SessionReport struct {
 	Sessions int64 `json:"sessions"`
-	// WithoutStart have no event with a start mark, WithStarts several different.
+	// WithoutStart have no event with a start mark, WithStarts several.
 	WithoutStart int64 `json:"without_start"`
 	WithStarts   int64 `json:"with_several_starts"`
-	// Events and Seconds are sums over all.
+	// Events and Seconds are the sums of events and lengths.
 	Events  int64   `json:"events"`
 	Seconds float64 `json:"seconds"`
-	// ByLength and ByEvents count sessions by classes.
+	// ByLength and ByEvents count sessions by length and by number of events.
 	ByLength []Class `json:"by_length"`
 	ByEvents []Class `json:"by_events"`
 }
 
-// Class is a class of a distribution: the values up to Most, and above that of the
-// class before it. Most is seconds, or events; the last class has no bound.
+// Class is a class of a distribution: the values above the Most of the previous class,
+// up to its own. Most is in seconds, or events; the last class has none.
 type Class struct {
 	Most     *float64 `json:"most,omitempty"`
 	Sessions int64    `json:"sessions"`
 }
 
-// ReasonReport is one reason for which something is done to messages.
+// ReasonReport counts the messages with one action and one reason.
 type ReasonReport struct {
-	// Action is stamped, cleared, untouched or consumed, Reason a reason as the
-	// metrics have it.
+	// Action is stamped, cleared, untouched or consumed; Reason is a reason as in the
+	// metrics.
 	Action  string `json:"action"`
 	Reason  string `json:"reason"`
 	Events  int64  `json:"events"`

@@ -1,6 +1,7 @@
-// Package replay decides about recorded events as a handler would have: to see what a
-// policy does before it is used, and to give events that are stored already their
-// sessions. It has no rules of its own: the events go through the handler's.
+// Package replay decides the sessions of recorded events as a handler would have
+// decided them: to see what a policy does before it is used, and to give events that
+// are stored already their sessions. It has no rules of its own: it runs the handler's
+// code on the events.
 package replay
 
 import (
@@ -15,7 +16,7 @@ import (
 	"github.com/rudder-session/rudder-session/caddymodule"
 )
 
-// Policy is a policy that is tried.
+// Policy is a policy to try.
 type Policy struct {
 	Name string
 	Site caddymodule.Site
@@ -23,34 +24,33 @@ type Policy struct {
 
 // Options say what is replayed, and how.
 type Options struct {
-	// Files are read one after the other; "-" is Stdin. None is Stdin alone.
+	// Files are read one after the other; "-" is Stdin. No file means Stdin.
 	Files []string
 	Stdin io.Reader
-	// Policies are tried at the same time, at least one.
+	// Policies are tried at the same time; there must be at least one.
 	Policies []Policy
-	// WriteKey is that of lines that do not say theirs; "" for none.
+	// WriteKey is the write key of lines that have none; "" for none.
 	WriteKey string
 	// Output, if not nil, gets every line, with the sessions of the first policy.
 	Output io.Writer
 	// OmitControls leaves control calls out of the output, as the handler does.
 	// Without it they stay, with a member "rudderSessionControl".
 	OmitControls bool
-	// IDs: the report's examples have ids.
+	// IDs: the report has the ids of its examples.
 	IDs bool
-	// Capacity is how many sessions, and as many figures of users, are in memory for
-	// each policy; the others are in a temporary file. It does not change what is
-	// decided.
+	// Capacity is how many sessions, with their users' figures, are in memory for each
+	// policy; the others are in a temporary file. It does not change any decision.
 	Capacity int
-	// TempDir is where the temporary file is; "" is the system's directory.
+	// TempDir is the directory of the temporary file; "" is the system's.
 	TempDir string
-	// Workers is how many goroutines work; 0 for as many as there are processors. It
-	// does not change what is decided.
+	// Workers is how many goroutines decide lines for each policy; 0 stands for
+	// GOMAXPROCS. It does not change any decision.
 	Workers int
-	// Progress, if not nil, is told how far the replay is.
+	// Progress, if not nil, is updated while the replay runs.
 	Progress *Progress
 }
 
-// replay is a replay that runs.
+// replay is a running replay.
 type replay struct {
 	*Options
 	input   *input
@@ -58,16 +58,18 @@ type replay struct {
 	trials  []*trial
 	workers int
 	output  *bufio.Writer
-	// writing is the file whose lines are written; unended: the last one has no end.
+	// writing is the file whose lines are being written; unended: the last line that
+	// was written has no newline.
 	writing int
 	unended bool
 	lines   lineFigures
-	// serial is the number of lines before the block that is read.
+	// serial is the serial number of the next block's first line.
 	serial uint64
 }
 
-// Run replays the files. The report is of all that was read, and nil only if nothing
-// could be; an error says what ended it early, and is ctx's if that ended.
+// Run replays the files. An error says why the replay ended early; it is ctx's if ctx
+// ended. The report is then about everything before that. It is nil if the replay could
+// not start, or the temporary file failed.
 func Run(ctx context.Context, o *Options) (report *Report, err error) {
 	if len(o.Policies) == 0 {
 		return nil, errors.New("no policy")
@@ -100,17 +102,17 @@ func Run(ctx context.Context, o *Options) (report *Report, err error) {
 	return report, err
 }
 
-// run has the blocks read, parsed, decided about and written by goroutines of their
-// own, each block by one after the other, and the blocks in order where order counts.
-// It returns when all that was read is written, or the first error.
+// run is a pipeline: goroutines read, parse, decide and write blocks. Blocks are parsed
+// in any order; they are decided and written in the order of the input. run returns
+// when everything that was read is written, with the first error.
 func (r *replay) run(ctx context.Context) error {
-	// Reading ends early with any error behind it; what was read is finished.
+	// An error in a later stage stops the reading; blocks already read are finished.
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
 	read := make(chan *block)
 	toParse := make(chan *block, r.workers)
-	inOrder := make(chan *block, r.workers)
-	given := make(chan *block, r.workers)
+	toDecide := make(chan *block, r.workers)
+	toWrite := make(chan *block, r.workers)
 
 	var readErr, fault error
 	var tasks sync.WaitGroup
@@ -120,14 +122,14 @@ func (r *replay) run(ctx context.Context) error {
 	})
 	tasks.Go(func() {
 		defer close(toParse)
-		defer close(inOrder)
+		defer close(toDecide)
 		for b := range read {
 			if !b.part {
 				b.serial = r.serial
-				r.serial += uint64(len(b.text)) // more than it has lines
+				r.serial += uint64(len(b.text)) // at least the number of its lines
 				toParse <- b
 			}
-			inOrder <- b
+			toDecide <- b
 		}
 	})
 	for range r.workers {
@@ -143,8 +145,8 @@ func (r *replay) run(ctx context.Context) error {
 		schedules = append(schedules, newSchedule(context.WithoutCancel(ctx), t, i == 0, &tasks))
 	}
 	tasks.Go(func() {
-		defer close(given)
-		for b := range inOrder {
+		defer close(toWrite)
+		for b := range toDecide {
 			if b.parsed != nil {
 				<-b.parsed
 				b.outputs = make([]output, len(b.lines))
@@ -153,17 +155,17 @@ func (r *replay) run(ctx context.Context) error {
 				}
 			}
 			r.lines.count(b)
-			given <- b
+			toWrite <- b
 		}
 		for _, s := range schedules {
 			s.close()
 		}
 	})
 	tasks.Go(func() {
-		for b := range given {
+		for b := range toWrite {
 			b.decided.Wait()
 			r.count(b)
-			if fault == nil && r.file.failed() == nil { // else what was decided may be wrong
+			if fault == nil && r.file.failed() == nil { // otherwise decisions may be wrong
 				fault = r.write(b)
 			}
 			if fault != nil || r.file.failed() != nil {

@@ -6,32 +6,32 @@ import (
 	"sync"
 )
 
-// schedule has the workers of a trial decide about blocks. Each worker has some of the
-// lanes, so that lines of the same user are decided about in order, by one worker. A
-// line of users that several workers have waits for all lines before it, and those
-// after it wait for it.
+// schedule distributes the lines of blocks to the workers of a trial. Each worker owns
+// some of the lanes, so that lines of the same user are decided in order, by one
+// worker. A line whose users belong to several workers waits for all lines before it,
+// and those after it wait for it.
 type schedule struct {
 	ctx   context.Context
 	trial *trial
-	// keep: the outputs of this trial are those of the replay.
-	keep bool
-	// queues has, for each worker, the lines that it is to be given, tasks takes them
-	// to it, and given are those that it is not done with.
-	queues [][]int
-	tasks  []chan task
-	given  sync.WaitGroup
+	// keepOutput: the outputs of this trial are those of the replay.
+	keepOutput bool
+	// queues has, for each worker, the lines of its next task. tasks sends tasks to the
+	// workers, and unfinished counts those that are not done.
+	queues     [][]int
+	tasks      []chan task
+	unfinished sync.WaitGroup
 }
 
-// task is some lines of a block, for one worker.
+// task is some lines of a block for one worker.
 type task struct {
 	block *block
 	jobs  []job
 	lines []int
 }
 
-// newSchedule starts the workers, which end after close.
-func newSchedule(ctx context.Context, t *trial, keep bool, running *sync.WaitGroup) *schedule {
-	s := &schedule{ctx: ctx, trial: t, keep: keep, queues: make([][]int, len(t.workers))}
+// newSchedule starts the workers in a wait group. They end after close.
+func newSchedule(ctx context.Context, t *trial, keepOutput bool, running *sync.WaitGroup) *schedule {
+	s := &schedule{ctx: ctx, trial: t, keepOutput: keepOutput, queues: make([][]int, len(t.workers))}
 	for worker := range t.workers {
 		tasks := make(chan task, 1)
 		s.tasks = append(s.tasks, tasks)
@@ -41,14 +41,14 @@ func newSchedule(ctx context.Context, t *trial, keep bool, running *sync.WaitGro
 					s.line(worker, todo.block, todo.jobs, i)
 				}
 				todo.block.decided.Done()
-				s.given.Done()
+				s.unfinished.Done()
 			}
 		})
 	}
 	return s
 }
 
-// block has the workers decide about a block, in the order of the calls.
+// block sends a block to the workers. Blocks must come in the order of the input.
 func (s *schedule) block(b *block, jobs []job) {
 	for i := range jobs {
 		worker, alone := s.workerOf(&jobs[i], i)
@@ -57,20 +57,20 @@ func (s *schedule) block(b *block, jobs []job) {
 			continue
 		}
 		s.give(b, jobs)
-		s.given.Wait()
+		s.unfinished.Wait()
 		s.line(0, b, jobs, i)
 	}
 	s.give(b, jobs)
 }
 
-// give gives the workers what is in their queues.
+// give sends the queued lines to the workers.
 func (s *schedule) give(b *block, jobs []job) {
 	for worker, lines := range s.queues {
 		if len(lines) == 0 {
 			continue
 		}
 		b.decided.Add(1)
-		s.given.Add(1)
+		s.unfinished.Add(1)
 		s.tasks[worker] <- task{b, jobs, lines}
 		s.queues[worker] = make([]int, 0, len(lines))
 	}
@@ -82,7 +82,8 @@ func (s *schedule) close() {
 	}
 }
 
-// workerOf returns which worker a job is for; alone: no other may work meanwhile.
+// workerOf returns the worker for a job; alone: no other worker may run at the same
+// time.
 func (s *schedule) workerOf(j *job, index int) (worker int, alone bool) {
 	if j.lanes == 0 {
 		return index % len(s.tasks), false
@@ -98,7 +99,7 @@ func (s *schedule) workerOf(j *job, index int) (worker int, alone bool) {
 
 func (s *schedule) line(worker int, b *block, jobs []job, i int) {
 	out := s.trial.workers[worker].decide(s.ctx, &b.lines[i], &jobs[i], place{b.file, b.firstLine + i})
-	if s.keep {
+	if s.keepOutput {
 		b.outputs[i] = out
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// spillFile is a temporary file for what does not fit in memory.
+// spillFile is a temporary file for states that do not fit in memory.
 type spillFile struct {
 	dir string
 	db  *bbolt.DB
@@ -26,8 +26,8 @@ type spillFile struct {
 
 var spillBucket = []byte("spilled")
 
-// maxWaiting bounds the bytes that wait to be written. Many at once take fewer
-// writes, as the keys are in no order. Tests have less.
+// maxWaiting bounds the bytes that wait to be written. Keys come in random order, so
+// that writing many at once touches fewer pages for each. Tests lower it.
 var maxWaiting = 16 << 20
 
 // newSpillFile makes a file in a new directory within dir, "" for the system's.
@@ -37,7 +37,7 @@ func newSpillFile(dir string) (*spillFile, error) {
 		return nil, err
 	}
 	db, err := bbolt.Open(filepath.Join(dir, "sessions.db"), 0o600, &bbolt.Options{
-		// Nobody reads it after a crash.
+		// The file is not needed after a crash.
 		NoSync: true, NoGrowSync: true, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType,
 	})
 	if err == nil {
@@ -74,7 +74,7 @@ func (f *spillFile) put(key string, value []byte) {
 	}
 }
 
-// flush writes what waits. The caller has the lock.
+// flush writes the waiting values. The caller has the lock.
 func (f *spillFile) flush() {
 	keys := make([]string, 0, len(f.waiting))
 	for key := range f.waiting {
@@ -117,7 +117,7 @@ func (f *spillFile) get(key string) (value []byte) {
 	return value
 }
 
-// each calls fn with every key that begins so, without that prefix.
+// each calls fn with every key that begins with a prefix, without the prefix.
 func (f *spillFile) each(prefix byte, fn func(key string, value []byte)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -10,16 +10,15 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate"
 )
 
-// state is all that a policy's trial knows of a session key.
+// state is all that a trial knows about a session key.
 type state struct {
-	// form is the stored form of the session; nil if there is none.
-	form []byte
-	user user
+	// encoded is the session as stores have it; nil if there is none.
+	encoded []byte
+	user    user
 }
 
-// states are the states of one policy's trial: those used last in memory, the others
-// in a file. The keys of a lane (see [sessionstate.Lane]) have a memory of their own,
-// with a lock of its own.
+// states are the states of one trial: the most recently used ones in memory, the others
+// in a file. Each lane (see [sessionstate.Lane]) has its own memory and its own lock.
 type states struct {
 	file   *spillFile
 	prefix byte // of the keys in the file
@@ -30,13 +29,13 @@ type stateLane struct {
 	mu     sync.Mutex
 	recent *simplelru.LRU[string, *state]
 	size   int
-	// lastKey and last are what was found last: it is looked for several times in
-	// a row.
+	// lastKey and last are the key and the state of the last look-up: the same key is
+	// looked up several times in a row.
 	lastKey string
 	last    *state
 }
 
-// newStates makes states of which about so many are in memory.
+// newStates makes states of which about size are in memory.
 func newStates(file *spillFile, prefix byte, size int) *states {
 	s := &states{file: file, prefix: prefix}
 	for i := range s.lanes {
@@ -47,8 +46,8 @@ func newStates(file *spillFile, prefix byte, size int) *states {
 	return s
 }
 
-// with calls fn with the state of a key, which it may change. One that is not there
-// is made if create is set; else fn is not called.
+// with calls fn with the state of a key, which fn may change. If there is none, it
+// makes one if create is set, and otherwise does not call fn.
 func (s *states) with(key string, create bool, fn func(*state)) {
 	l := &s.lanes[sessionstate.Lane(key)]
 	l.mu.Lock()
@@ -89,7 +88,7 @@ func (s *states) add(l *stateLane, key string, added *state) {
 	l.recent.Add(strings.Clone(key), added)
 }
 
-// each calls fn with every state. Nothing may change meanwhile.
+// each calls fn with every state. No other method may be called at the same time.
 func (s *states) each(fn func(key string, of *state)) {
 	for i := range s.lanes {
 		l := &s.lanes[i]
@@ -113,11 +112,11 @@ func (s *states) len() (n int) {
 	return n
 }
 
-// encodeState and decodeState are the form of a state in the file.
+// encodeState and decodeState write and read the form of a state in the file.
 func encodeState(s *state) []byte {
-	b := make([]byte, 0, 24+len(s.form)+(len(s.user.before)+len(s.user.after))*40)
-	b = binary.AppendUvarint(b, uint64(len(s.form)))
-	b = append(b, s.form...)
+	b := make([]byte, 0, 24+len(s.encoded)+(len(s.user.before)+len(s.user.after))*40)
+	b = binary.AppendUvarint(b, uint64(len(s.encoded)))
+	b = append(b, s.encoded...)
 	return appendUser(b, &s.user)
 }
 
@@ -125,7 +124,7 @@ func decodeState(b []byte) *state {
 	s := new(state)
 	n, size := binary.Uvarint(b)
 	if n > 0 {
-		s.form = b[size : size+int(n) : size+int(n)]
+		s.encoded = b[size : size+int(n) : size+int(n)]
 	}
 	readUser(b[size+int(n):], &s.user)
 	return s

@@ -6,7 +6,7 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate"
 )
 
-// trial is one policy that is tried: its sessions, and what is counted of them.
+// trial is the replay of one policy: its sessions and its figures.
 type trial struct {
 	*Options
 	site    caddymodule.Site
@@ -20,30 +20,31 @@ type trial struct {
 func newTrial(o *Options, index int, file *spillFile, workers int) *trial {
 	t := &trial{Options: o, site: o.Policies[index].Site, states: newStates(file, byte(index), o.Capacity)}
 	t.table = sessionstate.NewTable(&sessions{t.states}, sessionstate.Options{Reproducible: true})
-	any := t.site.Request(0, enrich.Batch, "")
-	t.shared, t.follows = any.Share, any.Follow
+	sample := t.site.Request(0, enrich.Batch, "")
+	t.shared, t.follows = sample.Share, sample.Follow
 	for range workers {
 		t.workers = append(t.workers, newWorker(t))
 	}
 	return t
 }
 
-// job is what a trial has to do about one line.
+// job is what a trial has to do with one line.
 type job struct {
 	serial   uint64
 	endpoint enrich.Endpoint
 	writeKey string
-	// request and parsed are of a line with several messages, or to a control
-	// endpoint: they are read before their turn comes, to know whose they are.
+	// request and parsed are set for lines with several messages, and for requests to
+	// a control endpoint. They are parsed before they are scheduled, to find their
+	// lanes.
 	request *enrich.Request
 	parsed  *enrich.Parsed
-	// lanes has a bit for each lane of the table that the line is about.
+	// lanes has a bit for each lane of the table that the line's keys are in.
 	lanes uint64
-	// read: the handler reads such a line. passed: it is a request, or an event, that
-	// is passed on unread. refused: it is a request to a control endpoint that is
-	// refused unread.
+	// read: the handler would read the line. passed: the line is a request or an event
+	// that the handler would forward unread. refused: it is a request to a control
+	// endpoint that the handler would refuse unread.
 	read, passed, refused bool
-	// messages is how many it had.
+	// messages is the number of messages, set when the line has been decided.
 	messages int
 }
 
@@ -53,7 +54,7 @@ type output struct {
 	pieces  [][]byte // nil: the line as it came
 }
 
-// read finds out what is to be done about a line. serial differs for each.
+// read returns the job of a line. serial must be different for each line.
 func (t *trial) read(l *line, serial uint64) (j job) {
 	var known bool
 	j.serial = serial
@@ -88,22 +89,22 @@ func (t *trial) read(l *line, serial uint64) (j job) {
 
 func (j *job) addLane(t *trial, key string) {
 	switch {
-	case key == "": // nobody's
+	case key == "": // the message has no ids
 	case t.follows:
-		j.lanes = ^uint64(0) // which device a user's event follows is not known yet
+		j.lanes = ^uint64(0) // a user's event follows a device that is not known yet
 	default:
 		j.lanes |= 1 << sessionstate.Lane(key)
 	}
 }
 
-// fill makes the request that a line is.
+// fill sets r to the request that the handler would make of a line.
 func (t *trial) fill(r *enrich.Request, l *line, j *job) {
 	*r = *t.site.Request(l.received, j.endpoint, j.writeKey)
 	r.Serial, r.Stored, r.KeepControls, r.Borrowed = j.serial, l.form == event, !t.OmitControls, true
 }
 
-// endpoint returns what a line is for, and its write key, "" for none; known: the
-// handler knows such requests.
+// endpoint returns the endpoint and the write key of a line, "" for none; known: the
+// endpoint is one of the handler's.
 func (t *trial) endpoint(l *line) (e enrich.Endpoint, writeKey string, known bool) {
 	switch {
 	case l.form == event, l.form == batch:
@@ -115,7 +116,8 @@ func (t *trial) endpoint(l *line) (e enrich.Endpoint, writeKey string, known boo
 	return 0, "", false
 }
 
-// total adds all up, with the sessions that are not counted yet.
+// total adds up the figures of all workers, and counts the sessions that are still
+// open.
 func (t *trial) total() *figures {
 	sum := newFigures()
 	for _, w := range t.workers {

@@ -5,39 +5,38 @@ import (
 	"math"
 )
 
-// user is what is known of the sessions of one session key, before (those that events
-// came with) and after (those that they were given). Sessions are counted when others
-// have taken their place, or at the end.
+// user has the open sessions of one session key: before are those that the events came
+// with, after those that the policy gave them. A session is added to the figures when
+// it has to make room for another, or at the end.
 type user struct {
 	before, after []tally
-	// counted: it is one of figures.users.
+	// counted: the user is counted in figures.users.
 	counted bool
 }
 
-// tally is one session.
+// tally counts the events of one session.
 type tally struct {
 	id int64
-	// first and last are when its first and its last event happened, in Unix
-	// milliseconds; events is how many it has.
+	// first and last are the earliest and the latest event time, in Unix milliseconds.
 	first, last int64
 	events      int64
-	// marked is the message with its start mark, 0 for none; several: there is more
-	// than one.
+	// marked is the hash of the message with its start mark, 0 for none; several: more
+	// than one message has a mark.
 	marked  uint64
 	several bool
 	// other is the session that its events have on the other side, 0 for none;
-	// others: they have several.
-	other  int64
-	others bool
+	// divided: they have several there.
+	other   int64
+	divided bool
 }
 
-// maxTallies is how many sessions of a user are kept for late events, on each side:
-// as many as a timeline has segments. An event that comes later still counts as a
+// maxTallies is how many sessions of a user are kept open for late events, on each
+// side: as many as a timeline has segments. An event that comes even later counts as a
 // session of its own.
 const maxTallies = 16
 
-// note adds an event to a session on one side, and calls full with a session that
-// makes room.
+// note adds an event to a session on one side. If the session is new and there is no
+// room for it, full is called with the one that is removed.
 func note(side []tally, id, at int64, other int64, marked bool, message uint64, full func(*tally)) []tally {
 	i := len(side) - 1
 	for i >= 0 && side[i].id != id {
@@ -64,7 +63,7 @@ func note(side []tally, id, at int64, other int64, marked bool, message uint64, 
 	case t.other == 0:
 		t.other = other
 	case other != 0 && t.other != other:
-		t.others = true
+		t.divided = true
 	}
 	if marked {
 		t.several = t.several || t.marked != 0 && t.marked != message
@@ -73,7 +72,7 @@ func note(side []tally, id, at int64, other int64, marked bool, message uint64, 
 	return side
 }
 
-// appendUser and readUser are the form of a user in the temporary file.
+// appendUser and readUser write and read the form of a user in the temporary file.
 func appendUser(b []byte, u *user) []byte {
 	for _, side := range [][]tally{u.before, u.after} {
 		b = binary.AppendUvarint(b, uint64(len(side)))
@@ -83,17 +82,17 @@ func appendUser(b []byte, u *user) []byte {
 				b = binary.AppendVarint(b, n)
 			}
 			b = binary.LittleEndian.AppendUint64(b, t.marked)
-			b = append(b, flags(t.several, t.others))
+			b = append(b, flags(t.several, t.divided))
 		}
 	}
 	return append(b, flags(u.counted, false))
 }
 
-func flags(several, others bool) (b byte) {
-	if several {
+func flags(first, second bool) (b byte) {
+	if first {
 		b = 1
 	}
-	if others {
+	if second {
 		b |= 2
 	}
 	return b
@@ -112,15 +111,15 @@ func readUser(b []byte, u *user) {
 			}
 			t.last += t.first
 			t.marked = binary.LittleEndian.Uint64(b)
-			t.several, t.others = b[8]&1 != 0, b[8]&2 != 0
+			t.several, t.divided = b[8]&1 != 0, b[8]&2 != 0
 			b = b[9:]
 		}
 	}
 	u.counted = b[0] != 0
 }
 
-// lengths and counts are the upper bounds of the classes of a distribution: of
-// lengths in milliseconds, and of events in a session.
+// lengths and counts are the upper bounds of the classes of the two distributions:
+// lengths of sessions in milliseconds, and events in a session.
 var (
 	lengths = []int64{0, 10_000, 60_000, 300_000, 900_000, 1_800_000, 3_600_000, 7_200_000, 21_600_000, math.MaxInt64}
 	counts  = []int64{1, 2, 5, 10, 20, 50, 100, 200, math.MaxInt64}

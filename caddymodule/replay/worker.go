@@ -9,20 +9,19 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// worker decides about lines of a trial, one after the other, and counts what becomes
-// of them.
+// worker decides lines for a trial, one after the other, and counts the results.
 type worker struct {
 	trial   *trial
 	figures *figures
-	// line and place are those of the line that is decided about, messages how many
-	// it has had, and request what it is if it is an event.
+	// line, place and messages belong to the line that is being decided. request is
+	// reused for lines that are one event.
 	line     *line
 	place    place
 	messages int
 	request  enrich.Request
 	observe  func([]enrich.Verdict)
-	// of is the reason of the message before, lastReason its figure.
-	of         reasonKey
+	// lastKey and lastReason are the reason of the previous message and its figure.
+	lastKey    reasonKey
 	lastReason *reasonFigure
 }
 
@@ -37,8 +36,7 @@ func newWorker(t *trial) *worker {
 	return w
 }
 
-// decide decides about a line. Lines of one lane must come in order, and be decided
-// about by one worker at a time.
+// decide decides a line. Lines of one lane must come in order, to one worker at a time.
 func (w *worker) decide(ctx context.Context, l *line, j *job, at place) (out output) {
 	w.line, w.place, w.messages = l, at, 0
 	switch {
@@ -65,20 +63,20 @@ func (w *worker) decide(ctx context.Context, l *line, j *job, at place) (out out
 	return out
 }
 
-// reason returns the figure of a reason, which is mostly that of the message before.
-func (w *worker) reason(of reasonKey) *reasonFigure {
-	if w.lastReason == nil || of != w.of {
-		w.of, w.lastReason = of, w.figures.reason(of)
+// reason returns the figure of a reason, which is mostly that of the previous message.
+func (w *worker) reason(key reasonKey) *reasonFigure {
+	if w.lastReason == nil || key != w.lastKey {
+		w.lastKey, w.lastReason = key, w.figures.reason(key)
 	}
 	return w.lastReason
 }
 
-// enriched returns what becomes of events.
+// enriched returns the output for a line with events.
 func (w *worker) enriched(ctx context.Context, result *enrich.Result) (out output) {
 	w.figures.outcome.Add(&result.Outcome)
 	if caddymodule.Refused(w.line.status) {
 		for i := range result.Marks {
-			// The store cannot fail: what goes wrong with its file ends the replay.
+			// The store returns no errors: a failure of its file ends the replay.
 			_ = result.Marks[i].Release(ctx, w.trial.table)
 		}
 	}
@@ -103,7 +101,7 @@ func (w *worker) control(ctx context.Context, j *job) output {
 	return w.controlOutput(j)
 }
 
-// controlOutput is what becomes of a request to a control endpoint.
+// controlOutput returns the output for a request to a control endpoint.
 func (w *worker) controlOutput(j *job) output {
 	if w.trial.OmitControls {
 		return output{omitted: true}
@@ -138,14 +136,15 @@ func (w *worker) count(v *enrich.Verdict) {
 	w.user(v, &s, at)
 }
 
-// elsewhere are the reasons of events whose session is that of another key, or a
-// device's that told its server: it is counted with the device's events.
+// elsewhere are the reasons of events whose session belongs to a device with another
+// key: a server's event that follows a device, or whose application passed the
+// device's session on. Such a session is counted with the device's events.
 var elsewhere = map[session.Reason]bool{
 	session.InDeviceSession: true, session.NoDeviceSession: true,
 	session.OwnSession: true, session.OwnSessionUnmarked: true,
 }
 
-// user counts an event of a user with the sessions that it is in.
+// user adds an event to the sessions that it is in on either side.
 func (w *worker) user(v *enrich.Verdict, s *sides, at int64) {
 	f := w.figures
 	message := messageHash(v)

@@ -1,5 +1,6 @@
-// Package traffic makes up recorded requests for tests: of several users, with all
-// that SDKs and clients do to sessions. The same seed makes the same requests.
+// Package traffic generates recorded requests for tests: of several users, with
+// everything that SDKs and clients do to sessions. The same seed gives the same
+// requests.
 package traffic
 
 import (
@@ -9,12 +10,12 @@ import (
 	"time"
 )
 
-// Request is a recorded request, and what it was answered.
+// Request is a recorded request, with the status of its answer.
 type Request struct {
 	Path, WriteKey, Body string
 	// Received is in Unix milliseconds.
 	Received int64
-	// Status is the data plane's, if the request reached it.
+	// Status is the data plane's answer, if the request reached it.
 	Status int
 }
 
@@ -24,11 +25,11 @@ func (r *Request) Line(seq int) string {
 		seq, r.Path, r.WriteKey, r.Received, r.Status, r.Body)
 }
 
-// Traffic makes requests. Fields may be changed before the first one.
+// Traffic generates requests. Its fields may be changed before the first one.
 type Traffic struct {
-	// Users is how many devices there are.
+	// Users is the number of devices.
 	Users int
-	// Simple leaves out what makes a body more, or less, than one or more events.
+	// Simple leaves out bodies and messages that are not valid events or control calls.
 	Simple bool
 
 	r        *rand.Rand
@@ -38,17 +39,17 @@ type Traffic struct {
 	recent   []Request
 }
 
-// device is a device, with what its SDK and its user are at.
+// device is a device, with the state of its SDK and its user.
 type device struct {
 	anonymousID, user string
 	channel, library  string
-	clock             int64 // what it is off
+	clock             int64 // its error, in milliseconds
 	session           int64 // the SDK's own; 0 for none
 	begins            bool  // its next event has the SDK's start mark
 	writeKey          string
 }
 
-// New makes traffic of a seed.
+// New makes traffic from a seed.
 func New(seed uint64, users int) *Traffic {
 	return &Traffic{Users: users, r: rand.New(rand.NewPCG(seed, 1)), now: 1795424331613}
 }
@@ -57,7 +58,7 @@ func (t *Traffic) chance(percent int) bool { return t.r.IntN(100) < percent }
 
 func (t *Traffic) among(all ...string) string { return all[t.r.IntN(len(all))] }
 
-// device returns one of the devices, and makes those that there are not yet.
+// device returns one of the devices, after it has made them at the first call.
 func (t *Traffic) device() *device {
 	for len(t.devices) < t.Users {
 		n := len(t.devices)
@@ -116,7 +117,7 @@ func (t *Traffic) request() Request {
 	return r
 }
 
-// batch is a batch of one device or several.
+// batch is a batch of one or several devices.
 func (t *Traffic) batch(d *device) string {
 	var all []string
 	for range 1 + t.r.IntN(6) {
@@ -137,7 +138,7 @@ func (t *Traffic) batch(d *device) string {
 	return `{"batch":[` + strings.Join(all, space+","+space) + `],"sentAt":"` + t.at(d, 5) + `"}`
 }
 
-// acts has the SDK, or the user, do what shows in later events.
+// acts lets the SDK start or end a session, or the user log out, with some probability.
 func (d *device) acts(t *Traffic) {
 	switch n := t.r.IntN(100); {
 	case n < 12:
@@ -153,12 +154,13 @@ func (t *Traffic) kind() string {
 	return t.among("track", "track", "track", "track", "page", "screen", "identify", "identify", "group", "alias")
 }
 
-// at is a moment of a device's clock, up to so many milliseconds ago.
+// at is a random time by a device's clock, at most ago milliseconds before now.
 func (t *Traffic) at(d *device, ago int64) string {
 	return time.UnixMilli(t.now + d.clock - 1 - t.r.Int64N(ago)).UTC().Format("2006-01-02T15:04:05.000Z")
 }
 
-// Event makes one event: what it was sent to, and its body.
+// Event generates one event: its type and write key, its body, and the time at which it
+// is received.
 func (t *Traffic) Event() (kind, writeKey, body string, received int64) {
 	t.now += t.r.Int64N(60_000)
 	d := t.device()
@@ -211,7 +213,7 @@ func (t *Traffic) event(d *device, kind string) string {
 	return b.String()
 }
 
-// track is what a track has besides.
+// track returns the additional members of a track.
 func (t *Traffic) track(d *device) string {
 	switch n := t.r.IntN(100); {
 	case n < 10:
