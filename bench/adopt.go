@@ -1,7 +1,7 @@
 package main
 
-// adopt compares what the core does for an event of an SDK's own session, which
-// is adopted, with what it does for one of a manual session. Neither writes.
+// adopt compares the core's work for an event of an adopted session with that for an
+// event of a manual session. Neither writes.
 func (b *bench) adopt() error {
 	binary, err := b.goBench("./sessionstate/session")
 	if err != nil {

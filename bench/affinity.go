@@ -9,7 +9,7 @@ import (
 	"unsafe"
 )
 
-// cpus is a set of processors, as the kernel takes it.
+// cpus is a set of processors, in the kernel's format.
 type cpus [16]uint64
 
 func (c *cpus) add(n int)      { c[n/64] |= 1 << (n % 64) }
@@ -29,10 +29,10 @@ func allowed() (set cpus, numbers []int, err error) {
 	return set, numbers, nil
 }
 
-// keepApart has the contestants run on one half of the processors, and all that
-// loads and answers them, this process too, on the other, until undo is called:
-// else what is measured is how they wait for each other. It reports false where
-// there is one processor only.
+// keepApart pins the contestants to one half of the processors, and the load and the
+// upstream, this process too, to the other half, until undo is called. Otherwise the
+// figures would show how they wait for each other. apart is false if there is only one
+// processor.
 func (b *bench) keepApart(contestants []*contestant) (undo func(), apart bool, err error) {
 	all, numbers, err := allowed()
 	if err != nil || len(numbers) < 2 {
@@ -70,12 +70,12 @@ func (b *bench) keepApart(contestants []*contestant) (undo func(), apart bool, e
 		move(others, &all)
 		move(proxies, &all)
 	}
-	// Proxies are among all processes: they are moved last.
+	// The others include the proxies, so move the proxies last.
 	return undo, true, errors.Join(move(others, &ours), move(proxies, &theirs))
 }
 
-// pin has all threads of a process, and those that they make, run on some
-// processors only.
+// pin restricts all threads of a process, and those that they start later, to some
+// processors.
 func pin(pid int, set *cpus) error {
 	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	if err != nil {

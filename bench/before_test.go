@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestBefore: each contestant with the handler in it is measured in an earlier
-// build too, and compared with that.
+// TestBefore: each contestant with the handler is measured in an earlier build too, and
+// compared with it.
 func TestBefore(t *testing.T) {
 	b := &bench{options: options{only: []string{plainCaddy, file, example, luaNginx}}}
 	if names := b.earlier(); len(names) > 0 {

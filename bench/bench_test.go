@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestQuick runs the benchmark as anybody does, each row for a moment.
+// TestQuick runs the benchmark as a user does, each row for a moment.
 func TestQuick(t *testing.T) {
 	var stderr bytes.Buffer
 	run := exec.Command("./run.sh", "-quick")
@@ -43,8 +43,8 @@ func TestQuick(t *testing.T) {
 	}
 }
 
-// TestCheck sees that a proxy that leaves events as they are is not taken for one
-// that puts their sessions in, and that all kinds of contestants put in the same.
+// TestCheck: a proxy that leaves events unchanged does not pass for one that enforces
+// sessions, and all kinds of contestants set the same sessions.
 func TestCheck(t *testing.T) {
 	b := startBench(t)
 	c, err := b.contestant(plainCaddy)

@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// check sends some requests through a contestant to an upstream that echoes them,
-// and sees that it does its work: the sessions that it puts in are those that
-// it was told of, and with them all do the same.
+// check sends some requests through a contestant to an upstream that echoes them, and
+// checks that the contestant does its work: events get the sessions that were started
+// before, and nothing else differs between contestants.
 func (c *contestant) check(t traffic) error {
 	for i := range min(20, len(t.requests)) {
 		if err := checkOne(c, t, &t.requests[i]); err != nil {
@@ -58,7 +58,7 @@ func checkOne(c *contestant, t traffic, r *request) error {
 	return nil
 }
 
-// echoed returns the messages that the upstream got of a request.
+// echoed returns the messages of a request as they reached the upstream.
 func echoed(c *contestant, r *request) ([]message, error) {
 	request, err := http.NewRequest(http.MethodPost, "http://"+c.address+r.path, bytes.NewReader(r.body))
 	if err != nil {

@@ -17,13 +17,13 @@ type contestant struct {
 	*process
 	// address speaks HTTP/1.1; h2, where it is not empty, HTTP/2 without TLS.
 	address, h2 string
-	// admin is where Caddy tells about itself; empty for others.
+	// admin is the address of Caddy's admin API; empty for others.
 	admin string
-	// sessions: it knows of sessions, and is not just a proxy.
+	// sessions: it enforces sessions, and is not just a proxy.
 	sessions bool
 	next     int // the request of the traffic that it is sent next
 
-	// env is what a variant has in its environment; see variant.
+	// env has the environment variables of a variant; see variant.
 	env []string
 }
 
@@ -42,18 +42,18 @@ const (
 
 var everyone = []string{plainCaddy, stockCaddy, memory, file, redis, example, plainNginx, luaNginx}
 
-// handlers are the contestants that have the handler in them.
+// handlers are the contestants that run the handler.
 var handlers = []string{memory, file, redis, example}
 
 // field is where contestants are started.
 type field struct {
 	parts parts
-	// self is this program, which is the upstream too.
+	// self is the path of this program, which is run as the upstream too.
 	self     string
 	dir      string
 	upstream string
 	redis    string // address
-	// databases is how many of Redis' are in use.
+	// databases is how many of Redis' databases are in use.
 	databases int
 	all       []*process
 }
@@ -66,14 +66,14 @@ func (f *field) start(name, address string, env []string, program string, args .
 	return p, err
 }
 
-// stop ends all that was started, the last first.
+// stop stops all that was started, in reverse order.
 func (f *field) stop() {
 	for i := len(f.all) - 1; i >= 0; i-- {
 		f.all[i].stop()
 	}
 }
 
-// contestant starts a contestant by its name.
+// contestant starts the contestant with a name.
 func (f *field) contestant(name string) (*contestant, error) {
 	base, env := variant(name)
 	c := &contestant{name: name, env: env}
@@ -99,8 +99,8 @@ func (f *field) contestant(name string) (*contestant, error) {
 				return nil, err
 			}
 		}
-		// Each has a database of its own: an earlier build need not be able to read
-		// what a later one writes.
+		// Each has its own database: an earlier build may not be able to read what a
+		// later one writes.
 		f.databases++
 		return c, f.caddy(c, store(fmt.Sprintf("redis redis://%s/%d", f.redis, f.databases-1)), "rudder_session")
 	case example:
@@ -111,10 +111,9 @@ func (f *field) contestant(name string) (*contestant, error) {
 	return nil, fmt.Errorf("there is no contestant %q", name)
 }
 
-// variant takes the name of a contestant apart that has something else in its
-// environment: "Caddyfile.example; GOGC=400". BENCH_CADDY is another program,
-// BENCH_CADDYFILE another file for Caddyfile.example, and BENCH_PLAIN says that
-// the handler is not in it.
+// variant splits the name of a contestant with other environment variables, such as
+// "Caddyfile.example; GOGC=400". BENCH_CADDY names another program, BENCH_CADDYFILE
+// another file for Caddyfile.example; BENCH_PLAIN says that it runs without the handler.
 func variant(name string) (base string, env []string) {
 	base, rest, found := strings.Cut(name, ";")
 	if found {
@@ -123,7 +122,7 @@ func variant(name string) (base string, env []string) {
 	return base, env
 }
 
-// setting returns what a variant has of a name, or the default.
+// setting returns the value of a variant's environment variable, or the default.
 func (c *contestant) setting(name, otherwise string) string {
 	for _, e := range c.env {
 		if value, found := strings.CutPrefix(e, name+"="); found {
@@ -133,13 +132,13 @@ func (c *contestant) setting(name, otherwise string) string {
 	return otherwise
 }
 
-// dir is the contestant's name as that of a directory.
+// dir is the contestant's name, made valid for a directory.
 func (c *contestant) dir() string {
 	return strings.NewReplacer(" ", "_", ",", "", "+", "and", "/", "_").Replace(c.name)
 }
 
-// caddyfile has stock options in all but its listeners, of which the second
-// speaks HTTP/2 without TLS.
+// caddyfile has only default options, except for the listeners: the second one is for
+// HTTP/2 without TLS.
 const caddyfile = `{
 	persist_config off
 	servers :%[2]s {

@@ -13,14 +13,14 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// scenario is traffic that is sent to several contestants in turns.
+// scenario is traffic that several contestants get in turns.
 type scenario struct {
 	traffic
 	h2 bool
-	// figures are microseconds of processor time for each request, by the name
-	// of the contestant and by round.
+	// figures are microseconds of processor time for each request, by contestant and
+	// round.
 	figures map[string][]float64
-	// rates are requests a second.
+	// rates are requests a second, by contestant and round.
 	rates map[string][]float64
 }
 
@@ -31,10 +31,10 @@ func (s *scenario) title() string {
 	return s.name
 }
 
-// takes reports whether a contestant can be sent the scenario.
+// takes reports whether a contestant supports the scenario's protocol.
 func (s *scenario) takes(c *contestant) bool { return !s.h2 || c.h2 != "" }
 
-// cpu measures the processor time that proxies take for a request.
+// cpu measures the processor time that proxies use for a request.
 func (b *bench) cpu() error { return b.processorTime(false, false) }
 
 // gzip and http2 measure the same with other requests.
@@ -85,13 +85,13 @@ func (b *bench) processorTime(zip, h2 bool) error {
 	return nil
 }
 
-// turns is how many times each contestant has its turn in a round: the shorter
-// they are, the more alike is the machine that each finds.
+// turns is how many turns each contestant has in a round: the shorter a turn, the less
+// the state of the machine differs between contestants.
 const turns = 8
 
-// round loads the contestants in turns. One whose turn it is not does next to
-// nothing, so its processor time from the beginning of the round to its end is
-// for its requests, and what it does for them later counts too.
+// round loads the contestants in turns. Between its turns a contestant is nearly idle,
+// so that its processor time over the whole round is that of its requests, with the
+// work that it does for them afterwards.
 func (b *bench) round(s *scenario, contestants []*contestant, counts bool) error {
 	begun, done := map[string]time.Duration{}, map[string]int{}
 	for _, c := range contestants {
@@ -132,7 +132,7 @@ func (b *bench) cpuRows(s *scenario) {
 		what := fmt.Sprintf("CPU per request, %s: %s", s.title(), name)
 		switch {
 		case len(references) == 0 && slices.Contains(b.only, reference):
-			b.table.left(what, goal.String(), "no "+reference)
+			b.table.skipped(what, goal.String(), "no "+reference)
 		case len(references) > 0 && len(values) > 0:
 			b.table.compare(what, " us", values, reference, references, goal)
 		}
@@ -168,8 +168,9 @@ func (b *bench) cpuRows(s *scenario) {
 	}
 }
 
-// goals are for what most SDKs send: HTTP/1.1, and bodies as they are. Caddy alone
-// does not decompress, and nothing that does can be near it.
+// goals returns the goals of the comparisons with plain Caddy and with Lua. They hold
+// for what most SDKs send: HTTP/1.1 and uncompressed bodies. Plain Caddy does not
+// decompress, and no proxy that does can come near it.
 func (s *scenario) goals() (toPlain, toLua, exampleToLua bound) {
 	switch {
 	case s.h2 || s.zip:
@@ -180,7 +181,7 @@ func (s *scenario) goals() (toPlain, toLua, exampleToLua bound) {
 	return atMost(1.30), atMost(0.20), bound{}
 }
 
-// growth is how much more than an earlier build the handler may take.
+// growth is how much more processor time than in an earlier build is allowed.
 func (s *scenario) growth() bound {
 	if s.events == 1 {
 		return atMost(1.02)
@@ -198,10 +199,10 @@ func (b *bench) earlier() (names []string) {
 	return names
 }
 
-// decompression tells how much of a request's time decompression alone takes,
-// with the library that the handler uses.
+// decompression measures how much of a request's time decompression alone takes, with
+// the handler's library.
 func (b *bench) decompression(s *scenario) error {
-	// The thread's own time, whatever else runs.
+	// Measure the time of this thread only.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var reader gzip.Reader
@@ -232,8 +233,8 @@ func threadTime() time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// contestants starts those that this machine has, and brings those that know of
-// sessions to where their users are in one.
+// contestants starts the contestants that are installed on this machine, and starts
+// sessions for the users of those that enforce sessions.
 func (b *bench) contestants(names ...string) ([]*contestant, error) {
 	names = slices.Clone(names)
 	if b.parts.nginx == "" {

@@ -5,8 +5,8 @@ import (
 	"strconv"
 )
 
-// encoding measures keep_encoding: what it takes of the processor's time to
-// compress again what came compressed, and what it saves of the way upstream.
+// encoding measures keep_encoding: the processor time of compressing a body again, and
+// the bytes that it saves on the way to the upstream.
 func (b *bench) encoding() error {
 	contestants, err := b.contestants(memory, keeping)
 	if err != nil {

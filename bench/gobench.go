@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// figures are what a Go benchmark has printed: by its name, then by unit.
+// figures are the results of Go benchmarks, by name and unit.
 type figures map[string]map[string]float64
 
 // goBench compiles the benchmarks of a package.
@@ -37,7 +37,7 @@ func (b *bench) runBench(binary, pattern string, args ...string) (figures, error
 	return readFigures(out), nil
 }
 
-// processors is what the name of a benchmark ends with.
+// processors matches the suffix of a benchmark's name, which is GOMAXPROCS.
 var processors = regexp.MustCompile(`-\d+$`)
 
 func readFigures(out []byte) figures {
@@ -85,14 +85,14 @@ func (b *bench) repeat(times int, binary, pattern string, args ...string) ([]fig
 	return runs, nil
 }
 
-// enrich compares what is done to the bytes of a body with the validation that
-// the data plane itself does, and counts allocations.
+// enrich compares the handler's work on the bytes of a body with the data plane's own
+// validation of them, and counts allocations.
 func (b *bench) enrich() error {
 	binary, err := b.goBench("./enrich")
 	if err != nil {
 		return err
 	}
-	// It measures both in turns by itself.
+	// The benchmark itself measures both in turns.
 	ratios, err := b.repeat(min(b.rounds, 5), binary, `^Benchmark(Ratio|Varied)$/^(1|100users)$`, "-test.benchtime", "1x")
 	if err != nil {
 		return err
@@ -140,8 +140,8 @@ func (b *bench) enrich() error {
 	return nil
 }
 
-// lookup compares the look-up of a known session, on two processors, with a bare
-// LRU of as many entries.
+// lookup compares the look-up of a known session, on two processors, with that in a
+// plain LRU with as many entries.
 func (b *bench) lookup() error {
 	binary, err := b.goBench("./sessionstate")
 	if err != nil {

@@ -2,8 +2,8 @@ package main
 
 import "fmt"
 
-// growth sees that an event costs no more where there are more of them, or
-// more sessions.
+// growth checks that an event costs no more when there are more of them, or more
+// sessions.
 func (b *bench) growth() error {
 	if err := b.growthOfBatches(); err != nil {
 		return err
@@ -33,7 +33,8 @@ func (b *bench) growthOfEvents() error {
 	})
 }
 
-// growing is a case of a benchmark of enrich, which measures them in turns.
+// growing is a case of a benchmark in package enrich, which measures its cases in
+// turns.
 type growing struct{ name, unit string }
 
 // grows compares the time per event of the first case with that of the others.
@@ -60,9 +61,9 @@ func (b *bench) grows(benchmark string, cases []growing) error {
 	return nil
 }
 
-// growthOfSessions compares how much longer a look-up takes among more sessions
-// with how much longer it takes in a bare LRU: the more there are, the fewer are
-// in the processor's own memory, whatever finds them.
+// growthOfSessions compares how much longer a look-up takes among more sessions with
+// how much longer it takes in a plain LRU: with more entries, fewer fit in the
+// processor's caches, whatever the data structure.
 func (b *bench) growthOfSessions() error {
 	binary, err := b.goBench("./sessionstate")
 	if err != nil {

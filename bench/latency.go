@@ -8,8 +8,9 @@ import (
 )
 
 // latency measures how long a request takes while requests come at a fixed rate,
-// whether earlier ones are answered or not: half of what plain Caddy can do on its
-// half of this machine's processors. The load and the upstream have the other.
+// whether earlier ones are answered or not. The rate is half of what plain Caddy
+// reaches on its half of this machine's processors; the load and the upstream have the
+// other half.
 func (b *bench) latency() error {
 	t := b.recorded.singles(false)
 	contestants, err := b.contestants(plainCaddy, memory, file, redis, example)
@@ -22,7 +23,7 @@ func (b *bench) latency() error {
 	}
 	defer undo()
 	if !apart {
-		b.table.left("p99 latency, one event", "<= +0.2 ms", "one processor for proxies and load")
+		b.table.skipped("p99 latency, one event", "<= +0.2 ms", "one processor for proxies and load")
 		return nil
 	}
 	plain := contestants[0]
@@ -49,7 +50,7 @@ func (b *bench) latency() error {
 		b.table.print(fmt.Sprintf("latency, round %d of %d", round, b.rounds))
 	}
 	const limit = 0.2
-	// Milliseconds above which it is not the proxies that are waited for.
+	// Milliseconds above which the machine, not the proxies, makes requests wait.
 	const busy = 50
 	for _, c := range contestants[1:] {
 		values, references := p99[c.name], p99[plainCaddy]
@@ -60,7 +61,7 @@ func (b *bench) latency() error {
 		what := fmt.Sprintf("p99 latency, one event, %d a second: %s", rate, c.name)
 		goal := fmt.Sprintf("<= +%g ms", limit)
 		if reference := median(references); reference > busy {
-			b.table.left(what, goal, fmt.Sprintf("the machine is too busy: %.0f ms with %s", reference, plainCaddy))
+			b.table.skipped(what, goal, fmt.Sprintf("the machine is too busy: %.0f ms with %s", reference, plainCaddy))
 			continue
 		}
 		q1, middle, q3 := quartiles(more)
@@ -68,7 +69,7 @@ func (b *bench) latency() error {
 		_, reference, _ := quartiles(references)
 		reached := bound{limit: limit, unit: " ms"}.reached(middle)
 		if q1 <= limit && q3 > limit {
-			reached = "cannot be told" // from what else the machine does
+			reached = "cannot be told" // the machine is too busy with other work
 		}
 		b.table.add(row{
 			what:    what,
@@ -81,13 +82,13 @@ func (b *bench) latency() error {
 	return nil
 }
 
-// paced is how many connections requests at a fixed rate may take: where a proxy
-// falls behind for longer, they wait for one.
+// paced is the largest number of connections for requests at a fixed rate. If a proxy
+// falls further behind, requests wait for a free one.
 const paced = 128
 
-// attack sends requests at a rate for a while. A request's latency is from when
-// it was due, not from when it could be sent: what makes one wait that is in
-// its way counts.
+// attack sends requests at a rate for a while. The latency of a request counts from
+// when it was due, not from when it was sent, so that waiting behind slow requests
+// counts too.
 func attack(c *contestant, requests []request, rate int, d time.Duration) ([]time.Duration, error) {
 	l := &load{
 		contestant: c, requests: requests, begun: time.Now(), interval: time.Second / time.Duration(rate),
@@ -96,7 +97,7 @@ func attack(c *contestant, requests []request, rate int, d time.Duration) ([]tim
 	if _, err := l.run(paced); err != nil {
 		return nil, err
 	}
-	// The first tenth makes the connections.
+	// Leave out the first tenth, which opens the connections.
 	latencies := l.latencies[min(len(l.latencies), int(float64(rate)*d.Seconds()/10)):]
 	if len(latencies) == 0 {
 		return nil, fmt.Errorf("no answers in %s", d)

@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// How many requests a contestant is sent at a time.
+// How many requests are sent at the same time.
 const (
 	connections   = 16
-	h2Connections = 4 // over which those requests go
+	h2Connections = 4 // which share those requests
 )
 
-// load sends requests, each connection its next as soon as its last is
-// answered, until the deadline or, if there is a limit, until so many are sent.
+// load sends requests until the deadline or, if there is a limit, until that many are
+// sent. Each connection sends its next request when the previous one is answered.
 type load struct {
 	contestant *contestant
 	requests   []request
@@ -29,8 +29,8 @@ type load struct {
 	limit    int64
 	sent     atomic.Int64
 
-	// With an interval, requests are due one after the other from begun on, and
-	// sent then if a connection is free; latencies are from when they were due.
+	// With an interval, a request is due every interval from begun on, and is sent when
+	// a connection is free; latencies count from when it was due.
 	begun     time.Time
 	interval  time.Duration
 	mu        sync.Mutex
@@ -43,10 +43,10 @@ func burst(c *contestant, requests []request, h2 bool, d time.Duration) (int, er
 	return l.run(connections)
 }
 
-// sendAll sends each request once, in their order where at is 1.
-func sendAll(c *contestant, requests []request, at int) error {
+// sendAll sends each request once; in order if concurrency is 1.
+func sendAll(c *contestant, requests []request, concurrency int) error {
 	l := &load{contestant: c, requests: requests, limit: int64(len(requests))}
-	_, err := l.run(at)
+	_, err := l.run(concurrency)
 	return err
 }
 
@@ -103,7 +103,7 @@ func (l *load) run(at int) (int, error) {
 	return int(done.Load()), nil
 }
 
-// await waits until a request is due, if they are due one after the other.
+// await waits until a request is due, if there is an interval.
 func (l *load) await(n int64) (due time.Time) {
 	if l.interval == 0 {
 		return due
@@ -119,11 +119,12 @@ func (l *load) took(latencies []time.Duration) {
 	l.latencies = append(l.latencies, latencies...)
 }
 
-// sender begins what sends one request after the other.
+// sender opens a connection, or a stream, for requests that are sent one after the
+// other.
 type sender func() (one func(*request) error, hangUp func(), err error)
 
-// dialEach sends over a connection of HTTP/1.1, written and read with as little
-// work as can be: the contestants are to have the processors.
+// dialEach sends over its own HTTP/1.1 connection, with as little work as possible, to
+// leave the processors to the contestants.
 func (l *load) dialEach() sender {
 	return func() (func(*request) error, func(), error) {
 		c, err := net.Dial("tcp", l.contestant.address)
@@ -140,7 +141,7 @@ func (l *load) dialEach() sender {
 	}
 }
 
-// readAnswer reads a response and sees that it is 200.
+// readAnswer reads a response, which must be 200.
 func readAnswer(r *bufio.Reader) error {
 	line, err := r.ReadSlice('\n')
 	if err != nil {

@@ -1,5 +1,5 @@
-// Command bench measures what rudder_session costs, next to Caddy without it
-// and to nginx with the same done in Lua, and prints a table.
+// Command bench measures the cost of rudder_session, compared with Caddy without it and
+// with nginx that does the same in Lua, and prints a table.
 package main
 
 import (
@@ -15,17 +15,18 @@ import (
 	"time"
 )
 
-// options are how much is measured.
+// options say what is measured, and for how long.
 type options struct {
 	rounds int
 	slice  time.Duration // how long a contestant is loaded, each round
 	rows   []string
-	// only are the contestants of the processor time, also their variants.
+	// only are the contestants whose processor time is measured; also are additional
+	// variants.
 	only, also []string
-	// before is an earlier build of Caddy, which the handler's contestants are
-	// compared with; empty for none.
+	// before is the path of an earlier build of Caddy, with which the contestants that
+	// run the handler are compared; empty for none.
 	before string
-	// profiles is a directory for CPU profiles of Caddys, if any.
+	// profiles is the directory for CPU profiles of each Caddy; empty for none.
 	profiles string
 
 	sessions  int // of the memory row
@@ -145,7 +146,7 @@ func (b *bench) run(root string) error {
 		return err
 	}
 	b.table.print(machine())
-	// What was measured is told, whatever fails.
+	// Print what was measured, even if a later row fails.
 	defer b.table.finish()
 	for _, s := range sections {
 		if slices.Contains(b.rows, s.name) {

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// memory measures what sessions and requests take of Caddy's memory, from
-// outside: what is in use after a collection.
+// memory measures from outside how much of Caddy's memory sessions and requests take:
+// the heap in use after a garbage collection.
 func (b *bench) memory() error {
 	if err := b.sessionMemory(); err != nil {
 		return err
@@ -22,11 +22,11 @@ func (b *bench) memory() error {
 	return b.requestMemory()
 }
 
-// sessionMemory takes the memory store: the cache before the others is the same,
-// and a million sessions are long to write to a disk.
+// sessionMemory uses the memory store: the other stores have the same cache in front of
+// them, and writing a million sessions to a disk takes long.
 func (b *bench) sessionMemory() error {
 	c := &contestant{name: "sessions"}
-	// Room to spare: the shards of the cache are not filled evenly.
+	// Some spare capacity: the shards of the cache do not fill evenly.
 	global := fmt.Sprintf("rudder_session {\n\t\tstore memory\n\t\tcapacity %d\n\t}", b.sessions*5/4)
 	if err := b.caddy(c, global, "rudder_session"); err != nil {
 		return err
@@ -55,12 +55,11 @@ func (b *bench) sessionMemory() error {
 	return nil
 }
 
-// keyLength is how long the key of a session is: its kind, the length of the
-// write key, the write key, the anonymousId.
+// keyLength is the length of a session key: its kind, the length of the write key, the
+// write key, the anonymousId.
 var keyLength = 2 + len(writeKey) + len(anonymousID(0))
 
-// openSessions starts sessions and sends each its first event, a thousand at a
-// time.
+// openSessions starts sessions and sends the first event of each, a thousand at a time.
 func (b *bench) openSessions(c *contestant) error {
 	const at = 1000
 	for i := 0; i < b.sessions; i += at {
@@ -79,8 +78,8 @@ func (b *bench) openSessions(c *contestant) error {
 	return nil
 }
 
-// requestMemory has the data plane not answer to many large requests, and
-// sees what Caddy keeps of them.
+// requestMemory sends many large requests that the data plane does not answer yet, and
+// measures how much memory Caddy keeps for them.
 func (b *bench) requestMemory() error {
 	contestants, err := b.contestants(plainCaddy, memory, example)
 	if err != nil {
@@ -114,7 +113,7 @@ func (b *bench) requestMemory() error {
 	return nil
 }
 
-// keptOf returns how much more memory is in use while requests are held than
+// keptOf returns how much more memory is in use while the upstream holds requests than
 // before.
 func (b *bench) keptOf(c *contestant, requests []request) (int, error) {
 	before, err := c.heap()
@@ -140,7 +139,7 @@ func (b *bench) keptOf(c *contestant, requests []request) (int, error) {
 	return during - before, err
 }
 
-// whenHeld waits for the upstream to have all requests, and returns the heap.
+// whenHeld waits until the upstream has all requests, and returns the heap in use.
 func (b *bench) whenHeld(c *contestant) (int, error) {
 	deadline := time.Now().Add(time.Minute)
 	for {
@@ -176,7 +175,7 @@ func hold(c *contestant, r *request) error {
 	return nil
 }
 
-// ask asks the upstream itself.
+// ask sends a request directly to the upstream.
 func (b *bench) ask(path string) (string, error) { return get("http://" + b.upstream + path) }
 
 func get(url string) (string, error) {
@@ -194,8 +193,8 @@ func get(url string) (string, error) {
 
 var heapAlloc = regexp.MustCompile(`(?m)^# HeapAlloc = (\d+)$`)
 
-// heap returns how much memory a Caddy has in use after a collection; after
-// two, because what is pooled outlives one.
+// heap returns how much memory a Caddy has in use after two collections: what is in a
+// sync.Pool survives one.
 func (c *contestant) heap() (int, error) {
 	var text string
 	for range 3 {

@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// parts are the programs that the benchmark is made of.
+// parts are the paths of the programs that the benchmark runs.
 type parts struct {
 	root  string // of the repository
 	caddy string
 	redis string
-	// nginx, and the directory that Debian's packages were unpacked in, or "/".
+	// nginx, and the directory in which Debian's packages were unpacked, or "/".
 	nginx, nginxRoot string
 }
 
-// findParts finds what run.sh has built and unpacked.
+// findParts finds the programs that run.sh has built and unpacked.
 func findParts(root string) (p parts, err error) {
 	if p.root, err = filepath.Abs(root); err != nil {
 		return p, err
@@ -40,8 +40,8 @@ func findParts(root string) (p parts, err error) {
 	return p, nil
 }
 
-// findRedis finds redis-server. Debian's redis-tools has it under another name,
-// and it is what it is called: then it gets a link of the right one.
+// findRedis finds redis-server. Debian's redis-tools has it as redis-check-rdb, and the
+// program behaves according to its name: findRedis makes a link with the right one.
 func findRedis(made string) (string, error) {
 	if path, err := exec.LookPath("redis-server"); err == nil {
 		return path, nil
@@ -57,7 +57,7 @@ func findRedis(made string) (string, error) {
 	return link, os.Symlink(hidden, link)
 }
 
-// nginxModules are those that Lua takes, in the order in which they are loaded.
+// nginxModules are the modules that Lua needs, in the order in which they are loaded.
 func (p *parts) nginxModules() []string {
 	var found []string
 	for _, name := range []string{"ndk_http_module.so", "ngx_http_lua_module.so"} {
@@ -73,7 +73,7 @@ func (p *parts) luaPath() string {
 	return filepath.Join(p.nginxRoot, "usr/share/lua/5.1/?.lua")
 }
 
-// archDirs are Debian's directories of libraries, whatever the machine.
+// archDirs are Debian's directories of libraries for any architecture.
 func (p *parts) archDirs() []string {
 	var found []string
 	for _, lib := range []string{"lib", "usr/lib"} {

@@ -35,7 +35,7 @@ func startProcess(name, dir, address string, env []string, program string, args 
 	p.cmd = exec.Command(program, args...)
 	p.cmd.Dir, p.cmd.Env = dir, append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
-	// Whatever becomes of the benchmark, its processes end with it.
+	// However the benchmark ends, its processes end with it.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
@@ -82,8 +82,8 @@ func (p *process) stop() {
 	}
 }
 
-// cpu returns the processor time that the process and its children, in which
-// nginx works, have had, the kernel's work for them included.
+// cpu returns the processor time of the process and its children (nginx' workers), with
+// the kernel's work for them.
 func (p *process) cpu() (time.Duration, error) {
 	pids, err := family(p.cmd.Process.Pid)
 	if err != nil {
@@ -100,7 +100,7 @@ func (p *process) cpu() (time.Duration, error) {
 	return total, nil
 }
 
-// stat is what /proc says of a process.
+// stat is what /proc says about a process.
 type stat struct {
 	parent int
 	cpu    time.Duration
@@ -113,7 +113,7 @@ func readStat(pid int) (stat, error) {
 	}
 	// The second field, the name in parentheses, may have spaces in it. The
 	// fourth is the parent; utime and stime, the 14th and 15th, are in hundredths
-	// of a second, whatever the kernel's own clock.
+	// of a second on any kernel.
 	_, rest, ok := bytes.Cut(text[bytes.LastIndexByte(text, ')')+1:], []byte(" "))
 	fields := strings.Fields(string(rest))
 	if !ok || len(fields) < 13 {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// profileSeconds is how long each profile is.
+// profileSeconds is the length of each profile.
 const profileSeconds = 10
 
 // profile writes a CPU profile of each Caddy under a scenario's load, for

@@ -15,12 +15,11 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// replayed is how many events the file of the row has.
+// replayed is the number of events in the replayed file.
 const replayed = 200_000
 
 // replay compares how fast recorded events are replayed with how fast this machine
-// decompresses and validates the same lines: gzip in a process of its own, and gjson
-// behind it.
+// decompresses and validates the same lines: gzip in its own process, piped into gjson.
 func (b *bench) replay() error {
 	n := replayed
 	if b.sessions < 1_000_000 { // a quick run
@@ -56,8 +55,8 @@ func (b *bench) replay() error {
 	return nil
 }
 
-// store writes events as an object-storage destination does, half a second between
-// two, and returns how many bytes they are before compression.
+// store writes events as an object-storage destination does, half a second apart, and
+// returns their size in bytes before compression.
 func (r *recorded) store(path string, n int) (size int64, err error) {
 	f, err := os.Create(path)
 	if err != nil {
@@ -90,7 +89,7 @@ func (r *recorded) store(path string, n int) (size int64, err error) {
 	return size, f.Close()
 }
 
-// storedEvent is an event as a line, with other values for some members.
+// storedEvent returns an event as a line, with some members replaced.
 func storedEvent(text string, members map[string]string) ([]byte, error) {
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(text), &all); err != nil {
@@ -132,7 +131,7 @@ func validate(file string, lines int) error {
 	return nil
 }
 
-// replayFile replays a file, and sees that all of it was.
+// replayFile replays a file, and checks that all lines were read.
 func (b *bench) replayFile(file string, lines int, automatic string) error {
 	var stderr bytes.Buffer
 	cmd := exec.Command(b.parts.caddy, "rudder-session", "replay", file, "--automatic", automatic, "--write-key", writeKey, "--json")

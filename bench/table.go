@@ -10,15 +10,15 @@ import (
 	"strings"
 )
 
-// row is a line of the table.
+// row is a row of the table.
 type row struct {
 	what, figure, against, ratio, spread, goal, reached string
 }
 
-// table is what was measured.
+// table has the results.
 type table struct {
 	rows []row
-	// capacities are lines of the table of what a core can carry.
+	// capacities are the rows of the table of events a second for each core.
 	capacities []string
 }
 
@@ -28,7 +28,7 @@ func (r row) String() string {
 	return "| " + strings.Join([]string{r.what, r.figure, r.against, r.ratio, r.spread, r.goal, r.reached}, " | ") + " |"
 }
 
-// print tells how far it is.
+// print reports the progress.
 func (t *table) print(lines ...string) {
 	for _, line := range lines {
 		fmt.Fprintln(os.Stderr, line)
@@ -39,8 +39,8 @@ func (t *table) add(r row) {
 	t.rows = append(t.rows, r)
 }
 
-// left tells why a row could not be measured.
-func (t *table) left(what, goal, why string) {
+// skipped records why a row could not be measured.
+func (t *table) skipped(what, goal, why string) {
 	t.add(row{what: what, figure: why, goal: goal, reached: "not measured"})
 }
 
@@ -57,12 +57,12 @@ func (t *table) finish() {
 	}
 }
 
-// capacity notes how many events a second take all of a core.
+// capacity records how many events a second use a whole core.
 func (t *table) capacity(traffic, contestant string, events float64) {
 	t.capacities = append(t.capacities, fmt.Sprintf("| %s: %s | %.0f |", traffic, contestant, events))
 }
 
-// bound is a goal: the figure is to be at most, or at least, so much.
+// bound is a goal: the largest, or the smallest, figure that is good enough.
 type bound struct {
 	limit float64
 	least bool
@@ -92,9 +92,8 @@ func (b bound) reached(value float64) string {
 	return "no"
 }
 
-// compare adds a row that has two series, of which the values at one place were
-// measured in the same round: what is told is the median of their ratios, and
-// between which two the middle half of them lies.
+// compare adds a row for two series whose values with the same index were measured in
+// the same round. It shows the median of their ratios, and the quartiles.
 func (t *table) compare(what, unit string, values []float64, against string, references []float64, goal bound) {
 	var ratios []float64
 	for i := range values {
@@ -135,7 +134,7 @@ func median(values []float64) float64 {
 	return m
 }
 
-// machine says what it was measured on.
+// machine describes the machine on which the benchmark runs.
 func machine() string {
 	model := "unknown processor"
 	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {

@@ -20,11 +20,11 @@ type request struct {
 	path   string
 	header http.Header
 	body   []byte
-	// raw is the whole of it as HTTP/1.1 has it; body is its end.
+	// raw is the whole request in HTTP/1.1; body is the last part of it.
 	raw []byte
 }
 
-// traffic is what one row of the table sends, again and again.
+// traffic is the requests that one row of the table sends, again and again.
 type traffic struct {
 	name     string
 	events   int // in each request
@@ -32,28 +32,27 @@ type traffic struct {
 	requests []request
 }
 
-// users are the users that events are of. Nine in ten have a session.
+// users is the number of users with events. Nine in ten have a session.
 var users = 20_000
 
 func known(user int) bool { return user%10 != 0 }
 
-// sessionID is the session that a known user is in.
+// sessionID is the session of a user who has one.
 func sessionID(user int) int { return 1_700_000_000_000 + user }
 
 func anonymousID(user int) string {
 	return fmt.Sprintf("667bad4e-5ae6-4418-b1c8-%012d", user)
 }
 
-// recorded is a page and a track call as the JavaScript SDK sent them, headers
-// included.
+// recorded is a page call and a track call as the JavaScript SDK sent them, with their
+// headers.
 type recorded struct {
 	header      http.Header
 	page, track string
 }
 
-// readCapture reads the recorded calls and gives them the properties, traits
-// and campaign that a shop's events have; the recorded ones have none. That
-// makes them 1.7 KB long.
+// readCapture reads the recorded calls. It adds the properties, traits and campaign of
+// a shop's events, which the recorded ones do not have. That makes them 1.7 KB long.
 func readCapture(file string) (recorded, error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -108,8 +107,8 @@ var furniture = strings.NewReplacer(
 
 func furnish(body []byte) string { return furniture.Replace(string(body)) }
 
-// event is a user's event. No two of a user have one messageId: an event with
-// the messageId of the session's first would get the start mark.
+// event is a user's event. Each has its own messageId: an event with the messageId of
+// the session's first would get the start mark.
 func event(template string, user, message int) string {
 	var e strings.Builder
 	e.Grow(len(template) + 32)
@@ -129,7 +128,7 @@ func event(template string, user, message int) string {
 	return e.String() + template
 }
 
-// template is what a message is made of: every third one is a page call.
+// template returns the template of a message: every third is a page call.
 func (r *recorded) template(message int) (path, template string) {
 	if message%3 == 0 {
 		return "/v1/page", r.page
@@ -137,8 +136,8 @@ func (r *recorded) template(message int) (path, template string) {
 	return "/v1/track", r.track
 }
 
-// singles are requests of one event, one for each user, in an order that keeps
-// neighbours in the table apart.
+// singles are requests with one event, one for each user, in an order in which
+// neighbours in the table do not follow each other.
 func (r *recorded) singles(zip bool) traffic {
 	t := traffic{name: "one event", events: 1}
 	for i := range users {
@@ -148,8 +147,8 @@ func (r *recorded) singles(zip bool) traffic {
 	return t.named(zip)
 }
 
-// batches are requests of n events of n users, together one for each user at
-// least.
+// batches are requests with n events of n users, at least one event for each user in
+// total.
 func (r *recorded) batches(n int, zip bool) traffic {
 	t := traffic{name: fmt.Sprintf("batch of %d", n), events: n}
 	for i := 0; i < max(users, n); i += n {
@@ -168,8 +167,8 @@ func (t traffic) named(zip bool) traffic {
 	return t
 }
 
-// opening are the requests after which known users are in a session that has
-// had its first event. The messages of a call are the same to all contestants.
+// opening are the requests that start the sessions of known users and send their first
+// events. All contestants get the same messages.
 func (r *recorded) opening() traffic {
 	t := traffic{name: "opening", events: 100}
 	for i := 0; i < users; i += 100 {
@@ -179,8 +178,8 @@ func (r *recorded) opening() traffic {
 				of = append(of, user)
 			}
 		}
-		// The calls are of ten seconds before: an event that was sent two
-		// milliseconds after it happened is not to be older than its session.
+		// The calls were made ten seconds ago: an event that is sent two milliseconds
+		// after it happened must not be older than its session.
 		t.requests = append(t.requests, r.batch(false, len(of), func(j int) string {
 			return fmt.Sprintf(`{"type":"startSession","anonymousId":"%s","sessionId":%d,"originalTimestamp":"2026-11-23T08:58:41.871Z"}`, anonymousID(of[j]), sessionID(of[j]))
 		}), r.batch(false, len(of), func(j int) string {

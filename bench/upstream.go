@@ -8,21 +8,21 @@ import (
 	"sync/atomic"
 )
 
-// wantsEcho makes the upstream answer with the body that it got, wantsHold keep
-// the request until /release is asked for.
+// wantsEcho makes the upstream answer with the body that it got; wantsHold makes it
+// hold the request until /release is requested.
 const (
 	wantsEcho = "X-Bench-Echo"
 	wantsHold = "X-Bench-Hold"
 )
 
-// runUpstream stands for the data plane: it reads events and answers as the
-// data plane does, at once. It is a process of its own, so that its processor
-// time is not the proxies'.
+// runUpstream stands in for the data plane: it reads events and gives the data plane's
+// answer at once. It runs as its own process, so that its processor time is not counted
+// as the proxies'.
 func runUpstream(address string) error {
 	return http.ListenAndServe(address, newUpstream())
 }
 
-// startUpstream starts this program once more, as the upstream.
+// startUpstream starts this program again, as the upstream.
 func (f *field) startUpstream() (err error) {
 	if f.upstream, err = freeAddress(); err != nil {
 		return err
@@ -33,13 +33,13 @@ func (f *field) startUpstream() (err error) {
 
 type upstream struct {
 	buffers sync.Pool
-	// received is how many bytes of bodies have come.
+	// received is the number of bytes of all bodies.
 	received atomic.Int64
 
 	mu      sync.Mutex
 	held    int
 	changed *sync.Cond
-	// round is how often the held requests were released.
+	// round counts the releases of held requests.
 	round int
 }
 

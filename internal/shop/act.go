@@ -1,6 +1,6 @@
 package shop
 
-// act is what somebody does, or the backend reports.
+// act is something that a person does, or that the backend reports.
 type act uint8
 
 const (
@@ -50,5 +50,5 @@ var actNames = [...]string{
 	actOrderShipped: "Order Shipped", actOrderDelivered: "Order Delivered",
 }
 
-// page tells whether it is a page, or in an app a screen.
+// page reports whether the act is a page view, or in an app a screen view.
 func (a act) page() bool { return a >= actHome && a <= actThanks }

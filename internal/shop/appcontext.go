@@ -1,6 +1,6 @@
 package shop
 
-// appSDKs are how the SDKs of apps name themselves.
+// appSDKs are the names and versions that the SDKs of apps send.
 var appSDKs = [kinds]struct{ name, version string }{
 	AndroidJava: {"com.rudderstack.android.sdk.core", "1.28.0"},
 	AppOff:      {"com.rudderstack.android.sdk.core", "1.21.3"},
@@ -38,22 +38,22 @@ func (k Kind) apple() bool { return k == IOS || k == Swift }
 // phone is the device's model, and the name of its system.
 func (d *device) phone() (p *phone, system string) {
 	if d.kind.apple() {
-		return &iphones[d.look>>3%uint64(len(iphones))], "iOS"
+		return &iphones[d.seed>>3%uint64(len(iphones))], "iOS"
 	}
-	return &androids[d.look>>3%uint64(len(androids))], "Android"
+	return &androids[d.seed>>3%uint64(len(androids))], "Android"
 }
 
 func appendAppContext(b []byte, e *event) []byte {
 	d := e.device
 	phone, system := d.phone()
 	sdk, zone := &appSDKs[d.kind], &zones[d.home.zone]
-	h := mix(d.look ^ uint64(e.id.Visit))
+	h := mix(d.seed ^ uint64(e.id.Visit))
 	b = append(b, `{"app":{"build":"4120","name":"Example Shop","namespace":"com.example.shop","version":"4.12.0"},"device":{`...)
 	if !d.kind.apple() {
 		b = append(b, `"adTrackingEnabled":false,`...)
 	}
 	b = append(b, `"id":"`...)
-	b = appendUUID(b, randomUUID(d.look+5))
+	b = appendUUID(b, randomUUID(d.seed+5))
 	b = append(b, '"', ',')
 	b = text(b, "manufacturer", phone.manufacturer)
 	b = text(b, "model", phone.model)
@@ -66,7 +66,7 @@ func appendAppContext(b []byte, e *event) []byte {
 	b = append(closed(b), ',')
 	b = text(b, "locale", zone.locale)
 	b = append(b, `"network":{"bluetooth":false,`...)
-	b = text(b, "carrier", carriers[d.look>>13%uint64(len(carriers))])
+	b = text(b, "carrier", carriers[d.seed>>13%uint64(len(carriers))])
 	if h&3 == 0 {
 		b = append(b, `"cellular":true,"wifi":false},"os":{`...)
 	} else {

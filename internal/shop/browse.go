@@ -8,8 +8,8 @@ func (v *visit) browse() {
 	pages := 1 + geometric(v.Rand, 3)
 	switch {
 	case v.user != 0 && v.user != v.member():
-		// Somebody else is logged in. Who has an account logs in at once, or logs
-		// the other one out first; others use the shop as it is.
+		// Somebody else is logged in. A person with an account logs in at once, or logs
+		// the other one out first; a person without one uses the shop as it is.
 		if v.hasAccount() {
 			v.page(actHome)
 			v.wait(4*second, 30*second)
@@ -66,9 +66,9 @@ func (v *visit) openTabs() int {
 	if tabs == 1 {
 		return 1
 	}
-	// A tab that is opened at once with another may find nothing, or the other's
-	// session before its start mark was sent. One that is opened later finds the
-	// other's session, and has no mark.
+	// The second tab of two that are opened together may find no stored session, or
+	// the first tab's before its start mark was sent. A tab that is opened later finds
+	// the session without a mark.
 	unwritten := v.happens(0.25)
 	atOnce := unwritten || v.happens(0.33)
 	if !atOnce {
@@ -117,7 +117,7 @@ func (v *visit) view(first bool) {
 	}
 }
 
-// consider is what comes of a product that is shown.
+// consider decides what follows from viewing a product.
 func (v *visit) consider() {
 	v.wait(5, 300)
 	v.do(actViewed)
@@ -127,7 +127,7 @@ func (v *visit) consider() {
 	}
 }
 
-// buy is a cart that becomes an order.
+// buy turns the cart into an order.
 func (v *visit) buy() {
 	for _, step := range [...]struct {
 		page, track act
@@ -140,7 +140,7 @@ func (v *visit) buy() {
 	v.order()
 }
 
-// sendRequests sends what a browser made: each event is a request of its own.
+// sendRequests sends a browser's events, each as its own request.
 func (v *visit) sendRequests() {
 	for _, e := range v.held {
 		v.request(e, v.begun+between(v.Rand, 11*second, 20*second))
@@ -169,13 +169,13 @@ func (v *visit) request(e *event, sent int64) {
 	for attempt := range retries {
 		last := attempt == retries-1
 		shown := v.clock.read(sent)
-		way := v.requestWay(v.Rand)
+		way := v.requestLatency(v.Rand)
 		lost := !last && v.happens(LostShare)
 		if !lost {
 			v.generator.deliver(e, sent+way, shown)
 		}
 		if v.happens(ReconnectShare) {
-			again := sent + way + v.requestWay(v.Rand)
+			again := sent + way + v.requestLatency(v.Rand)
 			v.generator.deliver(e, again, shown)
 		}
 		if !lost && (last || !v.happens(UnansweredShare)) {

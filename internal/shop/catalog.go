@@ -20,7 +20,7 @@ var (
 	colours = [...]string{"black", "navy", "olive", "sand", "rust", "white", "charcoal", "moss green"}
 )
 
-// product is one of the shop's, which follows from its number.
+// product is a product of the shop, derived from its number.
 type product struct {
 	number          uint32
 	adjective, name string
@@ -29,8 +29,8 @@ type product struct {
 	cents           int64
 }
 
-// productOf returns the product that somebody who drew a number looks at: of 8,000,
-// some far more often than others.
+// productOf maps a random number to one of 8,000 products, to some far more often than
+// to others.
 func productOf(drawn uint32) product {
 	x := uint64(drawn) % 8000
 	x = x * x / 8000

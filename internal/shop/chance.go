@@ -5,22 +5,22 @@ import (
 	"math/rand/v2"
 )
 
-// between draws a time between two, each as likely.
+// between draws a time uniformly between two.
 func between(r *rand.Rand, least, most int64) int64 { return least + r.Int64N(most-least+1) }
 
-// scaled draws a time between two, short ones more likely than long ones: the
-// logarithm is even.
+// scaled draws a time between two whose logarithm is uniformly distributed, so that
+// short ones are more likely.
 func scaled(r *rand.Rand, least, most float64) int64 {
 	return int64(least * math.Pow(most/least, r.Float64()))
 }
 
-// lognormal draws a factor whose logarithm is spread by that much, with mean 1.
+// lognormal draws from the log-normal distribution with mean 1; spread is the standard
+// deviation of the logarithm.
 func lognormal(r *rand.Rand, spread float64) float64 {
 	return math.Exp(spread*r.NormFloat64() - spread*spread/2)
 }
 
-// geometric draws how often something happens in a row, with that mean, at most 60
-// times.
+// geometric draws a number of repetitions with a mean, at most 60.
 func geometric(r *rand.Rand, mean float64) int {
 	return min(int(r.ExpFloat64()*mean+0.2), 60)
 }
@@ -58,9 +58,9 @@ func (c *clock) read(t int64) int64 {
 	return t + c.off + int64(c.drift*float64(t-Start))
 }
 
-// way draws how long a request takes one way.
-func (d *device) requestWay(r *rand.Rand) int64 {
-	way := d.way * (0.5 + 0.5*lognormal(r, 0.6))
+// requestLatency draws how long a request takes in one direction, in milliseconds.
+func (d *device) requestLatency(r *rand.Rand) int64 {
+	way := d.latency * (0.5 + 0.5*lognormal(r, 0.6))
 	switch x := r.Float64(); {
 	case x < 0.005:
 		way += float64(scaled(r, second, 30*second)) // it stalled

@@ -2,7 +2,7 @@ package shop
 
 import "strconv"
 
-// appendSession appends what the SDK says of the session.
+// appendSession appends the SDK's session fields.
 func (e *event) appendSession(b []byte) []byte {
 	if e.session != 0 {
 		b = number(b, "sessionId", e.session)
@@ -19,7 +19,7 @@ var (
 	plans     = [...]string{"basic", "plus", "gold"}
 )
 
-// appendTraits appends the traits of who is logged in.
+// appendTraits appends the traits of the user who is logged in.
 func (e *event) appendTraits(b []byte) []byte {
 	b = append(b, `"traits":{`...)
 	if e.user != 0 {
@@ -68,15 +68,15 @@ const shopURL = "https://www.example-shop.com"
 func appendWebContext(b []byte, e *event) []byte {
 	d := e.device
 	version := `3.34.1`
-	if d.kind == WebV1 || d.kind == WebOff && d.look&1 == 0 {
+	if d.kind == WebV1 || d.kind == WebOff && d.seed&1 == 0 {
 		version = `2.52.21`
 	}
 	zone := &zones[d.home.zone]
-	window := windows[d.look>>9%uint64(len(windows))]
+	window := windows[d.seed>>9%uint64(len(windows))]
 	b = append(b, `{"app":{"installType":"cdn","name":"RudderLabs JavaScript SDK","namespace":"com.rudderlabs.javascript",`...)
 	b = text(b, "version", version)
 	b = append(closed(b), ',')
-	b = append(b, campaigns[mix(d.look^uint64(e.id.Visit))%uint64(len(campaigns))]...)
+	b = append(b, campaigns[mix(d.seed^uint64(e.id.Visit))%uint64(len(campaigns))]...)
 	b = append(b, `"library":{"name":"RudderLabs JavaScript SDK",`...)
 	b = text(b, "version", version)
 	b = append(closed(b), ',')
@@ -85,26 +85,26 @@ func appendWebContext(b []byte, e *event) []byte {
 	b = appendPage(b, e, "")
 	b = append(closed(b), ',')
 	b = append(b, `"screen":{"density":`...)
-	b = strconv.AppendUint(b, 1+d.look>>12%2, 10)
+	b = strconv.AppendUint(b, 1+d.seed>>12%2, 10)
 	b = append(b, ',')
 	b = number(b, "height", window[1])
-	b = number(b, "innerHeight", window[1]-int64(d.look>>20%160))
+	b = number(b, "innerHeight", window[1]-int64(d.seed>>20%160))
 	b = number(b, "innerWidth", window[0])
 	b = number(b, "width", window[0])
 	b = append(closed(b), ',')
 	b = e.appendSession(b)
 	b = text(b, "timezone", zone.gmt)
 	b = e.appendTraits(b)
-	b = text(b, "userAgent", userAgents[d.look>>3%uint64(len(userAgents))])
+	b = text(b, "userAgent", userAgents[d.seed>>3%uint64(len(userAgents))])
 	return closed(b)
 }
 
-// appendPage appends the properties of the page that an event is made on, and
-// its name unless that is empty.
+// appendPage appends the properties of the page on which an event is made, and its name
+// unless that is empty.
 func appendPage(b []byte, e *event, name string) []byte {
 	p := productOf(e.product)
 	page := e.act.on()
-	from := &referrers[mix(e.device.look+uint64(e.id.Visit))%uint64(len(referrers))]
+	from := &referrers[mix(e.device.seed+uint64(e.id.Visit))%uint64(len(referrers))]
 	url := func(b []byte, name string, tail string) []byte {
 		b = key(b, name)
 		b = append(b, '"')
@@ -143,7 +143,7 @@ func appendPage(b []byte, e *event, name string) []byte {
 	return url(b, "url", query)
 }
 
-// on is the page that something is done on.
+// on is the page on which an act happens.
 func (a act) on() act {
 	switch {
 	case a.page():

@@ -6,30 +6,30 @@ type homeTally struct {
 	visits   map[uint64]*visitTally
 }
 
-// sessionTally is what events carry one session id.
+// sessionTally counts the events that carry one session id.
 type sessionTally struct {
 	kind   Kind
 	starts int
-	// visit is one visit that has it, shared that another one has it too.
+	// visit is a visit with the id; shared: another visit has it too.
 	visit  uint64
 	shared bool
 }
 
-// visitTally is what became of one visit.
+// visitTally is about the session ids of one visit.
 type visitTally struct {
 	kind     Kind
 	sessions []int64
 	gaps     bool
 }
 
-// count counts a household's events, sorted.
+// count counts the events of one household, which must be sorted.
 func (h *homeTally) count(records []record, scores *Scores) {
 	if h.sessions == nil {
 		h.sessions, h.visits = map[int64]*sessionTally{}, map[uint64]*visitTally{}
 	}
 	clear(h.sessions)
 	clear(h.visits)
-	// Events of devices come before the backend's, which look for their visits.
+	// The backend's events come last, because they look up the devices' visits.
 	var first *record
 	for i := range records {
 		r := &records[i]

@@ -4,23 +4,23 @@ import (
 	"math/rand/v2"
 )
 
-// household is the people who share devices, mostly one.
+// household is one person, or several who share devices.
 type household struct {
 	first   int // the number of its first user
 	people  int
 	devices []*device
-	look    uint64 // what its people's names and addresses follow from
-	zone    uint8  // where it is: which of zones
-	// account tells which people have an account.
+	seed    uint64 // for its people's names and addresses
+	zone    uint8  // the index of its time zone in zones
+	// account says which people have an account.
 	account [3]bool
-	// reports is how many events of these people the backend has made.
+	// reports is how many events about these people the backend has made.
 	reports uint16
 }
 
 // newHousehold draws the household whose first user has this number.
 func newHousehold(o Options, first int) *household {
 	r := rand.New(rand.NewPCG(o.Seed, mix(uint64(first))))
-	h := &household{first: first, people: 1, look: r.Uint64()}
+	h := &household{first: first, people: 1, seed: r.Uint64()}
 	switch x := r.Float64(); {
 	case x < FamilyShare:
 		h.people = 3
@@ -46,8 +46,8 @@ func newHousehold(o Options, first int) *household {
 	return h
 }
 
-// add gives a household a device of one of the kinds from least to below most, which
-// one of its people uses, or all.
+// add adds a device of a random kind in [least, most), which one person or, if shared
+// is set, everybody uses.
 func (h *household) add(r *rand.Rand, least, most Kind, owner int, shared bool) {
 	kind, x := least, r.Float64()
 	for x -= KindShare[kind]; x >= 0 && kind+1 < most; x -= KindShare[kind] {
@@ -55,13 +55,13 @@ func (h *household) add(r *rand.Rand, least, most Kind, owner int, shared bool) 
 	}
 	d := &device{
 		home: h, number: uint8(len(h.devices)), kind: kind, owner: owner, shared: shared,
-		look: r.Uint64(), clock: newClock(r), way: 60 * lognormal(r, 0.5),
-		// In terms of the mean: some people come far more often than others.
+		seed: r.Uint64(), clock: newClock(r), latency: 60 * lognormal(r, 0.5),
+		// A multiple of the mean: some people come far more often than others.
 		gap:       1 / min(lognormal(r, 1), 12),
 		installed: r.Float64() >= InstalledShare,
 	}
 	if kind.app() {
-		d.way = 250 * lognormal(r, 0.5)
+		d.latency = 250 * lognormal(r, 0.5)
 	}
 	if shared {
 		owner = r.IntN(h.people)
@@ -73,13 +73,13 @@ func (h *household) add(r *rand.Rand, least, most Kind, owner int, shared bool) 
 	h.devices = append(h.devices, d)
 }
 
-// visitOf returns the device and the number of the visit of a person during which
-// something happened: if there are two, of that which began last.
+// visitOf returns the device and the number of the person's visit at a time. If there
+// are several, it is the one that began last.
 func (h *household) visitOf(person int, at int64) (*device, uint16) {
 	var found *device
-	var visit stay
+	var visit visitSpan
 	for _, d := range h.devices {
-		for _, s := range d.stays {
+		for _, s := range d.recentVisits {
 			if s.visit != 0 && s.person == person && s.first <= at && at <= s.last && s.first >= visit.first {
 				found, visit = d, s
 			}
@@ -88,7 +88,7 @@ func (h *household) visitOf(person int, at int64) (*device, uint16) {
 	return found, visit.visit
 }
 
-// zones are where customers live.
+// zones are the time zones in which customers live.
 var zones = [...]struct {
 	name, gmt, locale, country string
 	offset                     int64
@@ -107,7 +107,7 @@ var zones = [...]struct {
 	{"Australia/Sydney", "GMT+1000", "en-AU", "AU", 10 * hour},
 }
 
-// drawZone draws one, the first ones more likely than the last.
+// drawZone draws the index of a zone; earlier ones are more likely.
 func drawZone(r *rand.Rand) uint8 {
 	return uint8(min(r.IntN(len(zones)), r.IntN(len(zones))))
 }

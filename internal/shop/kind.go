@@ -1,6 +1,6 @@
 package shop
 
-// Kind is which SDK a device has, and how it tracks sessions.
+// Kind is the SDK of a device and the way in which it tracks sessions.
 type Kind uint8
 
 const (
@@ -17,12 +17,12 @@ const (
 	// WebOff is a JavaScript SDK with automatic tracking off: no ids.
 	WebOff
 	// AndroidJava and IOS are the older native SDKs: a session ends after 5 minutes
-	// without an event, which they find out when the app is started or comes to the
-	// foreground. identify of another user changes nothing. Ids are seconds.
+	// without an event, but they only check that when the app is started or comes to
+	// the foreground. identify with another user changes nothing. Ids are seconds.
 	AndroidJava
 	IOS
-	// Kotlin and Swift are the newer ones: identify of another user and reset()
-	// begin a session and change the anonymousId.
+	// Kotlin and Swift are the newer native SDKs: identify with another user and
+	// reset() begin a session and change the anonymousId.
 	Kotlin
 	Swift
 	// AppOff is AndroidJava with automatic tracking off: no ids.
@@ -40,10 +40,10 @@ func (k Kind) String() string { return kindNames[k] }
 
 func (k Kind) app() bool { return k >= AndroidJava }
 
-// resets tells whether identify of another user is a reset().
+// resets reports whether identify with another user is a reset().
 func (k Kind) resets() bool {
 	return k == WebV3 || k == WebV1 || k == WebBlocked || k == Kotlin || k == Swift
 }
 
-// renames tells whether reset() changes the anonymousId.
+// renames reports whether reset() changes the anonymousId.
 func (k Kind) renames() bool { return k == Kotlin || k == Swift }

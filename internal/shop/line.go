@@ -16,8 +16,8 @@ const (
 // object with sorted keys, as the data plane marshals maps.
 func appendLine(b []byte, d *delivery) []byte {
 	e := d.event
-	if e.seek {
-		e.seek = false
+	if e.findVisit {
+		e.findVisit = false
 		if on, visit := e.home.visitOf(int(e.user)-1, e.at); on != nil {
 			e.id.Device, e.id.Kind, e.id.Visit = on.number, on.kind, visit
 		} else {
@@ -105,9 +105,9 @@ func appendLine(b []byte, d *delivery) []byte {
 	return append(closed(b), '\n')
 }
 
-// appendAnonymousID appends the device's id, which follows from its look.
+// appendAnonymousID appends the device's id, which is derived from its seed.
 func (e *event) appendAnonymousID(b []byte) []byte {
-	return appendUUID(b, randomUUID(e.device.look^mix(uint64(e.renamed))))
+	return appendUUID(b, randomUUID(e.device.seed^mix(uint64(e.renamed))))
 }
 
 // appendUserID appends the userId of a user, whose number is from 1.
@@ -120,7 +120,7 @@ func (e *event) appendAddress(b []byte) []byte {
 	if e.id.Backend {
 		return append(b, "10.4.17.22"...)
 	}
-	x := e.device.look
+	x := e.device.seed
 	for i, least := range [...]uint64{11, 0, 0, 1} {
 		if i > 0 {
 			b = append(b, '.')
@@ -130,7 +130,7 @@ func (e *event) appendAddress(b []byte) []byte {
 	return b
 }
 
-// appendRudderID appends what the data plane makes of both ids.
+// appendRudderID appends the rudderId that the data plane derives from both ids.
 func (e *event) appendRudderID(b []byte) []byte {
 	var ids [64]byte
 	joined := ids[:0]

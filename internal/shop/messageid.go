@@ -2,7 +2,7 @@ package shop
 
 import "encoding/hex"
 
-// MessageID is what the id of a generated message says. It is written as a UUID of
+// MessageID is the content of a generated message's id. It is written as a UUID of
 // version 4, as SDKs' message ids are:
 //
 //	hhhhhhhh-ddkk-4vvv-bnnn-cccccccccccc
@@ -19,8 +19,8 @@ type MessageID struct {
 	// Visit is which of the device's visits the event belongs to, from 1. It is 0
 	// for an event of the backend that happened during no visit of its user.
 	Visit uint16
-	// Number tells apart the events of a visit, and all of a household's backend
-	// events. Visit and Number have 12 bits.
+	// Number distinguishes the events of a visit, and the backend's events of a
+	// household. Visit and Number have 12 bits.
 	Number  uint16
 	Backend bool
 }
@@ -51,8 +51,7 @@ func (m MessageID) Append(b []byte) []byte {
 	return appendUUID(b, m.bytes())
 }
 
-// ParseMessageID reads a message's id. It is not ok for an id that this package
-// did not make.
+// ParseMessageID reads a message's id. ok is false if this package did not make it.
 func ParseMessageID(text string) (m MessageID, ok bool) {
 	if len(text) != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
 		return m, false
@@ -85,7 +84,7 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// randomUUID is a UUID of version 4 that follows from a number.
+// randomUUID derives a UUID of version 4 from a number.
 func randomUUID(of uint64) (b [16]byte) {
 	high, low := mix(of), mix(of+1)
 	for i := range 8 {

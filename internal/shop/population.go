@@ -16,9 +16,9 @@ const (
 // VisitTimeout is the longest pause within a visit.
 const VisitTimeout = 30 * minute
 
-// Who visits the shop. Shares are of 1.
+// Who visits the shop. Shares are fractions of 1.
 const (
-	// CoupleShare and FamilyShare are the households of two and of three people,
+	// CoupleShare and FamilyShare are how many households have two and three people,
 	// who use one computer. All others live alone.
 	CoupleShare = 0.12
 	FamilyShare = 0.04
@@ -44,7 +44,7 @@ const (
 	SharedLogoutShare = 0.40
 )
 
-// KindShare is how the browsers, and the apps, divide into kinds.
+// KindShare is how many of the browsers, or of the apps, are of each kind.
 var KindShare = [kinds]float64{
 	WebV3: 0.72, WebV1: 0.14, WebBlocked: 0.06, WebOff: 0.08,
 	AndroidJava: 0.30, IOS: 0.28, Kotlin: 0.22, Swift: 0.12, AppOff: 0.08,
@@ -58,8 +58,8 @@ const (
 	// GlanceShare is in how many visits of an app somebody leaves it for 10 s to 4
 	// minutes.
 	GlanceShare = 0.35
-	// TwoTabsShare is how many visits on the web have two tabs. Half of those are
-	// opened at once.
+	// TwoTabsShare is how many visits on the web have two tabs. In half of these, both
+	// tabs are opened at once.
 	TwoTabsShare = 0.12
 	// ReturnShare is how many visits are followed by another one after 31 minutes
 	// to 3 hours.
@@ -89,16 +89,17 @@ const (
 	// events is sent. Half of these events are lost; the SDK sends the others from the
 	// next page, 11 to 20 seconds later or at the next visit.
 	KilledShare = 0.02
-	// Of requests: LostShare never arrive and are sent again, UnansweredShare arrive
-	// and are sent again, ReconnectShare (of the web) are sent twice by the browser
-	// itself, with the same sentAt. Of apps' batches and the backend's, twice as
-	// many.
+	// LostShare is how many requests never arrive and are sent again; UnansweredShare
+	// is how many arrive and are sent again; ReconnectShare (on the web) is how many
+	// the browser itself sends twice, with the same sentAt. For the batches of apps and
+	// of the backend, the shares are twice as large.
 	LostShare       = 0.007
 	UnansweredShare = 0.005
 	ReconnectShare  = 0.002
 	// ClockMinuteShare is how many clocks are off by about a minute, ClockDayShare
-	// by up to a day, ClockYearsShare by up to ten years; the others by about half a
-	// second. ClockSetShare are set right in the course of the month.
+	// by up to a day, ClockYearsShare by up to ten years; the others are off by about
+	// half a second. ClockSetShare is how many are set right in the course of the
+	// month.
 	ClockMinuteShare = 0.20
 	ClockDayShare    = 0.05
 	ClockYearsShare  = 0.01

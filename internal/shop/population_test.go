@@ -9,7 +9,7 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// near tells whether a share is what a constant says, within a third of it and 0.01.
+// near checks that a share differs from a constant by at most a third of it or 0.01.
 func near(t *testing.T, what string, count, of int, want float64) {
 	t.Helper()
 	got := float64(count) / float64(of)
@@ -72,7 +72,7 @@ func TestHouseholds(t *testing.T) {
 	}
 }
 
-// TestShares measures in the lines what the constants promise.
+// TestShares measures the shares of the constants in the generated lines.
 func TestShares(t *testing.T) {
 	type seen struct {
 		times int

@@ -2,8 +2,8 @@ package shop
 
 import "strconv"
 
-// appendProperties appends the properties of an event, as the e-commerce events of
-// RudderStack's documentation have them.
+// appendProperties appends the properties of an event, in the form of the e-commerce
+// events in RudderStack's documentation.
 func appendProperties(b []byte, e *event) []byte {
 	p := productOf(e.product)
 	b = append(b, '{')
@@ -78,7 +78,7 @@ func (p *product) append(b []byte, position int64) []byte {
 	return text(b, "variant", p.colour)
 }
 
-// appendOrder appends a cart or an order: one to three products, and what they cost.
+// appendOrder appends a cart or an order: one to three products and their prices.
 func appendOrder(b []byte, e *event) []byte {
 	h := mix(uint64(e.product) + 3)
 	total, items := int64(0), uint32(1+h%3)

@@ -12,14 +12,14 @@ import (
 )
 
 // Score is how well the session ids of lines match the truth. Each event counts
-// once, as it was delivered first.
+// once, as it was in its first delivery.
 //
-// A session is an id within a household: RudderStack's documentation has ids paired
-// with the user, since those of mobile SDKs are seconds and so not unique.
+// A session is an id within a household: RudderStack's documentation pairs ids with
+// the user, because those of mobile SDKs are seconds and so not unique.
 type Score struct {
-	// Events and Repeats are how many events there are, and how many deliveries of
-	// one that had been delivered before. RepeatsDiffer are those that carry
-	// another session id or start mark than the first delivery.
+	// Events is how many different events there are, Repeats how many lines repeat an
+	// earlier one. RepeatsDiffer are the repeats that carry another session id or start
+	// mark than the first delivery.
 	Events, Repeats, RepeatsDiffer int
 	// Visits is how many visits have an event of a device.
 	Visits int
@@ -30,14 +30,14 @@ type Score struct {
 	Found, Split, Merged, Gaps int
 	// Unassigned is how many events of devices carry no session id.
 	Unassigned int
-	// Backend is how many of the backend's events happened during a visit. Of
-	// these BackendFound carry a session of that visit and of no other,
-	// BackendWithout none.
+	// Backend is how many of the backend's events happened during a visit.
+	// BackendFound of these carry a session of that visit and of no other one;
+	// BackendWithout carry none.
 	Backend, BackendFound, BackendWithout int
 	// Outside is how many of the backend's events happened during no visit,
 	// OutsideWith how many of these carry a session.
 	Outside, OutsideWith int
-	// Sessions is how many sessions events of devices are in. Of these Started have
+	// Sessions is how many sessions the events of devices have. Started of these have
 	// the start mark on one event, Unstarted on none, Restarted on several.
 	Sessions, Started, Unstarted, Restarted int
 }
@@ -45,23 +45,23 @@ type Score struct {
 // Scores are the scores of lines.
 type Scores struct {
 	Total Score
-	// Kinds are those of each kind of device, and of the backend's events about it.
+	// Kinds has a score for each kind of device, with the backend's events about it.
 	Kinds [kinds]Score
-	// Foreign is how many lines are no event of this package.
+	// Foreign is how many lines are not events of this package.
 	Foreign int
 }
 
-// Scorer reads lines, and keeps what it needs of each: 24 bytes.
+// Scorer reads lines, and keeps 24 bytes of each.
 type Scorer struct {
 	records []record
 	foreign int
 }
 
-// record is what a line says.
+// record is what the scorer keeps of a line.
 type record struct {
-	// event is the household, the device with its kind, the visit and the number:
-	// records sorted by it have a household's devices and visits together. backend
-	// events come first.
+	// event is made of household, device with kind, visit and number, so that sorting
+	// by it groups the events by household, device and visit. Backend events come
+	// first.
 	household uint32
 	kind      Kind
 	start     bool
@@ -143,7 +143,7 @@ func (s *Scorer) Scores() *Scores {
 	return scores
 }
 
-// ScoreLines is the scores of the lines of r.
+// ScoreLines scores the lines of r.
 func ScoreLines(r io.Reader) (*Scores, error) {
 	var s Scorer
 	if err := s.Read(r); err != nil {

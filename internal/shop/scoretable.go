@@ -15,7 +15,7 @@ func (s *Score) add(other *Score) {
 	}
 }
 
-// columns are those of the table of scores.
+// columns are the columns of the table of scores.
 var columns = [...]struct {
 	name  string
 	value func(*Score) string

@@ -13,7 +13,7 @@ const (
 	appTimeout = 5 * minute
 )
 
-// take returns what an event that is made now carries.
+// take returns the session fields of an event that is made now.
 func (s *sdkSession) take(now int64) (id int64, start bool) {
 	start = s.start
 	s.start, s.last = false, now
@@ -23,13 +23,13 @@ func (s *sdkSession) take(now int64) (id int64, start bool) {
 // renew begins a session now.
 func (s *sdkSession) renew(id, now int64) { *s = sdkSession{id: id, last: now, start: true} }
 
-// idle tells whether there is no session that an event now could be in.
+// idle reports whether there is no session, or it has timed out.
 func (s *sdkSession) idle(now, timeout int64) bool {
 	return s.id == 0 || now-s.last > timeout
 }
 
-// openTab has JS 1.1 read the stored session. Tabs that are opened at once may both
-// find none, as neither has written its own yet.
+// openTab opens a tab of JS 1.1, which reads the stored session. unwritten: it finds
+// none, because a tab that was opened at the same time has not written its own yet.
 func (d *device) openTab(tab int, now int64, unwritten bool) {
 	s := d.stored
 	if unwritten || s.idle(now, webTimeout) {
@@ -39,7 +39,7 @@ func (d *device) openTab(tab int, now int64, unwritten bool) {
 	d.stored = s
 }
 
-// loadPage has the SDK of a browser without storage begin anew.
+// loadPage loads a page: without storage, the SDK starts from nothing.
 func (d *device) loadPage(now int64) {
 	if d.kind == WebBlocked {
 		d.renamed++
@@ -47,7 +47,7 @@ func (d *device) loadPage(now int64) {
 	}
 }
 
-// session returns what an event that is made now carries; id is 0 for nothing.
+// session returns the session fields of an event that is made now; id is 0 for none.
 func (d *device) session(tab int, now int64) (id int64, start bool) {
 	switch d.kind {
 	case WebV3, WebBlocked:
@@ -69,8 +69,8 @@ func (d *device) session(tab int, now int64) (id int64, start bool) {
 	return d.stored.take(now)
 }
 
-// foreground has an app's SDK look whether its session is over: when the app is
-// started, and when it comes to the foreground.
+// foreground lets an app's SDK check whether its session is over, which it does when
+// the app is started and when it comes to the foreground.
 func (d *device) foreground(now int64) {
 	idle := now - d.stored.last
 	if d.stored.id == 0 || max(idle, -idle) > appTimeout {

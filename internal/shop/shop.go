@@ -26,16 +26,16 @@ import (
 type Options struct {
 	// Users is how many people visit the shop.
 	Users int
-	// Events is how many events they and the backend make, within a few percent.
-	// With repeated deliveries there are slightly more lines.
+	// Events is how many events they and the backend make, within a few percent. There
+	// are slightly more lines, because some events are delivered again.
 	Events int
 	// Seed is the seed of all random numbers.
 	Seed uint64
 }
 
-// Generate writes one event a line, in the order of receivedAt, and returns how
-// many lines it wrote. Memory grows with the number of users and with what is under
-// way, not with the number of events.
+// Generate writes one event a line, in the order of receivedAt, and returns the number
+// of lines. Memory grows with the number of users and of undelivered events, not with
+// the number of all events.
 func Generate(w io.Writer, o Options) (lines int64, err error) {
 	if o.Users <= 0 || o.Events <= 0 {
 		return 0, nil
@@ -45,8 +45,8 @@ func Generate(w io.Writer, o Options) (lines int64, err error) {
 	return g.lines, err
 }
 
-// generator takes the devices' visits in the order in which they begin. What a
-// visit sends waits in pending until no later visit can send anything earlier.
+// generator simulates the visits of all devices in the order in which they begin.
+// Deliveries wait in pending until no later visit can send anything earlier.
 type generator struct {
 	out     *bufio.Writer
 	line    []byte
@@ -63,8 +63,8 @@ type delivery struct {
 	sent     int64 // by the sender's clock
 }
 
-// newGenerator has devices of average activity visit the shop once in gap
-// milliseconds.
+// newGenerator makes a generator in which a device of average activity visits the shop
+// every gap milliseconds.
 func newGenerator(w io.Writer, o Options, gap float64) *generator {
 	g := &generator{out: bufio.NewWriterSize(w, 1<<18)}
 	for user := 0; user < o.Users; {
@@ -114,7 +114,7 @@ func (g *generator) emit(d delivery) error {
 	return err
 }
 
-// visit has somebody use a device, and plans when it is used next.
+// visit simulates a visit with a device, and schedules the next one.
 func (g *generator) visit(d *device) {
 	v := &visit{device: d, Rand: rand.New(&d.random), generator: g, t: d.next, begun: d.next}
 	v.person = d.home.first + d.owner
@@ -131,16 +131,16 @@ func (g *generator) visit(d *device) {
 	d.next = d.nextVisit(v.Rand, v.t)
 }
 
-// deliver has an event arrive.
+// deliver records one arrival of an event.
 func (g *generator) deliver(e *event, received, sent int64) {
 	g.pending.push(received, delivery{event: e, received: received, sent: sent})
 }
 
-// pilotUsers is how many users activity tries gaps with.
+// pilotUsers is the number of users in activity's trials.
 const pilotUsers = 3000
 
-// activity finds the gap between visits that gives the number of events asked for:
-// it tries several with the first users.
+// activity finds the mean gap between visits that gives the wanted number of events, by
+// trials with the first users.
 func activity(o Options) (gap float64) {
 	pilot := o
 	pilot.Users = min(o.Users, pilotUsers)

@@ -112,8 +112,8 @@ type messageContext struct {
 	SessionStart *bool  `json:"sessionStart"`
 }
 
-// TestLines checks that lines are JSON, and many of them that they are events as
-// the data plane stores them.
+// TestLines checks that all lines are JSON, and that every fifth has the form in which
+// the data plane stores events.
 func TestLines(t *testing.T) {
 	before := ""
 	bytesOfLines, count := 0, 0
@@ -128,7 +128,7 @@ func TestLines(t *testing.T) {
 			t.Fatalf("received at %s, after %s", received, before)
 		}
 		before = received
-		if count%5 != 0 { // decoding takes longest
+		if count%5 != 0 { // decoding all of them takes too long
 			continue
 		}
 		var m message

@@ -1,7 +1,7 @@
 package shop
 
-// timeHeap is a priority queue: the earliest first, and of those at the same time
-// the one that was pushed first.
+// timeHeap is a priority queue by time. Elements with the same time come out in the
+// order in which they were pushed.
 type timeHeap[T any] struct {
 	items  []timeHeapItem[T]
 	pushed uint64

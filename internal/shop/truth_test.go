@@ -46,8 +46,8 @@ func eventsOf(t *testing.T, o Options) (made map[*device][]*event, reports []*ev
 	return made, reports
 }
 
-// TestTruth finds the visits of each device again, by the true time and the users of
-// its events, as far as they arrived.
+// TestTruth derives the visits of each device from the true times and the users of its
+// events that arrived, and compares them with those in the message ids.
 func TestTruth(t *testing.T) {
 	made, reports := eventsOf(t, small)
 	pauses, midnights, several, handovers := 0, 0, 0, 0
@@ -128,8 +128,8 @@ func TestTruth(t *testing.T) {
 	}
 }
 
-// TestTodaysDefects holds the lines to the faults that the SDKs' ids have on
-// purpose.
+// TestTodaysDefects checks that the lines have the defects of the SDKs' session ids,
+// which are simulated on purpose.
 func TestTodaysDefects(t *testing.T) {
 	var s Scorer
 	if err := s.Read(bytes.NewReader(month(t, small))); err != nil {

@@ -1,7 +1,7 @@
 package shop
 
-// useApp is a visit to an app: it is started, or comes to the foreground, and goes to
-// the background in the end.
+// useApp is a visit to an app, which is started or comes to the foreground, and goes to
+// the background at the end.
 func (v *visit) useApp() {
 	if v.happens(OfflineShare) {
 		v.offline = max(v.offline, v.t+scaled(v.Rand, float64(5*minute), float64(10*hour)))
@@ -50,8 +50,8 @@ func (v *visit) useApp() {
 	v.do(actBackgrounded)
 }
 
-// open starts the app, or brings it to the foreground. After an install or an update
-// an event that says so comes before Application Opened.
+// open starts the app, or brings it to the foreground. After an install or an update,
+// Application Installed or Application Updated comes before Application Opened.
 func (v *visit) open(cold bool) {
 	v.foreground(v.clock.read(v.t))
 	opened := actForeground
@@ -70,7 +70,7 @@ func (v *visit) open(cold bool) {
 	v.do(opened)
 }
 
-// leave has the app in the background for a while.
+// leave puts the app into the background for a while.
 func (v *visit) leave(least, most int64) {
 	v.wait(second, 20*second)
 	v.do(actBackgrounded)
@@ -78,7 +78,7 @@ func (v *visit) leave(least, most int64) {
 	v.open(v.happens(0.1))
 }
 
-// show is a screen, and what people do on it.
+// show is a screen view, and what people do on the screen.
 func (v *visit) show() {
 	v.choose()
 	switch x := v.Float64(); {
@@ -111,8 +111,8 @@ const (
 	batchWait   = 10 * second // how long an event waits for others at most
 )
 
-// sendBatches sends what an app made, in batches, one after the other, when there is
-// a network.
+// sendBatches sends an app's events in batches, one after the other, when there is a
+// network.
 func (v *visit) sendBatches() {
 	queue := v.made
 	if v.happens(FirstLostShare) {
@@ -143,14 +143,14 @@ func (v *visit) sendBatches() {
 func (v *visit) post(batch []*event, sent int64) {
 	for attempt := range retries {
 		last := attempt == retries-1
-		way := v.requestWay(v.Rand)
+		way := v.requestLatency(v.Rand)
 		lost := !last && v.happens(2*LostShare)
 		if !lost {
 			for _, e := range batch {
 				v.generator.deliver(e, sent+way, v.clock.read(sent))
 			}
 		}
-		v.free = sent + way + v.requestWay(v.Rand)
+		v.free = sent + way + v.requestLatency(v.Rand)
 		if !lost && (last || !v.happens(2*UnansweredShare)) {
 			return
 		}

@@ -10,7 +10,7 @@ type visit struct {
 	*rand.Rand
 	generator *generator
 	person    int   // who
-	begun, t  int64 // when it began, and what time it is
+	begun, t  int64 // when it began, and the current true time
 	tab       int
 	product   uint32 // what they look at
 	made      []*event
@@ -29,14 +29,14 @@ type event struct {
 	product uint32
 	act     act
 	start   bool
-	// named: the backend's event names the anonymousId. java: it is of its Java
-	// service.
+	// named: the backend's event has the anonymousId. java: it is the Java service's.
 	named, java bool
-	// seek: which visit it happened in is not known until then.
-	seek bool
+	// findVisit: the event is made in advance; its visit is looked up when its line is
+	// written.
+	findVisit bool
 }
 
-// do has the device make an event.
+// do makes an event on the device.
 func (v *visit) do(a act) {
 	now := v.clock.read(v.t)
 	e := &event{
@@ -50,19 +50,19 @@ func (v *visit) do(a act) {
 	v.generator.events++
 }
 
-// wait has time pass.
+// wait lets time pass.
 func (v *visit) wait(least, most int64) { v.t += between(v.Rand, least, most) }
 
-// happens draws whether something with that share happens.
+// happens returns true with a probability.
 func (v *visit) happens(share float64) bool { return v.Float64() < share }
 
 // member is the number of the person as a user, from 1.
 func (v *visit) member() int { return v.person + 1 }
 
-// hasAccount tells whether the person can log in.
+// hasAccount reports whether the person can log in.
 func (v *visit) hasAccount() bool { return v.home.account[v.person-v.home.first] }
 
-// logIn has the person log in. If somebody else is logged in, that is another visit.
+// logIn logs the person in. If somebody else is logged in, another visit begins.
 func (v *visit) logIn() {
 	if v.user != 0 && v.user != v.member() {
 		v.over = true
@@ -74,7 +74,7 @@ func (v *visit) logIn() {
 	v.do(actIdentify)
 }
 
-// logOut has whoever is logged in log out.
+// logOut logs out the user who is logged in.
 func (v *visit) logOut() {
 	v.do(actSignedOut)
 	v.wait(50, 400)
@@ -82,7 +82,7 @@ func (v *visit) logOut() {
 	v.over = true
 }
 
-// logoutShare is in how many visits people log out of this device.
+// logoutShare is the share of visits in which people log out of this device.
 func (v *visit) logoutShare() float64 {
 	switch {
 	case v.shared:
@@ -93,10 +93,10 @@ func (v *visit) logoutShare() float64 {
 	return LogoutShare
 }
 
-// choose has them look at another product.
+// choose picks the next product that the person looks at.
 func (v *visit) choose() { v.product = v.Uint32() }
 
-// order has the backend report the order that was just made, and its shipping.
+// order makes the backend report the order that was just placed, and its shipping.
 func (v *visit) order() {
 	java, named := v.happens(BackendJavaShare), v.happens(BackendAnonymousShare)
 	report := func(a act, at int64) *event {
@@ -118,14 +118,14 @@ func (v *visit) order() {
 	for _, a := range [...]act{actOrderShipped, actOrderDelivered} {
 		if t < End {
 			e := report(a, t)
-			e.named, e.seek = false, true
+			e.named, e.findVisit = false, true
 			v.report(e)
 		}
 		t += scaled(v.Rand, float64(20*hour), float64(80*hour))
 	}
 }
 
-// report sends an event of the backend, which collects them for up to ten seconds.
+// report sends an event of the backend, which collects events for up to ten seconds.
 func (v *visit) report(e *event) {
 	v.generator.events++
 	sent := e.at + between(v.Rand, 5, 10*second)
@@ -142,5 +142,5 @@ func (v *visit) report(e *event) {
 	}
 }
 
-// retries is how often a request is sent at most.
+// retries is the largest number of attempts to send a request.
 const retries = 4
