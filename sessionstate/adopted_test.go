@@ -6,8 +6,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// A session that its SDK began costs one write, and its events none: how long it
-// lasts is told to others once in a while, as that of the proxy's own sessions.
+// A session that an SDK began costs one write, and its later events none: like those
+// of the proxy's own sessions, its extensions are written only now and then.
 func TestAdoptedSessionsCostOneWrite(t *testing.T) {
 	w := newLateWorld(t)
 	w.policy.Automatic = session.AutomaticAdopt

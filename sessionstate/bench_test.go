@@ -18,14 +18,14 @@ const million = 1_000_000
 func benchKeys() []string {
 	keys := make([]string, million)
 	for i := range keys {
-		// As long as a write key and an anonymousId are.
+		// As long as a write key and an anonymousId.
 		keys[i] = fmt.Sprintf("2Abcdefghijklmnopqrstuvwxyz\x00%08x-1111-4222-8333-444455556666", i*2654435761)
 	}
 	return keys
 }
 
-// spread runs look-ups of a million keys on all processors at once, neighbours
-// in time far from each other. begin makes the look-up of one goroutine.
+// spread looks up a million keys on all processors at once, in an order in which
+// successive keys are far apart. begin returns the look-up for one goroutine.
 func spread(b *testing.B, keys []string, begin func() func(key string)) {
 	var goroutines atomic.Int64
 	b.ReportAllocs()
@@ -38,7 +38,7 @@ func spread(b *testing.B, keys []string, begin func() func(key string)) {
 	})
 }
 
-// Known sessions, next to a bare LRU with as many entries: the table does a
+// Known sessions, compared with a plain LRU with as many entries: the table does a
 // look-up and a transition each time.
 func BenchmarkKnown(b *testing.B) {
 	keys := benchKeys()
@@ -63,7 +63,7 @@ func BenchmarkKnown(b *testing.B) {
 		store Store
 	}{{"table", memorystore.New()}, {"table-over-remote", newShared()}} {
 		b.Run("impl="+c.name, func(b *testing.B) {
-			// Room to spare: shards are not filled evenly.
+			// Some spare capacity: the shards do not fill evenly.
 			table := newTable(b, c.store, million*5/4, 0)
 			for _, key := range keys {
 				ask(b, table, key, startAt(base, 1))
@@ -82,8 +82,9 @@ func BenchmarkKnown(b *testing.B) {
 	}
 }
 
-// Look-ups in tables of different sizes, next to a bare LRU as large: what grows
-// with both is the time that memory takes which is in no cache.
+// Look-ups in tables of different sizes, compared with a plain LRU of the same size.
+// What grows with the size of both is the time of accesses that miss the processor's
+// caches.
 func BenchmarkSessions(b *testing.B) {
 	keys := benchKeys()
 	for _, n := range []int{10_000, 100_000, million} {
@@ -115,8 +116,8 @@ func BenchmarkSessions(b *testing.B) {
 	}
 }
 
-// New sessions: each is written and, with half of the keys kept, soon evicts
-// another.
+// New sessions: each is written and, as there is room for half of the keys, soon evicts
+// another one.
 func BenchmarkNew(b *testing.B) {
 	p := policy
 	p.Automatic = session.AutomaticProxy

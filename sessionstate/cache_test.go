@@ -24,7 +24,7 @@ func fill(c *Cache, from, to int) {
 	}
 }
 
-// has reports which of the keys are in a cache, without using them.
+// has counts the keys that are in a cache, without marking them as used.
 func has(c *Cache, from, to int) (n int) {
 	in := map[string]bool{}
 	_ = c.Each(func(key string, _ *session.Session) error {
@@ -55,7 +55,7 @@ func TestCacheKeepsTheMostRecentlyUsed(t *testing.T) {
 	if c.Len() != 100 || c.Evicted() != 30 {
 		t.Errorf("%d kept, %d evicted", c.Len(), c.Evicted())
 	}
-	// Those that were used again go last.
+	// Keys that were used again are evicted last.
 	c.Resize(40)
 	if has(c, 0, 20) != 20 || has(c, 110, 130) != 20 || c.Len() != 40 || c.Evicted() != 90 {
 		t.Errorf("%d kept, %d evicted", c.Len(), c.Evicted())
@@ -65,7 +65,7 @@ func TestCacheKeepsTheMostRecentlyUsed(t *testing.T) {
 	if has(c, 0, 20) != 20 || has(c, 120, 300) != 180 {
 		t.Errorf("%d kept", c.Len())
 	}
-	// Four fifths of the room are theirs at most.
+	// They take at most four fifths of the capacity.
 	c.Resize(10)
 	if has(c, 12, 20) != 8 || c.Len() != 10 {
 		t.Errorf("%d kept", c.Len())
@@ -91,7 +91,7 @@ func TestCacheAcrossTheShardThreshold(t *testing.T) {
 			}
 		}
 	}
-	// The order of use goes along.
+	// Resizing keeps the order of use.
 	c = NewCache(100)
 	fill(c, 0, 100)
 	c.Get("key 0")
@@ -113,7 +113,8 @@ func TestShardedCacheIsBounded(t *testing.T) {
 	if c.Len() > capacity || c.Len() < capacity*9/10 || c.Len()+int(c.Evicted()) != 3*capacity {
 		t.Errorf("%d kept, %d evicted", c.Len(), c.Evicted())
 	}
-	// Old ones go, new ones stay; between the two it is up to the shards.
+	// Old keys are evicted, new ones stay; for those in between it depends on the
+	// shards.
 	if has(c, 0, capacity) != 0 || has(c, 3*capacity-capacity/2, 3*capacity) != capacity/2 {
 		t.Errorf("%d of the oldest, %d of the newest", has(c, 0, capacity), has(c, 3*capacity-capacity/2, 3*capacity))
 	}
@@ -151,7 +152,7 @@ func TestCacheEachStops(t *testing.T) {
 	}
 }
 
-// What is kept of a key must not keep the request alive that it came with.
+// A cached key must not keep the memory of its request alive.
 func TestCacheCopiesKeys(t *testing.T) {
 	request := strings.Repeat("x", 1000) + "key" + strings.Repeat("x", 1000)
 	key := request[1000:1003]
@@ -167,8 +168,8 @@ func TestCacheCopiesKeys(t *testing.T) {
 	})
 }
 
-// While a cache is resized under them, writers lose nothing: what each has
-// written is what it finds, as long as there is room.
+// While a cache is resized, concurrent writers lose nothing: each finds what it has
+// written, as long as there is room.
 func TestCacheResizedUnderWriters(t *testing.T) {
 	const writers, rounds = 4, 2000
 	c := NewCache(1000)
@@ -200,7 +201,7 @@ func TestCacheResizedUnderWriters(t *testing.T) {
 				t.Errorf("%s: %+v after %d", own, s, n+1)
 				return
 			}
-			// One that all of them change.
+			// A key that all of them change.
 			for {
 				s, old := c.Get("shared"), session.Version(0)
 				if s != nil {
@@ -222,7 +223,7 @@ func TestCacheResizedUnderWriters(t *testing.T) {
 	}
 }
 
-// With too little room sessions vanish, and nothing else goes wrong.
+// With too little room sessions are evicted, and nothing else goes wrong.
 func TestCacheShrunkUnderWriters(t *testing.T) {
 	c := NewCache(100_000)
 	var stop atomic.Bool
@@ -280,7 +281,7 @@ func TestCacheCleared(t *testing.T) {
 		if c.Len() != 10 {
 			t.Errorf("%d kept", c.Len())
 		}
-		// The bound is what it was.
+		// The capacity is the same as before.
 		c.Clear()
 		fill(c, 0, 20)
 		if want := min(capacity, 20); c.Len() != want {

@@ -8,9 +8,9 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// TestShardAgainstMap adds, uses and removes keys, some of which have the same
-// hash, and resizes: what the shard finds is what was set last, its bounds hold,
-// and every key that left without being removed is counted as evicted.
+// TestShardAgainstMap adds, uses and removes keys, some of which have the same hash,
+// and resizes the shard: a look-up finds what was set last, the bounds hold, and every
+// key that disappears without being removed is counted as evicted.
 func TestShardAgainstMap(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	var s cacheShard
@@ -61,7 +61,7 @@ func TestShardAgainstMap(t *testing.T) {
 	}
 }
 
-// TestShardCollision: of two keys with one hash, only the one set last is found.
+// TestShardCollision: of two keys with the same hash, only the one set last is found.
 func TestShardCollision(t *testing.T) {
 	for _, protected := range []bool{false, true} {
 		var s cacheShard
@@ -94,7 +94,7 @@ func TestShardCollision(t *testing.T) {
 	}
 }
 
-// TestCacheEntry: key and session come apart again, whatever their lengths.
+// TestCacheEntry: key and session are decoded again, whatever their lengths.
 func TestCacheEntry(t *testing.T) {
 	long := &session.Session{Version: 1 << 40, Seen: 5}
 	for i := range session.MaxValues {
@@ -121,7 +121,8 @@ func TestCacheEntry(t *testing.T) {
 	}
 }
 
-// TestCacheLoadAllocatesNothing, on probation or protected, found or not.
+// TestCacheLoadAllocatesNothing: in the probation or the protected segment, found or
+// not.
 func TestCacheLoadAllocatesNothing(t *testing.T) {
 	c := NewCache(shardedFrom)
 	s := &session.Session{Version: 1, Seen: 2, Segments: []session.Segment{{From: session.At(1), Mode: session.Manual, ID: session.MinID}}}

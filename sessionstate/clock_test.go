@@ -7,12 +7,12 @@ import (
 	. "github.com/rudder-session/rudder-session/sessionstate"
 )
 
-// A clock that jumps ahead is not believed for a day: nothing is forgotten by age
-// meanwhile. One that goes back, or ahead as time does, is.
+// A clock that jumps ahead is not trusted for a day, in which nothing is forgotten by
+// age. A clock that goes back, or ahead as fast as time passes, is trusted.
 func TestSteady(t *testing.T) {
 	const year = 365 * 24 * time.Hour
 	type step struct {
-		passed, set time.Duration // what has passed, and by how much the clock was set then
+		passed, set time.Duration // the time that passes, and by how much the clock is set then
 		want        bool
 	}
 	for name, steps := range map[string][]step{
@@ -49,7 +49,7 @@ func (c *clocked) Ahead() (ahead, within time.Duration, known bool) {
 	return c.ahead, time.Millisecond, true
 }
 
-// A table goes by its store's clock, if that has one.
+// A table uses its store's clock, if it has one.
 func TestArrival(t *testing.T) {
 	local := time.Now()
 	own := open(t, newFailStore(t), Options{})

@@ -35,18 +35,19 @@ func TestCloseWritesAll(t *testing.T) {
 	if last(store.held("key")) != 3 || !store.closed || reports.Load() != 1 {
 		t.Errorf("the store has %+v, closed %v, %d reports", store.held("key"), store.closed, reports.Load())
 	}
-	// What waits must not keep the request alive that it came with.
+	// A pending change must not keep the memory of its request alive.
 	if kept := store.calls[0][0].Key; unsafe.StringData(kept) == unsafe.StringData(key) {
 		t.Error("the key is a part of the request")
 	}
 }
 
-// What cannot be written is told, and the store is closed all the same.
+// If the pending changes cannot be written, Close returns an error, and closes the
+// store all the same.
 func TestCloseFails(t *testing.T) {
 	store := newFailStore(t)
 	table := delaying(store, Options{})
 	send(t, table, "key", trackAt(base, 1))
-	store.set(hooks{fate: always(failed)})
+	store.set(hooks{outcome: always(failed)})
 	if err := table.Close(); !errors.Is(err, errDown) {
 		t.Errorf("close: %v", err)
 	}
@@ -55,12 +56,12 @@ func TestCloseFails(t *testing.T) {
 	}
 }
 
-// A table that is closed while a write fails, or is under way, ends all the same.
+// Close returns even if a write fails, or is in flight, at that moment.
 func TestCloseWhileWriting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newFailStore(t)
 		table := delaying(store, flushing(time.Second))
-		store.set(hooks{fate: always(failed)})
+		store.set(hooks{outcome: always(failed)})
 		send(t, table, "key", trackAt(base, 1))
 		pass(time.Minute)
 		answer := make(chan struct{})

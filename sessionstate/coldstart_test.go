@@ -8,10 +8,10 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// An update of an app that ended no session is written nowhere, and yet known when
-// a control call comes that does not say when: Application Opened of the same start
-// does not end what the call begins. What the call wrote is enough for another
-// process to know it as well.
+// An Application Updated that ended no session is not written. Yet it is remembered
+// when a control call without a timestamp follows: the Application Opened of the same
+// app start does not end the session that the call begins. What the call writes is
+// enough for another process to know this as well.
 func TestAnUpdateThatEndedNothing(t *testing.T) {
 	store := memorystore.New()
 	defer store.Close()

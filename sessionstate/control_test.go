@@ -12,8 +12,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// A control call in a store of the table's own takes over what waits to be
-// written: one write, onto what the store has.
+// In a store that only this process changes, a control call writes the pending changes
+// of its key as well: one write, which replaces what the store has.
 func TestControlCallTakesOver(t *testing.T) {
 	for name, stored := range map[string]bool{"new key": false, "known key": true} {
 		t.Run(name, func(t *testing.T) {
@@ -40,7 +40,7 @@ func TestControlCallTakesOver(t *testing.T) {
 				if got := store.since(before); got != want {
 					t.Errorf("asked %+v", got)
 				}
-				// Later changes stand on it.
+				// Later changes build on it.
 				send(t, table, "key", startAt(base+4, 5))
 				send(t, table, "key", trackAt(base+5, 6))
 				pass(time.Second)
@@ -52,8 +52,8 @@ func TestControlCallTakesOver(t *testing.T) {
 	}
 }
 
-// A control call waits while what was before it is being written, and goes on
-// from there. Events of its key wait for it in turn, those of no other.
+// A control call waits while an earlier change of its key is in flight, and continues
+// from its result. Events of the same key wait for the call, those of others do not.
 func TestControlCallDuringAWrite(t *testing.T) {
 	for _, written := range []bool{true, false} {
 		t.Run(fmt.Sprint("written ", written), func(t *testing.T) {
@@ -63,7 +63,7 @@ func TestControlCallDuringAWrite(t *testing.T) {
 				answer := make(chan struct{})
 				store.set(hooks{
 					swapped: func([]Swap) { <-answer },
-					fate:    first(map[bool]fate{true: kept, false: failed}[written]),
+					outcome: first(map[bool]outcome{true: applied, false: failed}[written]),
 				})
 				send(t, table, "key", trackAt(base, 1))
 				pass(time.Second)
@@ -110,7 +110,7 @@ func TestControlCallDuringAWrite(t *testing.T) {
 	}
 }
 
-// It does not wait for longer than its deadline, and has then changed nothing.
+// A control call waits until its deadline at most; then it has changed nothing.
 func TestControlCallGivesUpWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newFailStore(t)
@@ -135,8 +135,8 @@ func TestControlCallGivesUpWaiting(t *testing.T) {
 	})
 }
 
-// An event that waits behind a call that hangs is decided by what is known, once
-// its own deadline is over: the call has changed nothing yet.
+// An event that waits for a hanging call is decided by the cached session once its own
+// deadline is over: the call has changed nothing yet.
 func TestEventBehindACallThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newFailStore(t)
@@ -169,10 +169,10 @@ func TestEventBehindACallThatHangs(t *testing.T) {
 	})
 }
 
-// scene is a key before a control call fails, and what comes to it after that.
+// scene is the history of a key before a control call that fails.
 type scene struct {
 	name string
-	// events came before; with flushed they are written.
+	// events come before the call; flushed: they are written before it.
 	events  []session.Event
 	flushed bool
 	call    session.Event
@@ -187,12 +187,11 @@ var scenes = []scene{
 	{name: "end of what is changed", events: []session.Event{startAt(base, 1), trackAt(base+1, 2)}, call: endAt(base+10, 10)},
 }
 
-// Who is told that a control call failed is told that nothing has changed: so it
-// is, whatever the store made of it, for all that comes later, in this process
-// or the next.
+// An error answer to a control call means that nothing has changed. That holds whatever
+// the store did with the write, for all later requests, in this process or the next.
 func TestFailedControlCallChangesNothing(t *testing.T) {
 	for _, s := range scenes {
-		for name, f := range map[string]fate{"failed": failed, "unheard": unheard, "late": late} {
+		for name, f := range map[string]outcome{"failed": failed, "answer lost": answerLost, "applied late": appliedLate} {
 			for _, then := range []string{"events", "flush", "close", "call", "event and call"} {
 				t.Run(fmt.Sprintf("%s/%s/%s", s.name, name, then), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) { s.play(t, f, then) })
@@ -202,8 +201,8 @@ func TestFailedControlCallChangesNothing(t *testing.T) {
 	}
 }
 
-// play plays the scene, beside one in which the call is never made.
-func (s *scene) play(t *testing.T, f fate, then string) {
+// play plays the scene, and compares it with one in which the call is never made.
+func (s *scene) play(t *testing.T, f outcome, then string) {
 	store, twin := newFailStore(t), newFailStore(t)
 	table, other := delaying(store, flushing(time.Second)), delaying(twin, flushing(time.Second))
 	both := func(e session.Event) {
@@ -218,7 +217,7 @@ func (s *scene) play(t *testing.T, f fate, then string) {
 	if s.flushed {
 		pass(time.Second)
 	}
-	store.set(hooks{fate: first(f)})
+	store.set(hooks{outcome: first(f)})
 	if _, err := give(table, "key", &proxied, s.call); !errors.Is(err, errDown) {
 		t.Fatalf("the call did not fail: %v", err)
 	}
@@ -251,12 +250,12 @@ func (s *scene) play(t *testing.T, f fate, then string) {
 	}
 	table, other = open(t, store.reopened(t), Options{}), open(t, twin.reopened(t), Options{})
 	both(trackAt(base+21, 15))
-	both(s.call) // sent again: it has not happened yet
+	both(s.call) // sent again: it has had no effect so far
 	both(trackAt(base+22, 16))
 }
 
-// same reports whether two sessions say the same, whatever their versions; one
-// with nothing in it stands for none.
+// same reports whether two sessions are equal except for their versions; an empty one
+// equals nil.
 func same(a, b *session.Session) bool {
 	text := func(s *session.Session) string {
 		if s == nil || len(s.Segments) == 0 {
@@ -267,13 +266,13 @@ func same(a, b *session.Session) bool {
 	return text(a) == text(b)
 }
 
-// A call that fails in a table which can hold no more changes of events has
-// changed nothing either.
+// A call that fails while the queue takes no more changes by events has changed nothing
+// either.
 func TestFailedControlCallInAFullTable(t *testing.T) {
 	store := newFailStore(t)
 	table := delaying(store, Options{Settings: Settings{Capacity: 2 * MaxDelayed}})
 	send(t, table, "key", startAt(base, 1))
-	store.set(hooks{fate: always(unheard)})
+	store.set(hooks{outcome: always(answerLost)})
 	for i := range MaxDelayed {
 		_, _ = give(table, fmt.Sprint("key ", i), &proxied, trackAt(base, 1))
 	}
@@ -292,8 +291,8 @@ func TestFailedControlCallInAFullTable(t *testing.T) {
 	}
 }
 
-// A store may forget what was not seen for long, of which a change waits, or
-// which is cached: what is newer is not lost with it.
+// A store may forget a session that was not seen for long while a change of it is
+// pending, or while it is cached: the newer state is not lost with it.
 func TestStoreForgets(t *testing.T) {
 	forget := func(t *testing.T, store *failStore) {
 		if err := store.Delete(t.Context(), "key"); err != nil {
@@ -322,7 +321,7 @@ func TestStoreForgets(t *testing.T) {
 			send(t, table, "key", startAt(base+2, 3))
 		},
 		"while a change fails": func(t *testing.T, store *failStore, table *Table) {
-			store.set(hooks{fate: always(unheard)})
+			store.set(hooks{outcome: always(answerLost)})
 			send(t, table, "key", trackAt(base+1, 2))
 			pass(10 * time.Second)
 			forget(t, store)

@@ -10,9 +10,9 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// How long a session lasts is written an eighth of its timeout later, ten
-// seconds at most, and all of it at once; all else at once.
-func TestTouchesAreDelayed(t *testing.T) {
+// Extensions of a session are written together, after an eighth of its timeout or ten
+// seconds; all other changes are written at once.
+func TestExtensionsAreDelayed(t *testing.T) {
 	for timeout, want := range map[int64]time.Duration{8000: time.Second, 30 * minutes: MaxWaitBudget} {
 		synctest.Test(t, func(t *testing.T) {
 			p := newPair(t, flushing(100*time.Millisecond))
@@ -42,9 +42,9 @@ func TestTouchesAreDelayed(t *testing.T) {
 	}
 }
 
-// Two processes make a session last: who writes later finds that the other came
-// first, which is no failure, and goes on from there.
-func TestTouchesOfTwo(t *testing.T) {
+// Two processes extend a session: the later write finds a conflict, which is not
+// reported as a failure, and continues from the other's state.
+func TestExtensionsByTwoProcesses(t *testing.T) {
 	for name, heard := range map[string]bool{"heard": true, "not heard": false} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -87,9 +87,9 @@ func TestTouchesOfTwo(t *testing.T) {
 	}
 }
 
-// Who finds that others came first, when he writes what has waited, needs nobody
-// to tell him.
-func TestTouchFindsThatOthersCameFirst(t *testing.T) {
+// A process whose delayed write conflicts learns of the other's change by that, without
+// a notification.
+func TestExtensionFindsConflict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(t, flushing(100*time.Millisecond))
 		send(t, p.a, "key", trackAt(base, 1))
@@ -108,9 +108,9 @@ func TestTouchFindsThatOthersCameFirst(t *testing.T) {
 	})
 }
 
-// What waits to be written is not lost with a look at what the store has, with a
-// call that is made of it, nor with the connection over which it was read.
-func TestTouchesOutlive(t *testing.T) {
+// A pending extension is not lost when the store is read, when a call writes the
+// session, or when the connection to the store is lost.
+func TestPendingExtensionsSurvive(t *testing.T) {
 	const half = 25 * minutes
 	for name, meanwhile := range map[string]func(t *testing.T, p *pair){
 		"current": func(t *testing.T, p *pair) {
@@ -132,7 +132,7 @@ func TestTouchesOutlive(t *testing.T) {
 		"lost connection": func(_ *testing.T, p *pair) { p.here.lost() },
 		"close":           func(*testing.T, *pair) {},
 		"failed call": func(t *testing.T, p *pair) {
-			p.store.set(hooks{fate: always(failed)})
+			p.store.set(hooks{outcome: always(failed)})
 			if _, err := give(p.a, "key", &proxied, endAt(base+half+1, 4)); err == nil {
 				t.Error("the call did not fail")
 			}
@@ -148,7 +148,7 @@ func TestTouchesOutlive(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			store := newFailStore(t)
-			p := &pair{store: store, here: &told{failStore: store}}
+			p := &pair{store: store, here: &processView{failStore: store}}
 			p.a = delaying(p.here, Options{})
 			send(t, p.a, "key", trackAt(base, 1))
 			send(t, p.a, "key", trackAt(base+half, 2))

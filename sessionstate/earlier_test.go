@@ -10,8 +10,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// What earlier versions have written is read, and the same when it is written in
-// today's format.
+// Values that earlier versions wrote are read, and stay the same when they are written
+// in today's format.
 func TestEarlierValues(t *testing.T) {
 	text, err := os.ReadFile("testdata/redis-values.txt")
 	if err != nil {

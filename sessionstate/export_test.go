@@ -7,8 +7,8 @@ const (
 	MaxWaitBudget = maxWaitBudget
 )
 
-// AllocateFixed allocates what a table has in memory of a fixed size, whatever the
-// number of sessions.
+// AllocateFixed allocates the parts of a table whose size does not depend on the number
+// of sessions.
 func (t *Table) AllocateFixed() {
 	for i := range t.lags.shards {
 		t.lags.shards[i].set(0)

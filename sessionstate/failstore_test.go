@@ -13,57 +13,57 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/storetest"
 )
 
-// failStore is a store that is not resident, in which a test decides about the fate
-// of each call. A table takes it for its own. It holds the table to what that
-// promises: versions grow, no key stands twice in a call, none comes after Close.
+// failStore is a store that is not in memory, and in which a test decides the outcome
+// of each call. A table treats it as changed by this process only. It checks what the
+// table promises: versions grow, no key is twice in a call, no call comes after Close.
 type failStore struct {
 	mu       sync.Mutex
 	sessions map[string]*session.Session
 	gets     int
-	// calls has the changes that were asked for, call by call, and refused
-	// counts those that came after somebody else's.
+	// calls has the requested changes by call; refused counts those that conflicted.
 	calls   [][]Swap
 	refused int
 	closed  bool
 	broken  []string
 
 	hooks
-	// late is what a call has left to be done before the next one.
-	late func()
+	// postponed does the changes with outcome appliedLate; it is called at the beginning
+	// of the next call.
+	postponed func()
 }
 
-// hooks, where set, have a say in each call.
+// hooks, where set, influence each call.
 type hooks struct {
-	// onGet and onSwap are asked before it.
+	// onGet and onSwap are called before it; their error fails the call.
 	onGet  func(ctx context.Context, key string) error
 	onSwap func(ctx context.Context, changes []Swap) error
-	// gotten and swapped are called when it is done, and before it is answered.
+	// gotten and swapped are called after it, before it returns.
 	gotten  func(key string)
 	swapped func(changes []Swap)
-	// fate decides about each change.
-	fate func(c *Swap) fate
+	// outcome decides the outcome of each change.
+	outcome func(c *Swap) outcome
 }
 
-// fate is what becomes of a change.
-type fate int
+// outcome is what happens to a change.
+type outcome int
 
 const (
-	kept    fate = iota // it is done
-	failed              // it is not done, and an error
-	unheard             // it is done, and an error, as when an answer is lost
-	late                // the same, but it is done when nobody waits for it any more
-	refused             // somebody else's came first
+	applied     outcome = iota
+	failed              // not applied, with an error
+	answerLost          // applied, but with an error
+	appliedLate         // an error, and applied afterwards
+	refused             // a conflict
 )
 
-// always makes a fate that is the same for all.
-func always(f fate) func(*Swap) fate { return func(*Swap) fate { return f } }
+// always makes a hook with the same outcome for all changes.
+func always(f outcome) func(*Swap) outcome { return func(*Swap) outcome { return f } }
 
-// first makes a fate of the first change only.
-func first(f fate) func(*Swap) fate {
+// first makes a hook with an outcome for the first change only.
+func first(f outcome) func(*Swap) outcome {
 	n := 0
-	return func(*Swap) fate {
+	return func(*Swap) outcome {
 		if n++; n > 1 {
-			return kept
+			return applied
 		}
 		return f
 	}
@@ -88,7 +88,7 @@ func (r *failStore) set(h hooks) {
 	r.hooks = h
 }
 
-// hooked returns the hooks; a call begins with it.
+// hooked returns the hooks. Each call begins with it.
 func (r *failStore) hooked() hooks {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -138,28 +138,28 @@ func (r *failStore) CompareAndSwap(ctx context.Context, changes []Swap) {
 func (r *failStore) swap(h hooks, changes []Swap) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.overtake()
+	r.applyPostponed()
 	r.calls = append(r.calls, append([]Swap(nil), changes...))
 	keys := map[string]bool{}
 	for i := range changes {
 		c := &changes[i]
 		r.check(!keys[c.Key], "%q stands twice among the changes", c.Key)
 		keys[c.Key] = true
-		f := kept
-		if h.fate != nil {
-			f = h.fate(c)
+		f := applied
+		if h.outcome != nil {
+			f = h.outcome(c)
 		}
 		switch f {
-		case kept:
+		case applied:
 			c.Done = r.write(*c)
 		case failed:
 			c.Err = errDown
-		case unheard:
+		case answerLost:
 			r.write(*c)
 			c.Err = errDown
-		case late:
-			before, change := r.late, *c
-			r.late = func() {
+		case appliedLate:
+			before, change := r.postponed, *c
+			r.postponed = func() {
 				if before != nil {
 					before()
 				}
@@ -173,10 +173,10 @@ func (r *failStore) swap(h hooks, changes []Swap) {
 	}
 }
 
-// overtake does what was left to be done.
-func (r *failStore) overtake() {
-	if do := r.late; do != nil {
-		r.late = nil
+// applyPostponed applies the postponed changes.
+func (r *failStore) applyPostponed() {
+	if do := r.postponed; do != nil {
+		r.postponed = nil
 		do()
 	}
 }
@@ -213,7 +213,7 @@ func (r *failStore) Scan(_ context.Context, fn func(string, *session.Session) er
 func (r *failStore) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.overtake()
+	r.applyPostponed()
 	r.closed = true
 	return nil
 }
@@ -225,10 +225,10 @@ func (r *failStore) all() map[string]*session.Session {
 	return maps.Clone(r.sessions)
 }
 
-// held returns what it holds of a key, or nil.
+// held returns the stored session of a key, or nil.
 func (r *failStore) held(key string) *session.Session { return r.all()[key] }
 
-// counts is what a store was asked for.
+// counts counts the calls of a store.
 type counts struct{ gets, swaps, refused int }
 
 func (r *failStore) counts() counts {
@@ -237,13 +237,13 @@ func (r *failStore) counts() counts {
 	return counts{r.gets, len(r.calls), r.refused}
 }
 
-// since returns what was asked for since.
+// since returns the counts since an earlier time.
 func (r *failStore) since(before counts) counts {
 	now := r.counts()
 	return counts{now.gets - before.gets, now.swaps - before.swaps, now.refused - before.refused}
 }
 
-// waitFor makes a hook that waits, as long as its caller does.
+// waitFor makes a hook that waits for answer, or until the caller gives up.
 func waitFor(answer <-chan struct{}) func(context.Context, []Swap) error {
 	return func(ctx context.Context, _ []Swap) error {
 		select {
@@ -255,38 +255,38 @@ func waitFor(answer <-chan struct{}) func(context.Context, []Swap) error {
 	}
 }
 
-// reopened is what the next process finds of the store.
+// reopened returns the store as the next process finds it.
 func (r *failStore) reopened(t testing.TB) *failStore {
 	next := newFailStore(t)
 	next.sessions = r.all()
 	return next
 }
 
-// told is the view that one process has of a store which others change
-// too. A test says when it is told of their changes.
-type told struct {
+// processView is one process's view of a store that others change too. The test
+// decides when it is notified of their changes.
+type processView struct {
 	*failStore
 	changed func(string)
 	lost    func()
-	// strict: nothing is told.
+	// strict: it is never notified, and says so.
 	strict bool
 }
 
-func (s *told) Watch(changed func(string), lost func()) bool {
+func (s *processView) Watch(changed func(string), lost func()) bool {
 	s.changed, s.lost = changed, lost
 	return !s.strict
 }
 
-// Close leaves the store to the others.
-func (s *told) Close() error { return nil }
+// Close leaves the store open for the other processes.
+func (s *processView) Close() error { return nil }
 
-var _ Shared = (*told)(nil)
+var _ Shared = (*processView)(nil)
 
 func TestFailStoreIsAStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) Store { return newFailStore(t) })
 }
 
-// long is an interval that no test lasts.
+// long is an interval that is longer than any test.
 const long = 24 * time.Hour
 
 // open makes a table that is closed with the test.
@@ -300,8 +300,8 @@ func open(t testing.TB, store Store, o Options) *Table {
 	return table
 }
 
-// delaying makes one that the test closes. It holds changes for as long as it
-// can, where o does not say otherwise.
+// delaying makes a table that the test must close. It delays changes as long as
+// possible, unless o says otherwise.
 func delaying(store Store, o Options) *Table {
 	if o.Capacity == 0 {
 		o.Capacity = 1000
@@ -312,19 +312,19 @@ func delaying(store Store, o Options) *Table {
 	return NewTable(store, o)
 }
 
-// flushing are the options of a table that writes after so long.
+// flushing returns options with a flush interval.
 func flushing(interval time.Duration) Options {
 	return Options{Settings: Settings{FlushInterval: interval}}
 }
 
-// give sends one message, at a moment after it.
+// give sends one message, which is received shortly after it happened.
 func give(table *Table, key string, p *session.Policy, e session.Event) (session.Decision, error) {
 	var d [1]session.Decision
 	err := table.Apply(context.Background(), key, request(max(base+1000, e.Times.Original), p, []session.Event{e}), d[:])
 	return d[0], err
 }
 
-// proxied is a policy under which events begin sessions, and make them last.
+// proxied is a policy under which events begin and extend sessions.
 var proxied = session.Policy{Automatic: session.AutomaticProxy, Timeout: 30 * 60_000, Retention: 400 * 24 * 3600_000}
 
 const minutes = 60_000
@@ -343,7 +343,7 @@ func endAt(at int64, m session.MessageID) session.Event {
 	return session.Event{Kind: session.End, Times: original(at), Message: m}
 }
 
-// current is what a client is told of a key's session.
+// current returns the session that a client would get for a key.
 func current(t testing.TB, table *Table, key string, at int64) int64 {
 	t.Helper()
 	id, err := table.Current(t.Context(), key, at, &proxied)
@@ -353,7 +353,7 @@ func current(t testing.TB, table *Table, key string, at int64) int64 {
 	return id
 }
 
-// last is the newest moment of a session that a store holds.
+// last is the time of the last event of a stored session.
 func last(s *session.Session) int64 {
 	if s == nil || len(s.Segments) == 0 {
 		return 0

@@ -7,8 +7,8 @@ import (
 	. "github.com/rudder-session/rudder-session/sessionstate"
 )
 
-// A flood of keys that come once, or several times in a row, pushes out no key
-// that is used while a tenth as many come as there is room for.
+// A flood of keys that come once, or several times in a row, does not evict a key that
+// is used again before a tenth of the capacity has arrived in new keys.
 func TestFloodSparesWhatIsInUse(t *testing.T) {
 	for capacity, times := range map[int]int{10: 5, 100: 5, 1000: 5, 1 << 16: 2} {
 		keys := make([]string, max(capacity/10, 1))
@@ -20,7 +20,7 @@ func TestFloodSparesWhatIsInUse(t *testing.T) {
 				c := NewCache(capacity)
 				active := len(keys)
 				fill(c, 0, active)
-				// Shards are not filled evenly: their smallest has not a tenth.
+				// The shards do not fill evenly: in the smallest it is less than a tenth.
 				often := max(capacity/20, 1)
 				for i := range times * capacity {
 					key := fmt.Sprint("flood ", i)
@@ -53,9 +53,9 @@ func TestFloodSparesWhatIsInUse(t *testing.T) {
 	}
 }
 
-// Who comes back to each of his keys later takes the room of those not used for
-// longest: that is what a user does too.
-func TestFloodThatComesBackIsUsers(t *testing.T) {
+// Keys that come back later replace the least recently used ones: users behave like
+// that.
+func TestKeysThatComeBackAreUsers(t *testing.T) {
 	c := NewCache(100)
 	fill(c, 0, 80)
 	fill(c, 1000, 1020)

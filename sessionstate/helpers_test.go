@@ -12,8 +12,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// TestMain checks a thousand histories of each property where nobody has said
-// how many: they are small, and rare orders matter.
+// TestMain makes rapid check a thousand histories for each property by default:
+// they are small, and bugs may need a rare order.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	said := os.Getenv("RAPID_CHECKS") != "" || testing.Short()
@@ -26,11 +26,11 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// base is the first moment of the histories: their times are small numbers
-// after it, so that many are equal.
+// base is the time at which the histories begin: their times are small offsets from it,
+// so that many are equal.
 const base int64 = 1_700_000_000_000
 
-// original is what a message says that has an originalTimestamp and no sentAt.
+// original returns the timestamps of a message with an originalTimestamp and no sentAt.
 func original(at int64) session.Timestamps {
 	return session.Timestamps{Original: at, HasOriginal: true}
 }
@@ -54,7 +54,7 @@ func drawEvent(t *rapid.T, at int64, message session.MessageID) session.Event {
 		e.JoinOnly = e.Server && rapid.Bool().Draw(t, "join only")
 	case "start":
 		e.Kind = session.Start
-		// Chosen ids may be those that others would be given.
+		// Chosen ids may equal ids that would be generated.
 		e.ID = rapid.SampledFrom([]int64{0, 0, 0, 1111111111, 2222222222, base + 3, base + 9}).Draw(t, "id")
 	case "end":
 		e.Kind = session.End
@@ -110,8 +110,8 @@ func brief(e session.Event) string {
 	return b.String()
 }
 
-// manual is a session with a history: three calls, one change of user, the mark
-// given.
+// manual is a session with a history: three calls and a change of user, and its start
+// mark has been assigned.
 func manual(b testing.TB, p *session.Policy) *session.Session {
 	b.Helper()
 	events := []session.Event{
@@ -123,15 +123,15 @@ func manual(b testing.TB, p *session.Policy) *session.Session {
 	return s
 }
 
-// tell is a list of intervals as text: whose, from when, until when.
-func tell(list []session.Interval[string]) (text string) {
+// intervalsText formats intervals: the value, the start and the end of each.
+func intervalsText(list []session.Interval[string]) (text string) {
 	for _, s := range list {
 		text += fmt.Sprintf("%s %d-%d ", s.Value, s.From, s.Last)
 	}
 	return text
 }
 
-// bare is what a decision does, without what explains it.
+// bare returns a decision without its explanation.
 func bare(d session.Decision) session.Decision {
 	return session.Decision{Action: d.Action, SessionID: d.SessionID, Start: d.Start, Repeated: d.Repeated}
 }

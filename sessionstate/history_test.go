@@ -17,15 +17,15 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// Random histories of several keys, told at once to a table whose store is its
-// own, fails in each way there is, and takes its time, are held against a table
-// that has nothing to fail: all that was answered has happened, all that was not
-// has not, at each moment, and in the store when the table is closed.
+// Random histories of several keys are sent concurrently to a table with a slow store
+// that fails in every way, and compared with a table in memory: every message that was
+// answered has had its effect, every one that was not has had none, at each moment, and
+// in the store after the table is closed.
 func TestHistoriesInAFailingStore(t *testing.T) {
 	for name, automatic := range map[string]session.AutomaticPolicy{"sdk": session.AutomaticSDK, "proxy": session.AutomaticProxy, "off": session.AutomaticOff} {
 		t.Run(name, func(t *testing.T) {
 			rapid.Check(t, func(rt *rapid.T) {
-				r := &retelling{
+				r := &historyRun{
 					seed:     rapid.Uint64().Draw(rt, "seed"),
 					policy:   drawPolicy(rt, automatic),
 					capacity: rapid.IntRange(1, 4).Draw(rt, "capacity"),
@@ -34,8 +34,8 @@ func TestHistoriesInAFailingStore(t *testing.T) {
 				for range rapid.IntRange(1, 6).Draw(rt, "keys") {
 					r.histories = append(r.histories, drawUnordered(rt))
 				}
-				// Each in a time of its own.
-				synctest.Test(t, func(*testing.T) { r.tell() })
+				// Each with its own clock.
+				synctest.Test(t, func(*testing.T) { r.run() })
 				if len(r.problems) > 0 {
 					rt.Fatalf("%d problems, the first: %s", len(r.problems), r.problems[0])
 				}
@@ -59,13 +59,13 @@ func drawUnordered(t *rapid.T) []session.Event {
 	return events
 }
 
-// retelling tells histories to a table over a store of its own, and what was
-// answered to one in memory.
-type retelling struct {
+// historyRun sends histories to a table over a failing store, and those messages that
+// were answered to a reference table in memory.
+type historyRun struct {
 	seed      uint64
 	policy    session.Policy
 	capacity  int
-	failing   int // so many of a hundred calls
+	failing   int // percent of the store's calls
 	histories [][]session.Event
 
 	store     *failStore
@@ -74,38 +74,38 @@ type retelling struct {
 	memory    *memorystore.Store
 
 	mu       sync.Mutex
-	dice     map[string]*rand.Rand // of the store
+	random   map[string]*rand.Rand // the store's, by key
 	problems []string
 }
 
-func (r *retelling) problem(format string, args ...any) {
+func (r *historyRun) problem(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.problems = append(r.problems, fmt.Sprintf(format, args...))
 }
 
-// chance is what the store throws for a key: the same again in the next run, as
-// far as that can be.
-func (r *retelling) chance(key string, n int) int {
+// chance draws a number for a call of the store. Each key has its own generator, so
+// that runs are as reproducible as concurrency allows.
+func (r *historyRun) chance(key string, n int) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.dice[key] == nil {
-		r.dice[key] = rand.New(rand.NewPCG(r.seed, uint64(len(key))<<8|uint64(key[len(key)-1])))
+	if r.random[key] == nil {
+		r.random[key] = rand.New(rand.NewPCG(r.seed, uint64(len(key))<<8|uint64(key[len(key)-1])))
 	}
-	return r.dice[key].IntN(n)
+	return r.random[key].IntN(n)
 }
 
-func (r *retelling) fails(key string) bool { return r.chance(key, 100) < r.failing }
+func (r *historyRun) fails(key string) bool { return r.chance(key, 100) < r.failing }
 
-// dawdle lets another go on.
-func dawdle(n int) { time.Sleep(time.Duration(n) * time.Millisecond) }
+// sleep lets other goroutines go on.
+func sleep(n int) { time.Sleep(time.Duration(n) * time.Millisecond) }
 
-func (r *retelling) tell() {
-	r.dice = map[string]*rand.Rand{}
+func (r *historyRun) run() {
+	r.random = map[string]*rand.Rand{}
 	r.store = &failStore{sessions: map[string]*session.Session{}}
 	r.store.set(hooks{
 		onGet: func(_ context.Context, key string) error {
-			dawdle(r.chance(key, 3))
+			sleep(r.chance(key, 3))
 			if r.fails(key) {
 				return errDown
 			}
@@ -119,14 +119,14 @@ func (r *retelling) tell() {
 				<-ctx.Done()
 				return ctx.Err()
 			}
-			dawdle(r.chance(changes[0].Key, 3))
+			sleep(r.chance(changes[0].Key, 3))
 			return nil
 		},
-		fate: func(c *Swap) fate {
+		outcome: func(c *Swap) outcome {
 			if r.fails(c.Key) {
-				return []fate{failed, unheard, late}[r.chance(c.Key, 3)]
+				return []outcome{failed, answerLost, appliedLate}[r.chance(c.Key, 3)]
 			}
-			return kept
+			return applied
 		},
 	})
 	o := flushing(2 * time.Millisecond)
@@ -137,8 +137,8 @@ func (r *retelling) tell() {
 	together(len(r.histories), func(i int) {
 		random := rand.New(rand.NewPCG(r.seed, uint64(i+1)))
 		for n := range r.histories[i] {
-			dawdle(random.IntN(4))
-			r.one(random, fmt.Sprint("key ", i), base+1000+int64(n), r.histories[i][n])
+			sleep(random.IntN(4))
+			r.apply(random, fmt.Sprint("key ", i), base+1000+int64(n), r.histories[i][n])
 		}
 	})
 	r.store.set(hooks{})
@@ -151,9 +151,9 @@ func (r *retelling) tell() {
 	r.problems = append(r.problems, r.store.broken...)
 }
 
-// one tells a message, as a request does: where the table can answer at once it
-// does. What is not answered, and is none of a control call, failed at reading.
-func (r *retelling) one(random *rand.Rand, key string, now int64, e session.Event) {
+// apply sends a message as a request does: the table answers at once where it can. If
+// an event is not answered, its session could not be read.
+func (r *historyRun) apply(random *rand.Rand, key string, now int64, e session.Event) {
 	var got, want [1]session.Decision
 	if !r.table.ApplyNow(new(Scratch), key, request(now, &r.policy, []session.Event{e}), got[:]) {
 		err := r.table.Apply(context.Background(), key, request(now, &r.policy, []session.Event{e}), got[:])
@@ -171,8 +171,8 @@ func (r *retelling) one(random *rand.Rand, key string, now int64, e session.Even
 		r.problem("%s: %s: got %+v, want %+v", key, brief(e), got[0], want[0])
 	}
 	if e.Kind.Control() && !got[0].Repeated && random.IntN(2) == 0 {
-		// It would survive a crash of this moment: unless it changed nothing, in
-		// which case what was before it may be yet to be written.
+		// It would survive a crash now, unless it changed nothing: then the state before
+		// it may still have to be written.
 		if s := r.held(key); s != nil && r.store.held(key) != nil && caused(s, e) {
 			r.compare(key, "after "+brief(e))
 		}
@@ -184,7 +184,7 @@ func (r *retelling) one(random *rand.Rand, key string, now int64, e session.Even
 	}
 }
 
-// caused reports whether the newest thing that is known of a session is e.
+// caused reports whether e began a segment of a session.
 func caused(s *session.Session, e session.Event) bool {
 	if e.Message == 0 {
 		return false
@@ -197,12 +197,12 @@ func caused(s *session.Session, e session.Event) bool {
 	return false
 }
 
-func (r *retelling) held(key string) *session.Session {
+func (r *historyRun) held(key string) *session.Session {
 	s, _ := r.memory.Get(context.Background(), key)
 	return s
 }
 
-func (r *retelling) compare(key, when string) {
+func (r *historyRun) compare(key, when string) {
 	if got, want := r.store.held(key), r.held(key); !same(got, want) {
 		r.problem("%s %s: the store has %+v, want %+v", key, when, got, want)
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// What remembering lags costs where many keys take turns, so that their places
-// are in none of the processor's caches.
+// The cost of remembering lags when many keys take turns, so that their slots are in
+// none of the processor's caches.
 func BenchmarkLags(b *testing.B) {
 	var table lagTable
 	keys := make([]string, 20_000)

@@ -7,8 +7,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// TestLagsOfTwoClocks: a key's clocks are remembered each by itself, and a look
-// takes nobody's place.
+// TestLagsOfTwoClocks: the clocks of a key are remembered separately, and a read
+// evicts nothing.
 func TestLagsOfTwoClocks(t *testing.T) {
 	var table lagTable
 	request := func(received, sent int64, server bool) *session.Request {
@@ -29,7 +29,7 @@ func TestLagsOfTwoClocks(t *testing.T) {
 	if known.Of(session.DeviceClock).Newest() != (session.Lag{Lag: 100, At: 1000}) || known.Of(session.ServerClock).Newest() != (session.Lag{Lag: 500, At: 2000}) {
 		t.Errorf("after looks at others: %v", known)
 	}
-	// Many others push it out.
+	// Many other keys evict it.
 	for i := range 500_000 {
 		table.observe(fmt.Sprint("other ", i), request(3000, 3000, false), new(session.Lags), false)
 	}

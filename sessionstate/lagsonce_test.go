@@ -7,8 +7,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// A request whose session has to be read from the store first gets the decisions that
-// it gets where that is in memory: its own lags are not those of a request before it.
+// A request whose session has to be read from the store first gets the same decisions
+// as with the session in memory: its own lags are not taken for an earlier request's.
 func TestLagsCountOnce(t *testing.T) {
 	policy := session.Policy{Automatic: session.AutomaticProxy, Timeout: 60_000}
 	// The first message took a second longer than the second.

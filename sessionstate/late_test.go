@@ -9,7 +9,7 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// lateWorld is two processes over a store, with a policy of automatic sessions.
+// lateWorld is two processes over one store, with automatic sessions.
 type lateWorld struct {
 	*pair
 	t      *testing.T
@@ -17,8 +17,8 @@ type lateWorld struct {
 	next   session.MessageID
 }
 
-// track sends an event that happened at a moment and arrives now, and returns
-// whether it began a session.
+// track sends an event that happened at a time and arrives now, and reports whether it
+// began a session.
 func (w *lateWorld) track(table *Table, at, now int64) (began bool) {
 	w.t.Helper()
 	w.next++
@@ -37,8 +37,8 @@ func newLateWorld(t *testing.T) *lateWorld {
 	}
 }
 
-// What a device sends that was offline is one session, whichever process each of
-// its events comes through, and however quickly one comes after the other.
+// The events of a device that was offline are one session, whichever process each of
+// them goes through, and however quickly they follow each other.
 func TestLateEventsOfOneSession(t *testing.T) {
 	for name, heard := range map[string]bool{"heard": true, "not heard": false} {
 		t.Run(name, func(t *testing.T) {
@@ -67,7 +67,7 @@ func TestLateEventsOfOneSession(t *testing.T) {
 	}
 }
 
-// What lasts longer by little, as it happens, is written later as ever.
+// Small extensions by events that are not late are delayed as usual.
 func TestWhatIsNotLateIsDelayed(t *testing.T) {
 	w := newLateWorld(t)
 	w.track(w.a, 0, 0)
@@ -83,20 +83,20 @@ func TestWhatIsNotLateIsDelayed(t *testing.T) {
 	if got := w.store.since(before); got.swaps != 1 {
 		t.Errorf("after a pause: asked %+v", got)
 	}
-	// An event into what is known to have lasted is nothing to be told.
+	// An event within the known length of the session need not be written.
 	w.track(w.a, 10*minutes, 70*minutes)
 	if got := w.store.since(before); got.swaps != 1 {
 		t.Errorf("a late event in between: asked %+v", got)
 	}
 }
 
-// A store that takes no writes keeps no event of a known session from being
-// stamped: what was to be told at once is told when it takes them again.
+// While the store accepts no writes, events of known sessions are still stamped:
+// extensions that should be written at once are written when it works again.
 func TestLateEventsGoOnWithoutWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLateWorld(t)
 		w.track(w.a, -60*minutes, 0)
-		w.store.set(hooks{fate: always(failed)})
+		w.store.set(hooks{outcome: always(failed)})
 		if w.track(w.a, -40*minutes, 0) || w.track(w.a, -20*minutes, 0) {
 			t.Error("a session was begun")
 		}

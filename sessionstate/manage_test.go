@@ -8,8 +8,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// TestForgottenEverywhere: what one table forgets, another that shares its store
-// does not go on to know, nor does it write it again.
+// TestForgottenEverywhere: when one table forgets a key, another that shares its store
+// forgets it too, and does not write it again.
 func TestForgottenEverywhere(t *testing.T) {
 	p := newPair(t, Options{})
 	ask(t, p.a, "key", startAt(base, 1))
@@ -31,8 +31,8 @@ func TestForgottenEverywhere(t *testing.T) {
 	}
 }
 
-// TestManaged: on each kind of table a session is seen, listed with what is not
-// written yet, put back and forgotten.
+// TestManaged: on each kind of table a session can be read, listed with its pending
+// changes, imported and forgotten.
 func TestManaged(t *testing.T) {
 	eachTable(t, func(t *testing.T, table *Table) {
 		for i := range 20 {
@@ -94,8 +94,8 @@ func TestPreviewChangesNothing(t *testing.T) {
 	})
 }
 
-// TestUnlink: a link is removed, in memory and in the store; what stands on both
-// sides of it is one stretch then.
+// TestUnlink: a link is removed, in memory and in the store; the intervals on both
+// sides of it become one.
 func TestUnlink(t *testing.T) {
 	eachTable(t, func(t *testing.T, table *Table) {
 		var d [1]session.Decision
@@ -111,7 +111,7 @@ func TestUnlink(t *testing.T) {
 			}
 		}
 		s, err := table.Session(t.Context(), "user")
-		if err != nil || tell(s.Links) != fmt.Sprintf("one %d-%d ", base, base+2) {
+		if err != nil || intervalsText(s.Links) != fmt.Sprintf("one %d-%d ", base, base+2) {
 			t.Errorf("%v, %v", s, err)
 		}
 		if err := table.Unlink(t.Context(), "nobody", "one"); err != nil {

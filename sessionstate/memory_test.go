@@ -14,15 +14,15 @@ import (
 const maxBytes = 200
 
 func TestMemory(t *testing.T) {
-	// In shards, of which each is filled as those of eight times as many are.
+	// Fills each shard as much as eight times as many sessions fill theirs.
 	const n = 125_000
 	table := newTable(t, memorystore.New(), n*5/4, 0)
 	table.AllocateFixed()
 	before := heap()
 	keyBytes := 0
 	for i := range n {
-		// 80 bytes, as a write key and an anonymousId are together, and no
-		// allocator's rounding.
+		// 80 bytes, like a write key and an anonymousId together: a size class of the
+		// allocator, so that nothing is lost to rounding.
 		key := fmt.Sprintf("2Abcdefghijklmnopqrstuvwxyz-padding\x00%08x-1111-4222-8333-444455556666", i)
 		ask(t, table, key, startAt(base, session.MessageID(1+i)<<20))
 		track := trackAt(base+10, session.MessageID(1+i)<<30)

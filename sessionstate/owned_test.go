@@ -13,7 +13,7 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// What can be answered without waiting for a store is, and nothing else.
+// ApplyNow answers whatever needs no wait for the store, and nothing else.
 func TestApplyNow(t *testing.T) {
 	steps := []struct {
 		name string
@@ -29,7 +29,7 @@ func TestApplyNow(t *testing.T) {
 	}
 	for kind, store := range map[string]Store{
 		"memory": memorystore.New(), "own": newFailStore(t),
-		"shared": &told{failStore: newFailStore(t)}, "strict": &told{failStore: newFailStore(t), strict: true},
+		"shared": &processView{failStore: newFailStore(t)}, "strict": &processView{failStore: newFailStore(t), strict: true},
 	} {
 		t.Run(kind, func(t *testing.T) {
 			table := open(t, store, Options{})
@@ -50,15 +50,15 @@ func TestApplyNow(t *testing.T) {
 	}
 }
 
-// An event of an unknown key has to be looked up; of one that is known it needs
-// no store, whatever it changes.
+// An event of an unknown key needs the store; an event of a known one does not,
+// whatever it changes.
 func TestEventsInADeadStoreOfTheirOwn(t *testing.T) {
 	store := newFailStore(t)
 	table := open(t, store, Options{})
 	ask(t, table, "known", startAt(base, 1))
 	before := store.held("known")
 	down := func(context.Context, string) error { return errDown }
-	store.set(hooks{onGet: down, fate: always(failed)})
+	store.set(hooks{onGet: down, outcome: always(failed)})
 	for name, call := range map[string]func() error{
 		"event":   func() error { _, err := give(table, "unknown", &policy, trackAt(base, 5)); return err },
 		"call":    func() error { _, err := give(table, "unknown", &policy, startAt(base, 5)); return err },
@@ -91,7 +91,7 @@ func TestEventsInADeadStoreOfTheirOwn(t *testing.T) {
 	}
 }
 
-// What is known of a store of the table's own is never asked for again.
+// In a store that only this process changes, a known session is never read again.
 func TestOwnSessionsAreNotAskedFor(t *testing.T) {
 	store := newFailStore(t)
 	table := delaying(store, Options{})
@@ -115,12 +115,12 @@ func TestOwnSessionsAreNotAskedFor(t *testing.T) {
 	}
 }
 
-// A control call onto a store that always has something else gives up.
+// A control call gives up if every write conflicts.
 func TestContendedOwnStore(t *testing.T) {
 	store := newFailStore(t)
 	table := open(t, store, Options{})
 	ask(t, table, "key", startAt(base, 1))
-	store.set(hooks{fate: always(refused)})
+	store.set(hooks{outcome: always(refused)})
 	if _, err := give(table, "key", &policy, startAt(base, 3)); !errors.Is(err, ErrContended) {
 		t.Error(err)
 	}
@@ -130,15 +130,15 @@ func TestContendedOwnStore(t *testing.T) {
 	}
 }
 
-// A request that has gone away changes nothing.
+// A cancelled request changes nothing.
 func TestCancelledCallOfAnOwnStore(t *testing.T) {
 	store := newFailStore(t)
 	table := delaying(store, Options{Deadline: time.Hour})
 	ask(t, table, "key", startAt(base, 1))
 	ctx, cancel := context.WithCancel(t.Context())
 	store.set(hooks{
-		onSwap: func(ctx context.Context, _ []Swap) error { cancel(); return nil },
-		fate:   func(c *Swap) fate { return late },
+		onSwap:  func(ctx context.Context, _ []Swap) error { cancel(); return nil },
+		outcome: func(c *Swap) outcome { return appliedLate },
 	})
 	err := table.Apply(ctx, "key", request(base+10, &policy, []session.Event{endAt(base+5, 2)}), make([]session.Decision, 1))
 	if err == nil {
@@ -160,7 +160,7 @@ func TestCancelledCallOfAnOwnStore(t *testing.T) {
 	}
 }
 
-// forgetful notes what retention it is given.
+// forgetful records the retention that it is given.
 type forgetful struct {
 	*failStore
 	retentions []int64
@@ -177,12 +177,12 @@ func TestRetentionIsTold(t *testing.T) {
 	}
 }
 
-// That somebody is seen again is written now and then, so that a store that
-// forgets does not forget them.
+// The time when a key was last seen is written now and then, so that the store does
+// not forget keys in use.
 func TestSeenIsWrittenNowAndThen(t *testing.T) {
 	for kind, wrap := range map[string]func(*failStore) Store{
 		"own":    func(f *failStore) Store { return f },
-		"shared": func(f *failStore) Store { return &told{failStore: f} },
+		"shared": func(f *failStore) Store { return &processView{failStore: f} },
 	} {
 		t.Run(kind, func(t *testing.T) {
 			store := newFailStore(t)

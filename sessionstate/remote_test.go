@@ -12,8 +12,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/storetest"
 )
 
-// remote is a store that is not resident, as one on a disk or in another
-// process is. Its hooks, where set, are asked before each call.
+// remote is a store that is not in memory, like one on a disk or in another process.
+// Its hooks, where set, are called before each call.
 type remote struct {
 	mu       sync.Mutex
 	sessions map[string]*session.Session
@@ -23,9 +23,9 @@ type remote struct {
 
 	onGet  func(ctx context.Context) error
 	onSwap func(ctx context.Context) error
-	// unheard: swaps are done and fail nevertheless, as when an answer is lost.
-	unheard error
-	// refuse: swaps are lost to somebody else.
+	// answerLost, if not nil, is returned by swaps that are done.
+	answerLost error
+	// refuse: swaps conflict.
 	refuse bool
 }
 
@@ -67,7 +67,7 @@ func (r *remote) swap(ctx context.Context, c *Swap) (bool, error) {
 		return false, nil
 	}
 	r.sessions[c.Key] = c.Next
-	return r.unheard == nil, r.unheard
+	return r.answerLost == nil, r.answerLost
 }
 
 func (r *remote) Delete(_ context.Context, key string) error {
@@ -94,8 +94,8 @@ func (r *remote) Close() error {
 	return nil
 }
 
-// shared is a remote that others change too. What they do is told to those who
-// watch through another one.
+// shared is a remote that other processes change too: changes through one connection
+// are reported to the others.
 type shared struct {
 	*remote
 	others  *watchers
@@ -124,16 +124,16 @@ func (s *shared) Watch(changed func(string), lost func()) bool {
 func (s *shared) CompareAndSwap(ctx context.Context, changes []Swap) {
 	s.remote.CompareAndSwap(ctx, changes)
 	for _, c := range changes {
-		s.tell(c.Key)
+		s.notify(c.Key)
 	}
 }
 
 func (s *shared) Delete(ctx context.Context, key string) error {
-	defer s.tell(key)
+	defer s.notify(key)
 	return s.remote.Delete(ctx, key)
 }
 
-func (s *shared) tell(key string) {
+func (s *shared) notify(key string) {
 	s.others.mu.Lock()
 	defer s.others.mu.Unlock()
 	for _, other := range s.others.all {
@@ -143,13 +143,13 @@ func (s *shared) tell(key string) {
 	}
 }
 
-// strict is a shared store of which nothing is kept.
+// strict is a shared store that does not report changes, so that nothing is cached.
 type strict struct{ *remote }
 
 func (strict) Watch(func(string), func()) bool { return false }
 
-// newTable makes a table that writes what is delayed when it is closed, at the
-// end of the test, and no sooner.
+// newTable makes a table that writes its delayed changes only when it is closed, at the
+// end of the test.
 func newTable(t testing.TB, store Store, capacity int, deadline time.Duration) *Table {
 	t.Helper()
 	table := NewTable(store, Options{

@@ -12,7 +12,7 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// as asks on behalf of a source.
+// as returns the context of a source's requests.
 func as(source string) context.Context {
 	return (&Caller{Source: source}).In(context.Background())
 }
@@ -24,10 +24,10 @@ func giveAs(source string, table *Table, key string, e session.Event) (session.D
 	return d[0], err
 }
 
-// A store that takes no writes gets memory for so many keys. New keys of one
-// source can take no more than a part of it: known users of the source, other
-// sources and control calls go on. All is well when it is over.
-func TestFloodTakesItsShareOfWhatWaits(t *testing.T) {
+// While the store accepts no writes, the queue takes a limited number of keys. New keys
+// of one source can only take a part of it: known users of the source, other sources
+// and control calls go on. When the store works again, everything is written.
+func TestFloodTakesItsShareOfTheQueue(t *testing.T) {
 	const eighth = MaxDelayed / 8
 	store := newFailStore(t)
 	table := delaying(store, Options{Settings: Settings{Capacity: 2 * MaxDelayed}})
@@ -36,7 +36,7 @@ func TestFloodTakesItsShareOfWhatWaits(t *testing.T) {
 			t.Fatal(d, err)
 		}
 	}
-	store.set(hooks{fate: always(failed)})
+	store.set(hooks{outcome: always(failed)})
 	taken := 0
 	for i := range MaxDelayed {
 		if _, err := giveAs("flood", table, fmt.Sprint("key ", i), trackAt(base, 1)); err == nil {
@@ -52,11 +52,11 @@ func TestFloodTakesItsShareOfWhatWaits(t *testing.T) {
 	if d, err := giveAs("flood", table, "settled", trackAt(base, 2)); err != nil || !d.Start {
 		t.Errorf("a known user of the source: %+v, %v", d, err)
 	}
-	// Those that wait go on changing.
+	// Keys that are in the queue can change again.
 	if d, err := giveAs("flood", table, "key 7", trackAt(base+5, 2)); err != nil || d.SessionID != base || d.Start {
 		t.Errorf("%+v, %v", d, err)
 	}
-	// Control calls that fail have to be undone, and can take only a part either.
+	// Rollbacks of failed control calls are queued as well, and limited too.
 	for i := range 3 * eighth {
 		if _, err := giveAs("flood", table, fmt.Sprint("call ", i), startAt(base, 1)); err == nil {
 			t.Fatal("a call was answered that the store did not take")
@@ -77,9 +77,9 @@ func TestFloodTakesItsShareOfWhatWaits(t *testing.T) {
 	}
 }
 
-// That a session lasts longer costs nobody an event where it finds no room to
-// wait: it is known in memory alone.
-func TestNoRoomToLastLonger(t *testing.T) {
+// If the queue has no room for the extension of a session, it is kept in memory only,
+// and the event is still stamped.
+func TestNoRoomForExtensions(t *testing.T) {
 	store := newFailStore(t)
 	table := delaying(store, Options{Settings: Settings{Capacity: 2 * MaxDelayed}})
 	const known = 5
@@ -91,7 +91,7 @@ func TestNoRoomToLastLonger(t *testing.T) {
 	}
 	store = store.reopened(t)
 	table = delaying(store, Options{Settings: Settings{Capacity: 2 * MaxDelayed}})
-	store.set(hooks{fate: always(failed)})
+	store.set(hooks{outcome: always(failed)})
 	for i := range MaxDelayed {
 		source := fmt.Sprint("source ", i%8)
 		if i%2 == 1 {
@@ -107,7 +107,7 @@ func TestNoRoomToLastLonger(t *testing.T) {
 			}
 		}
 	}
-	// It goes on as if it had not been: with what the store has.
+	// Later changes build on the stored session, as if it had not happened.
 	store.set(hooks{})
 	if d, err := giveAs("source 1", table, "known 0", endAt(base+500, 9)); err != nil || d.Because.Reason != session.Applied {
 		t.Errorf("%+v, %v", d, err)
@@ -117,8 +117,8 @@ func TestNoRoomToLastLonger(t *testing.T) {
 	}
 }
 
-// What begins or ends a session is in the store when it is told, what makes it
-// last longer is not; many at once share a write.
+// With WriteFirst, the beginning or end of a session is in the store when the request
+// is answered; an extension is not. Concurrent changes share a write.
 func TestWriteFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newFailStore(t)
@@ -134,7 +134,7 @@ func TestWriteFirst(t *testing.T) {
 		if got := store.counts(); got.swaps != 1 || last(store.held("key")) != 0 {
 			t.Errorf("asked %+v", got)
 		}
-		// An identify of another user, and one before it.
+		// An identify with the first user, and one with another.
 		for i, user := range []session.UserID{7, 8} {
 			e := trackAt(base+10+int64(i), session.MessageID(3+i))
 			e.Kind, e.User = session.Identify, user
@@ -161,10 +161,10 @@ func TestWriteFirst(t *testing.T) {
 	})
 }
 
-// A store that takes no writes holds nobody up but the first, for as long as the
-// deadline says; then all is written when it does.
-func TestWriteFirstWhereNothingIsTaken(t *testing.T) {
-	for name, f := range map[string]fate{"failed": failed, "unheard": unheard} {
+// If the store accepts no writes, only the first request waits, until its deadline;
+// everything is written when the store works again.
+func TestWriteFirstWhileTheStoreFails(t *testing.T) {
+	for name, f := range map[string]outcome{"failed": failed, "answer lost": answerLost} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store := newFailStore(t)
@@ -172,7 +172,7 @@ func TestWriteFirstWhereNothingIsTaken(t *testing.T) {
 				o.WriteFirst, o.Deadline = true, time.Second
 				table := open(t, store, o)
 				answer := make(chan struct{})
-				store.set(hooks{onSwap: waitFor(answer), fate: always(f)})
+				store.set(hooks{onSwap: waitFor(answer), outcome: always(f)})
 				begun := time.Now()
 				send(t, table, "slow", trackAt(base, 1))
 				if took := time.Since(begun); took != time.Second {
@@ -203,7 +203,8 @@ func TestWriteFirstWhereNothingIsTaken(t *testing.T) {
 	}
 }
 
-// Of many that wait, those of one source wait behind each other.
+// Urgent changes are written in turns by source: many of one source do not delay those
+// of another.
 func TestSourcesTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const many = 5 * WriteChunk
@@ -261,9 +262,9 @@ func TestSourcesTakeTurns(t *testing.T) {
 	})
 }
 
-// A session that a later version has written is an error, each time, and is told
-// once; it stays as it is.
-func TestNewerIsTold(t *testing.T) {
+// A session that a later version has written is an error each time, is reported once,
+// and stays unchanged.
+func TestNewerIsReportedOnce(t *testing.T) {
 	store := newFailStore(t)
 	told := 0
 	table := open(t, store, Options{OnNewer: func() { told++ }})
@@ -281,8 +282,8 @@ func TestNewerIsTold(t *testing.T) {
 	}
 }
 
-// Of a store that is slow few changes are written at once, so that a control call
-// does not wait long for them.
+// A slow store gets few changes at a time, so that a control call does not wait long
+// for them.
 func TestSlowStoreGetsFewAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 5 * WriteChunk
@@ -311,7 +312,7 @@ func TestSlowStoreGetsFewAtOnce(t *testing.T) {
 		if longest > 150*time.Millisecond {
 			t.Errorf("a write took %v when it was known to be slow", longest)
 		}
-		// And more again when it is quick.
+		// When it is fast again, the number grows.
 		each = time.Microsecond
 		write(2 * n)
 		longest = 0

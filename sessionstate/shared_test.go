@@ -8,17 +8,17 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// pair is two tables of two processes, here and there, over one store. Each is
-// told what the other does when a test says so.
+// pair is two tables a and b of two processes, here and there, over one store. The test
+// decides when each is notified of the other's changes.
 type pair struct {
 	store       *failStore
-	here, there *told
+	here, there *processView
 	a, b        *Table
 }
 
 func newPair(t *testing.T, o Options) *pair {
 	p := &pair{store: newFailStore(t)}
-	p.here, p.there = &told{failStore: p.store}, &told{failStore: p.store}
+	p.here, p.there = &processView{failStore: p.store}, &processView{failStore: p.store}
 	p.a, p.b = open(t, p.here, o), open(t, p.there, o)
 	return p
 }
@@ -54,8 +54,7 @@ func TestOthersAreHeard(t *testing.T) {
 	}
 }
 
-// What is known, and is not told to have changed, is not asked for: that there
-// is a session, or that there is none.
+// A session, or its absence, is not read again until the store reports a change.
 func TestSharedSessionsAreCached(t *testing.T) {
 	for name, stamp := range map[string]bool{"a session": true, "no session": false} {
 		t.Run(name, func(t *testing.T) {
@@ -93,12 +92,12 @@ func TestSharedSessionsAreCached(t *testing.T) {
 	}
 }
 
-// Where nothing may be kept each event reads the store, and sees what others did
-// a moment ago.
+// Where nothing may be cached, each event reads the store, and sees the most recent
+// changes by others.
 func TestStrict(t *testing.T) {
 	store := newFailStore(t)
-	a := open(t, &told{failStore: store, strict: true}, Options{})
-	b := open(t, &told{failStore: store, strict: true}, Options{})
+	a := open(t, &processView{failStore: store, strict: true}, Options{})
+	b := open(t, &processView{failStore: store, strict: true}, Options{})
 	for i := range session.MessageID(10) {
 		at := base + int64(i)*10
 		ask(t, a, "key", startAt(at, 10*i+1))
@@ -113,7 +112,7 @@ func TestStrict(t *testing.T) {
 			t.Errorf("asked %+v", got)
 		}
 	}
-	// That a session lasts longer is written at once too.
+	// Extensions are written at once too.
 	before := store.counts()
 	send(t, b, "another", trackAt(base, 1))
 	send(t, b, "another", trackAt(base+1, 2))
@@ -125,8 +124,8 @@ func TestStrict(t *testing.T) {
 	}
 }
 
-// Control calls, releases and questions for the current session read what others
-// did, even if that is yet to be told; and leave it behind for events.
+// Control calls, releases and reads of the current session see the changes by others
+// even before they are reported, and cache them for events.
 func TestCallsReadFresh(t *testing.T) {
 	for name, call := range map[string]func(t *testing.T, p *pair){
 		"current": func(t *testing.T, p *pair) {
@@ -155,7 +154,7 @@ func TestCallsReadFresh(t *testing.T) {
 			p.here.changed("key")
 			ask(t, p.a, "key", startAt(base+10, 10))
 			ask(t, p.a, "key", trackAt(base+10, 11))
-			// Untold, an event has the session before.
+			// Without a notification, an event gets the session as it was.
 			if d := ask(t, p.b, "key", trackAt(base+11, 12)); d.SessionID != base {
 				t.Errorf("%+v", d)
 			}
@@ -167,8 +166,8 @@ func TestCallsReadFresh(t *testing.T) {
 	}
 }
 
-// A change that was not heard of is noticed when it is in the way.
-func TestUntoldChangeIsNoticedAtAWrite(t *testing.T) {
+// A change that was not reported is noticed when a write conflicts with it.
+func TestUnreportedChangeIsNoticedAtAWrite(t *testing.T) {
 	p := newPair(t, Options{})
 	ask(t, p.a, "key", startAt(base, 1))
 	if id := current(t, p.b, "key", base+1); id != base {
@@ -180,12 +179,12 @@ func TestUntoldChangeIsNoticedAtAWrite(t *testing.T) {
 	}
 }
 
-// A call of the store that is slow, of one who has the key locked, must not leave
-// behind what it brings if others have changed the session meanwhile.
+// The result of a slow call of the store must not be cached if others have changed the
+// session in the meantime.
 func TestSlowCallsAndOthers(t *testing.T) {
 	for name, slow := range map[string]struct {
-		known bool // the session, before
-		// call is what is slow: reading, or writing.
+		known bool // the session is cached before
+		// hold makes reads, or writes, slow.
 		hold func(arrived chan<- struct{}, answer <-chan struct{}) hooks
 		call session.Event
 	}{
@@ -194,11 +193,11 @@ func TestSlowCallsAndOthers(t *testing.T) {
 		"mark written": {true, holdSwaps, trackAt(base+1, 2)},
 		"call written": {true, holdSwaps, startAt(base+5, 2)},
 	} {
-		for tell, told := range map[string]func(p *pair){
+		for notification, notify := range map[string]func(p *pair){
 			"changed": func(p *pair) { p.there.changed("key") },
 			"lost":    func(p *pair) { p.there.lost() },
 		} {
-			t.Run(name+"/"+tell, func(t *testing.T) {
+			t.Run(name+"/"+notification, func(t *testing.T) {
 				p := newPair(t, Options{})
 				if slow.known {
 					ask(t, p.a, "key", startAt(base, 1))
@@ -213,8 +212,8 @@ func TestSlowCallsAndOthers(t *testing.T) {
 				<-arrived
 				p.store.set(hooks{})
 				ask(t, p.a, "key", startAt(base+10, 3))
-				told(p)
-				// Others of the same process look too, and wait or read for themselves.
+				notify(p)
+				// Other requests of the same process wait, or read for themselves.
 				close(answer)
 				<-answered
 				before := p.store.counts()
@@ -229,8 +228,7 @@ func TestSlowCallsAndOthers(t *testing.T) {
 	}
 }
 
-// holdGets holds an answer back that is read already, holdSwaps one of what is
-// written already.
+// holdGets delays the answer of a completed read, holdSwaps that of a completed write.
 func holdGets(arrived chan<- struct{}, answer <-chan struct{}) hooks {
 	return hooks{gotten: func(string) {
 		arrived <- struct{}{}
@@ -245,8 +243,9 @@ func holdSwaps(arrived chan<- struct{}, answer <-chan struct{}) hooks {
 	}}
 }
 
-// It is not known what became of a change whose answer is lost: it is read again.
-func TestUnheardInASharedStore(t *testing.T) {
+// After a lost answer the outcome of the write is unknown, so the session is read
+// again.
+func TestLostAnswerInASharedStore(t *testing.T) {
 	for name, touched := range map[string]bool{"clean": false, "touched": true} {
 		t.Run(name, func(t *testing.T) {
 			p := newPair(t, Options{})
@@ -254,7 +253,7 @@ func TestUnheardInASharedStore(t *testing.T) {
 			if touched {
 				send(t, p.a, "key", trackAt(base+1, 2))
 			}
-			p.store.set(hooks{fate: always(unheard)})
+			p.store.set(hooks{outcome: always(answerLost)})
 			if _, err := give(p.a, "key", &proxied, endAt(base+5, 3)); !errors.Is(err, errDown) {
 				t.Fatal(err)
 			}

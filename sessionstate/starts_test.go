@@ -23,16 +23,16 @@ func TestStartsAreCountedByMinute(t *testing.T) {
 	table.GiveStarts("a", base+59_999, 1)
 	take("a", base+59_999, 2, 1)
 	take("a", base+60_000, 9, 5)
-	// A clock that is set back, a little and by far.
+	// A clock that is set back a little, and by a lot.
 	take("a", base+59_000, 1, 0)
 	take("a", base-60_000, 1, 1)
-	// What is given back in another minute is nobody's.
+	// What is given back in another minute has no effect.
 	table.GiveStarts("c", base, 7)
 	take("c", base, 9, 5)
 }
 
-// Calls at once take no more than there is, and a flood of keys does not make
-// room for one that has begun many.
+// Concurrent calls do not exceed the limit together, and a flood of other keys does not
+// reset the count of a key that has begun many.
 func TestStartsAtOnceAndInAFlood(t *testing.T) {
 	table := newTable(t, memorystore.New(), 10, 0)
 	var taken atomic.Int64

@@ -59,7 +59,7 @@ func eachTable(t *testing.T, test func(t *testing.T, table *Table)) {
 	t.Run("strict", func(t *testing.T) { test(t, newTable(t, strict{newRemote()}, 1000, 0)) })
 }
 
-// together runs f in n goroutines that begin at once.
+// together runs f in n goroutines that start at the same time.
 func together(n int, f func(i int)) {
 	var begin, done sync.WaitGroup
 	begin.Add(1)
@@ -120,7 +120,7 @@ func TestNoCallIsLost(t *testing.T) {
 		const n = 24
 		var ids sync.Map
 		together(n, func(i int) {
-			// Later ones are later: each is current for its millisecond.
+			// Each begins a millisecond later, and is current for that millisecond.
 			at := base + int64(i)
 			ids.Store(ask(t, table, "key", startAt(at, session.MessageID(1+i))).SessionID, i)
 		})
@@ -145,8 +145,8 @@ func TestReleaseInTheTable(t *testing.T) {
 		if !ask(t, table, "key", trackAt(base, 2)).Start {
 			t.Error("no mark")
 		}
-		// The data plane's answers to several events come in together, and
-		// among them the one to the marked event.
+		// The data plane's answers to several events arrive together, among them the
+		// one to the marked event.
 		together(8, func(i int) {
 			if err := table.Release(t.Context(), "key", session.MessageID(2+i), base); err != nil {
 				t.Error(err)
@@ -195,7 +195,7 @@ func TestErrorsChangeNothing(t *testing.T) {
 	if len(store.sessions) != 1 || store.sessions["known"] != before {
 		t.Errorf("store holds %v", store.sessions)
 	}
-	// And the table goes on as if nothing had been.
+	// Then the table works as before.
 	if d := ask(t, table, "known", trackAt(base+1, 3)); !d.Start || d.SessionID != base {
 		t.Errorf("%+v", d)
 	}
@@ -209,32 +209,33 @@ func TestErrorsChangeNothing(t *testing.T) {
 	}
 }
 
-// A swap whose answer is lost may have been done: the table is to read again.
+// A swap whose answer is lost may have been done: the table must read the session
+// again.
 func TestSwapOfUnknownOutcome(t *testing.T) {
 	store := newShared()
 	table := newTable(t, store, 1000, 0)
-	store.unheard = errDown
+	store.answerLost = errDown
 	call := startAt(base, 1)
 	err := table.Apply(t.Context(), "key", request(base, &policy, []session.Event{call}), make([]session.Decision, 1))
 	if !errors.Is(err, errDown) {
 		t.Error(err)
 	}
-	store.unheard = nil
+	store.answerLost = nil
 	if d := ask(t, table, "key", call); !d.Repeated || d.SessionID != base {
 		t.Errorf("%+v", d)
 	}
-	store.unheard = errDown
+	store.answerLost = errDown
 	err = table.Apply(t.Context(), "key", request(base, &policy, []session.Event{trackAt(base, 2)}), make([]session.Decision, 1))
 	if !errors.Is(err, errDown) {
 		t.Error(err)
 	}
-	store.unheard = nil
+	store.answerLost = nil
 	if ask(t, table, "key", trackAt(base, 3)).Start || !ask(t, table, "key", trackAt(base, 2)).Start {
 		t.Error("the mark was given twice")
 	}
 }
 
-// A deadly slow store is given up at the deadline; known sessions never wait.
+// A call of a hanging store ends at the deadline; known sessions never wait.
 func TestDeadline(t *testing.T) {
 	store := newShared()
 	table := newTable(t, store, 1000, time.Millisecond)
@@ -328,7 +329,7 @@ func TestKnownSessionsAreNotAskedFor(t *testing.T) {
 	if store.gets != 1 || store.swaps != 2 {
 		t.Errorf("%d gets, %d swaps", store.gets, store.swaps)
 	}
-	// One that another process wrote is read once.
+	// A session that another process wrote is read once.
 	table = newTable(t, store.again(), 1000, 0)
 	for i := range session.MessageID(50) {
 		ask(t, table, "key", trackAt(base+1, 10+i))
@@ -338,7 +339,7 @@ func TestKnownSessionsAreNotAskedFor(t *testing.T) {
 	}
 }
 
-// silent is a shared store whose messages about changes are lost.
+// silent is a shared store whose notifications are lost.
 type silent struct{ *shared }
 
 func (silent) Watch(func(string), func()) bool { return true }

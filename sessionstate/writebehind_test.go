@@ -13,16 +13,16 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// Within a bubble of synctest time stands still while anybody works.
+// In a synctest bubble, time stands still while any goroutine works.
 
-// pass lets time pass, and what is due then be done.
+// pass lets time pass, and waits until everything that is then due is done.
 func pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
 
-// Of a session that changes often only the newest state is written, an interval
-// after the first of the changes.
+// Of several changes of a session only the newest state is written, one interval after
+// the first change.
 func TestDelayedChangesAreOneWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newFailStore(t)
@@ -68,7 +68,7 @@ func TestIntervalIsConfigured(t *testing.T) {
 				t.Errorf("interval %v: %d writes", interval, n)
 			}
 		}
-		// What waits already need not wait for longer than is wanted now.
+		// A shorter interval applies to pending changes too.
 		send(t, table, "key", trackAt(base+5, 2))
 		pass(time.Minute)
 		table.Configure(Settings{Capacity: 1000, FlushInterval: time.Second})
@@ -79,7 +79,7 @@ func TestIntervalIsConfigured(t *testing.T) {
 	})
 }
 
-// Many changes go to the store in pieces, each in the order of the keys.
+// Many changes are written in chunks, each sorted by key.
 func TestDelayedChangesAreWrittenInPieces(t *testing.T) {
 	const n = 2*WriteChunk + WriteChunk/2
 	for _, how := range []string{"interval", "close"} {
@@ -115,10 +115,10 @@ func TestDelayedChangesAreWrittenInPieces(t *testing.T) {
 	}
 }
 
-// A write that fails is tried again until it succeeds, more and more seldom, and
-// each try is reported.
+// A failed write is tried again until it succeeds, after longer and longer pauses, and
+// each attempt is reported.
 func TestDelayedWriteIsTriedAgain(t *testing.T) {
-	for name, f := range map[string]fate{"failed": failed, "unheard": unheard, "late": late} {
+	for name, f := range map[string]outcome{"failed": failed, "answer lost": answerLost, "applied late": appliedLate} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store := newFailStore(t)
@@ -130,11 +130,11 @@ func TestDelayedWriteIsTriedAgain(t *testing.T) {
 					tries = append(tries, time.Now())
 				}
 				table := open(t, store, o)
-				store.set(hooks{fate: always(f)})
+				store.set(hooks{outcome: always(f)})
 				begun := time.Now()
 				send(t, table, "key", trackAt(base, 1))
 				pass(550 * time.Millisecond)
-				// What changes meanwhile goes with the next try.
+				// Changes in the meantime are written with the next attempt.
 				send(t, table, "key", trackAt(base+7, 2))
 				pass(10 * time.Second)
 				store.set(hooks{})
@@ -173,14 +173,14 @@ func TestDelayedWriteIsTriedAgain(t *testing.T) {
 	}
 }
 
-// A write whose answer is lost is found when it is tried again.
-func TestUnheardDelayedWrite(t *testing.T) {
-	for name, f := range map[string]fate{"unheard": unheard, "late": late} {
+// A write whose answer was lost is recognized at the next attempt.
+func TestLostAnswerToADelayedWrite(t *testing.T) {
+	for name, f := range map[string]outcome{"answer lost": answerLost, "applied late": appliedLate} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store := newFailStore(t)
 				table := open(t, store, flushing(time.Second))
-				store.set(hooks{fate: first(f)})
+				store.set(hooks{outcome: first(f)})
 				send(t, table, "key", trackAt(base, 1))
 				pass(time.Minute)
 				if d := send(t, table, "key", trackAt(base+5, 2)); d.SessionID != base || d.Start {
@@ -195,7 +195,7 @@ func TestUnheardDelayedWrite(t *testing.T) {
 	}
 }
 
-// Of changes that are written together one may fail: the others are not held up.
+// If one of the changes of a write fails, the others are written.
 func TestDelayedChangesFailEachByItself(t *testing.T) {
 	const n = WriteChunk + 10
 	bad := "key " + strings.Repeat("0", 5)
@@ -204,17 +204,17 @@ func TestDelayedChangesFailEachByItself(t *testing.T) {
 			send(t, table, fmt.Sprintf("key %05d", i), trackAt(base, 1))
 		}
 	}
-	down := func(c *Swap) fate {
+	down := func(c *Swap) outcome {
 		if c.Key == bad {
 			return failed
 		}
-		return kept
+		return applied
 	}
 	t.Run("interval", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			store := newFailStore(t)
 			table := open(t, store, flushing(time.Second))
-			store.set(hooks{fate: down})
+			store.set(hooks{outcome: down})
 			fill(t, table)
 			pass(5 * time.Second)
 			if len(store.all()) != n-1 {
@@ -230,7 +230,7 @@ func TestDelayedChangesFailEachByItself(t *testing.T) {
 	t.Run("close", func(t *testing.T) {
 		store := newFailStore(t)
 		table := delaying(store, Options{})
-		store.set(hooks{fate: down})
+		store.set(hooks{outcome: down})
 		fill(t, table)
 		if err := table.Close(); !errors.Is(err, errDown) {
 			t.Errorf("close: %v", err)
@@ -241,7 +241,7 @@ func TestDelayedChangesFailEachByItself(t *testing.T) {
 	})
 }
 
-// Events go on while a write is under way, and are written after it.
+// Events do not wait for a write in flight; their changes are written after it.
 func TestEventsDoNotWaitForWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newFailStore(t)
@@ -250,7 +250,7 @@ func TestEventsDoNotWaitForWrites(t *testing.T) {
 		store.set(hooks{swapped: func([]Swap) { <-answer }})
 		first := send(t, table, "key", trackAt(base, 1))
 		pass(time.Second)
-		// It is written, and not yet answered.
+		// It is written, but the answer has not come yet.
 		if !first.Start || store.held("key") == nil {
 			t.Fatalf("%+v, the store has %v", first, store.held("key"))
 		}
@@ -271,7 +271,7 @@ func TestEventsDoNotWaitForWrites(t *testing.T) {
 	})
 }
 
-// What leaves the cache while it waits is not lost, and not asked for.
+// A session that is evicted while its change is pending is not lost, and not read.
 func TestEvictedWhileDelayed(t *testing.T) {
 	const n = 50
 	store := newFailStore(t)
@@ -301,7 +301,7 @@ func TestEvictedWhileDelayed(t *testing.T) {
 	}
 }
 
-// It is so too while it is being written, and when it is just written.
+// The same holds while the change is in flight, and right after it was written.
 func TestEvictedWhileBeingWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newFailStore(t)
