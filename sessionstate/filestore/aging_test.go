@@ -13,8 +13,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// TestLivedFiles opens files again and again in the course of a long life: none
-// is taken for damaged, whatever was written to it, and forgotten.
+// TestLivedFiles reopens files many times between random changes: none is taken for
+// damaged, whatever was written and forgotten in it.
 func TestLivedFiles(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -33,7 +33,7 @@ func TestLivedFiles(t *testing.T) {
 	}
 }
 
-// live changes sessions, and the model of them alike.
+// live makes random changes of sessions, and the same changes of the model.
 func live(t *testing.T, s *filestore.Store, random *rand.Rand, model map[string]*session.Session) {
 	t.Helper()
 	next := func(n int, old *session.Session) *session.Session {
@@ -89,22 +89,22 @@ func live(t *testing.T, s *filestore.Store, random *rand.Rand, model map[string]
 		}
 		slices.Sort(names)
 		put(slices.Compact(names))
-	case 3: // new ones before and behind all others, some of them long
+	case 3: // new ones before and after all others, some of them long
 		var names []string
 		for n := range 1 + random.IntN(60) {
 			side := []string{"\x00", "\xff"}[random.IntN(2)]
 			names = append(names, fmt.Sprintf("%s%08x%s%d", side, random.Uint32(), strings.Repeat("k", random.IntN(6000)*(n%2)), n))
 		}
 		put(names)
-	case 4: // a stretch changes
+	case 4: // a range changes
 		put(few)
-	case 5: // a stretch goes
+	case 5: // a range is deleted
 		remove(few)
-	case 6: // the first and the last go
+	case 6: // the first and the last are deleted
 		remove(there[:min(len(there), random.IntN(40))])
 		there = slices.Sorted(maps.Keys(model))
 		remove(there[len(there)-min(len(there), random.IntN(40)):])
-	case 7: // nearly all go
+	case 7: // nearly all are deleted
 		random.Shuffle(len(there), func(i, j int) { there[i], there[j] = there[j], there[i] })
 		remove(there[:len(there)*random.IntN(11)/10])
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
 )
 
-// TestSetAsideAgain: what is set aside stays, however many files are within one
-// second.
+// TestSetAsideAgain: files that were set aside are kept, even if several are set aside
+// within one second.
 func TestSetAsideAgain(t *testing.T) {
 	path := newPath(t)
 	var asides []string
@@ -39,7 +39,7 @@ func TestSetAsideAgain(t *testing.T) {
 	}
 }
 
-// TestSetAsideUntold: nobody need listen.
+// TestSetAsideUntold: a file is set aside without a log function, too.
 func TestSetAsideUntold(t *testing.T) {
 	path := newPath(t)
 	write(t, path, []byte("text"))
@@ -51,7 +51,7 @@ func TestSetAsideUntold(t *testing.T) {
 	holds(t, s, nil)
 }
 
-// TestNewer: what a later version has written stays as it is.
+// TestNewer: a file that a later version has written stays as it is.
 func TestNewer(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
@@ -79,7 +79,7 @@ func TestNewer(t *testing.T) {
 		}
 		unchanged(t, path, before)
 	}
-	// The lock is not kept, either.
+	// The file is not left locked.
 	set(filestore.Schema)
 	holds(t, mustOpen(t, path), filled(0, 100, 1))
 }

@@ -15,11 +15,11 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// role is the environment variable that makes the test binary a process which a
-// test has begun; place is the path that it works on.
+// role is the environment variable that gives a child process of a test, which runs the
+// test binary, its task; place is the variable with the path that it works on.
 const role, place = "RUDDER_SESSION_TEST_ROLE", "RUDDER_SESSION_TEST_PLACE"
 
-// TestRole is what such a process does.
+// TestRole is the main function of such a process.
 func TestRole(t *testing.T) {
 	switch os.Getenv(role) {
 	case "":
@@ -31,7 +31,7 @@ func TestRole(t *testing.T) {
 		fmt.Println("open")
 		io.Copy(io.Discard, os.Stdin)
 	case "open":
-		// Whether the file can be opened, and what is said.
+		// Try to open the file, and print the result.
 		s, err := filestore.Open(os.Getenv(place), quiet(t))
 		if err == nil {
 			err = s.Close()
@@ -48,16 +48,16 @@ func TestRole(t *testing.T) {
 	}
 }
 
-// command makes the process of a role.
+// command returns the command for a child process.
 func command(as, path string) *exec.Cmd {
 	c := exec.Command(os.Args[0], "-test.run=^TestRole$", "-test.v", "-test.count=1")
-	// The race detector would have it wait before it ends.
+	// Otherwise the race detector delays its exit.
 	c.Env = append(os.Environ(), role+"="+as, place+"="+path, "GORACE=atexit_sleep_ms=0")
 	return c
 }
 
-// loadUntilKilled writes with several goroutines, and prints each change that
-// was answered: the number of the key and its version.
+// loadUntilKilled writes with several goroutines, and prints the number of the key and
+// the version of each completed change.
 func loadUntilKilled(t *testing.T, path string) {
 	s := mustOpen(t, path)
 	versions := map[int]session.Version{}
@@ -87,7 +87,7 @@ func loadUntilKilled(t *testing.T, path string) {
 	})
 }
 
-// answers is what a process under load has told.
+// answers are the completed changes that processes under load have printed.
 type answers struct {
 	mu    sync.Mutex
 	did   map[int]session.Version
@@ -95,7 +95,7 @@ type answers struct {
 	ended chan struct{}
 }
 
-// load begins a process under load, whose answers are added to these.
+// load starts a process under load, and adds its answers to a.
 func (a *answers) load(t *testing.T, path string) *exec.Cmd {
 	t.Helper()
 	c := command("load", path)
@@ -114,7 +114,7 @@ func (a *answers) load(t *testing.T, path string) *exec.Cmd {
 		for {
 			line, err := lines.ReadString('\n')
 			if err != nil {
-				return // a last line may be cut off: it was not told
+				return // a last line may be cut off: it does not count
 			}
 			var number int
 			var version session.Version
@@ -138,7 +138,7 @@ func (a *answers) load(t *testing.T, path string) *exec.Cmd {
 
 func newAnswers() *answers { return &answers{did: map[int]session.Version{}} }
 
-// snapshot returns what has been told.
+// snapshot returns the answers so far.
 func (a *answers) snapshot() (did map[int]session.Version, count int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -20,8 +20,8 @@ func together(n int, f func(i int)) {
 	group.Wait()
 }
 
-// TestChangesShareTransactions: what gathers while the disk is busy is brought
-// there at once.
+// TestChangesShareTransactions: changes that arrive while the disk is busy are written
+// in one transaction.
 func TestChangesShareTransactions(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	release := filestore.HoldWriter(s)
@@ -43,7 +43,7 @@ func TestChangesShareTransactions(t *testing.T) {
 	holds(t, s, filled(0, 500, 1))
 }
 
-// TestMoreThanATransactionTakes has more changes wait than one takes.
+// TestMoreThanATransactionTakes queues more changes than fit in one transaction.
 func TestMoreThanATransactionTakes(t *testing.T) {
 	const n = 3*1024 + 10
 	s := mustOpen(t, newPath(t))
@@ -66,7 +66,7 @@ func TestMoreThanATransactionTakes(t *testing.T) {
 	holds(t, s, filled(0, n, 1))
 }
 
-// TestConcurrentChanges has writers who do not wait for each other.
+// TestConcurrentChanges has several writers that do not wait for each other.
 func TestConcurrentChanges(t *testing.T) {
 	const writers, rounds = 48, 25
 	s := mustOpen(t, newPath(t))
@@ -76,7 +76,7 @@ func TestConcurrentChanges(t *testing.T) {
 			if err := swap(s, key(i), version, sessionOf(i, version+1)); err != nil {
 				t.Error(err)
 			}
-			// Reading waits for nobody, and sees what was answered.
+			// Reads do not wait, and see all completed changes.
 			if got, err := s.Get(t.Context(), key(i)); err != nil || got.Version != version+1 {
 				t.Errorf("got %+v, %v", got, err)
 			}
@@ -90,8 +90,8 @@ func TestConcurrentChanges(t *testing.T) {
 	holds(t, s, filled(0, writers, rounds))
 }
 
-// TestOneOfManyWins: in one transaction, too, the first change of a key makes
-// the others come late.
+// TestOneOfManyWins: of several changes of a key, the first wins and the others
+// conflict, within one transaction too.
 func TestOneOfManyWins(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	release := filestore.HoldWriter(s)
@@ -112,8 +112,8 @@ func TestOneOfManyWins(t *testing.T) {
 	}
 }
 
-// TestWithdrawnChanges: who stops waiting before the writer has taken a change has
-// changed nothing.
+// TestWithdrawnChanges: a caller that stops waiting before the writer takes its change
+// has changed nothing.
 func TestWithdrawnChanges(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	fill(t, s, 0, 10, 0, 1)
@@ -135,7 +135,7 @@ func TestWithdrawnChanges(t *testing.T) {
 	await(t, "all wait", func() bool { return filestore.Waiting(s) == 3 })
 	cancel()
 	group.Wait()
-	// What is not withdrawn is done, though it waits behind them.
+	// A change behind them that is not withdrawn is done.
 	group.Go(func() {
 		if err := swap(s, key(2), 1, sessionOf(2, 2)); err != nil {
 			t.Error(err)

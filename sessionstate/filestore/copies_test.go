@@ -14,8 +14,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// answeredIn holds a file to all that was answered before it was copied. What
-// was asked for and not yet answered may be there too.
+// answeredIn checks that a copy of a file has all changes that were completed before it
+// was made. It may have others that were in flight.
 func answeredIn(t *testing.T, path string, did map[int]session.Version) {
 	t.Helper()
 	s, err := filestore.Open(path, quiet(t))
@@ -32,8 +32,8 @@ func answeredIn(t *testing.T, path string, did map[int]session.Version) {
 	}
 }
 
-// TestWhatReturnedIsOnDisk copies the file between the transactions of a writer
-// that is under load.
+// TestWhatReturnedIsOnDisk copies the file between two transactions of a writer under
+// load.
 func TestWhatReturnedIsOnDisk(t *testing.T) {
 	const copies, writers = 100, 16
 	path := newPath(t)
@@ -62,7 +62,7 @@ func TestWhatReturnedIsOnDisk(t *testing.T) {
 	for i := range copies {
 		var content []byte
 		before := map[int]session.Version{}
-		// In the writer, the one before has been answered and nothing is under way.
+		// Within the writer, the previous transaction is complete and none is running.
 		if err := filestore.InWriter(s, func() {
 			mu.Lock()
 			for number, version := range did {
@@ -86,8 +86,8 @@ func TestWhatReturnedIsOnDisk(t *testing.T) {
 	}
 }
 
-// TestStoppedAnywhere copies the file of a process that is stopped wherever it
-// is, in the middle of a transaction too: what a crash leaves of it.
+// TestStoppedAnywhere copies the file of a process that is stopped at a random moment,
+// in the middle of a transaction too: a crash leaves such a file.
 func TestStoppedAnywhere(t *testing.T) {
 	const copies = 120
 	path := newPath(t)
@@ -102,7 +102,7 @@ func TestStoppedAnywhere(t *testing.T) {
 		if err := child.Process.Signal(syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
 		}
-		// A process that is stopped may go on until the kernel has told.
+		// The process may still run until the kernel reports that it is stopped.
 		var status syscall.WaitStatus
 		if _, err := syscall.Wait4(child.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
 			t.Fatalf("%v: %v", status, err)

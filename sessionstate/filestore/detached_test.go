@@ -9,8 +9,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
 )
 
-// TestFileTakenAway: nothing is written to a file that nobody would find after a
-// restart, until it is back.
+// TestFileTakenAway: while the file is not at its path, nothing is written, because
+// it would not be found after a restart.
 func TestFileTakenAway(t *testing.T) {
 	for name, c := range map[string]struct {
 		take func(t *testing.T, path string)
@@ -83,7 +83,7 @@ func TestFileTakenAway(t *testing.T) {
 	}
 }
 
-// TestFileMoved: a file that is moved, and named by its new path, is at home there.
+// TestFileMoved: a file that was moved can be used at its new path.
 func TestFileMoved(t *testing.T) {
 	path := newPath(t)
 	log := quiet(t)

@@ -18,9 +18,9 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// testdata has files that Caddys of earlier commits have written, for these calls:
-// a manual session of manual-device and two events in it; one of ended-device that
-// was ended; an identify of automatic-device; a manual session of the user carl.
+// testdata has files that earlier commits have written, for these calls: a manual
+// session of manual-device with two events; a session of ended-device that was ended;
+// an identify of automatic-device; a manual session of the user carl.
 // 3bbf990 writes format 1, 74b0f34 format 2, the others 3 where users are followed.
 
 // earlier writes such a file.
@@ -38,7 +38,7 @@ func earlier(t *testing.T, packed string) (path string) {
 	return path
 }
 
-// TestEarlierFiles: what an earlier version has written is read, and goes on.
+// TestEarlierFiles: a file of an earlier version is read, and its sessions continue.
 func TestEarlierFiles(t *testing.T) {
 	files, err := filepath.Glob("testdata/sessions-*.db.gz")
 	if err != nil || len(files) != 4 {
@@ -90,15 +90,15 @@ func put(t *testing.T, path string, change func(tx *bbolt.Tx) error) {
 	must(t, db.Close())
 }
 
-// ofFormat is a session of a made-up format, with its sum.
+// ofFormat is a session in an invented format, with its checksum.
 func ofFormat(key string, format byte) []byte {
 	value := append([]byte{format}, session.Append(nil, sessionOf(1, 7))[1:]...)
 	sum := xxhash.Sum64(bytes.Join([][]byte{[]byte(key), value}, []byte{0}))
 	return append(binary.LittleEndian.AppendUint32(nil, uint32(sum)), value...)
 }
 
-// TestLaterFiles: a file with anything of a later version is refused, and stays as
-// it is: it is not damaged.
+// TestLaterFiles: a file with anything from a later version is refused and stays as it
+// is; it does not count as damaged.
 func TestLaterFiles(t *testing.T) {
 	schema := func(n uint32) func(tx *bbolt.Tx) error {
 		return func(tx *bbolt.Tx) error {
@@ -160,8 +160,8 @@ func TestLaterFiles(t *testing.T) {
 	})
 }
 
-// TestSchemaGoesWithFormat: whoever changes what is written has to raise the
-// number of the schema with it, or earlier versions take it for damage.
+// TestSchemaGoesWithFormat: a change of the session format needs a new schema number;
+// otherwise earlier versions take the file for damaged.
 func TestSchemaGoesWithFormat(t *testing.T) {
 	if session.WriteFormat != filestore.WriteFormat {
 		t.Errorf("format %d is written, and schema %d is of format %d: raise schema", session.WriteFormat, filestore.Schema, filestore.WriteFormat)
@@ -171,8 +171,7 @@ func TestSchemaGoesWithFormat(t *testing.T) {
 	}
 }
 
-// TestSchemaIsRaised: a file has the schema that it was written with until
-// something is written to it.
+// TestSchemaIsRaised: a file keeps its schema number until something is written to it.
 func TestSchemaIsRaised(t *testing.T) {
 	path := newPath(t)
 	closeOnce(t, mustOpen(t, path))

@@ -15,7 +15,7 @@ const (
 	WriteFormat = writeFormat
 )
 
-// What the file consists of.
+// The parts of the file.
 var (
 	ScrubKey       = scrubKey
 	MetaBucket     = meta
@@ -23,8 +23,7 @@ var (
 	SessionsBucket = sessions
 )
 
-// CompactFrom sets from which size on files are written anew, until back is
-// called.
+// CompactFrom sets the size from which files are compacted, until back is called.
 func CompactFrom(size int64) (back func()) {
 	before := compactFrom
 	compactFrom = size
@@ -40,7 +39,7 @@ func Transactions(s *Store) (n int) {
 	return n
 }
 
-// Size returns how large the file is, without what it was grown by in advance.
+// Size returns the size of the file, without the space that was reserved in advance.
 func Size(s *Store) (n int64) {
 	s.db.View(func(tx *bbolt.Tx) error {
 		n = tx.Size()
@@ -49,8 +48,8 @@ func Size(s *Store) (n int64) {
 	return n
 }
 
-// InWriter calls fn when all that was asked for before is on the disk, and
-// nothing else is being written.
+// InWriter calls fn when all earlier changes are on the disk, while nothing is being
+// written.
 func InWriter(s *Store, fn func()) error {
 	return s.do(context.Background(), func(*bbolt.Bucket) bool {
 		fn()
@@ -72,8 +71,8 @@ func HoldWriter(s *Store) (release func()) {
 // Waiting returns how many jobs the writer has not taken.
 func Waiting(s *Store) int { return s.jobs.waiting() }
 
-// Turns returns which of these jobs, each of a source, the writer takes for its
-// next transaction, by their numbers.
+// Turns returns the indexes of the jobs, each of a source, that the writer takes for
+// its next transaction.
 func Turns(sources []string) (taken []int) {
 	q := newQueue()
 	numbers := map[*job]int{}
@@ -88,5 +87,5 @@ func Turns(sources []string) (taken []int) {
 	return taken
 }
 
-// ToScrub reports whether free pages are yet to be overwritten.
+// ToScrub reports whether free pages still have to be overwritten.
 func ToScrub(s *Store) bool { return s.toScrub() != 0 }

@@ -35,13 +35,13 @@ func TestFlippedBytes(t *testing.T) {
 	t.Logf("%d of %d bytes: set aside %d times, served %d times; %d sessions lost in those", len(f.bytes), page, aside, served, lost)
 }
 
-// TestFlippedHeads flips bytes where pages say what is in them.
+// TestFlippedHeads flips bytes of page headers.
 func TestFlippedHeads(t *testing.T) {
 	f := newSample(t, 160)
 	page := os.Getpagesize()
 	random := rand.New(rand.NewPCG(13, 14))
 	for from := 0; from < len(f.bytes); from += page {
-		// The head of the page, and of the first element.
+		// The header of the page, and of the first element.
 		for at := range 32 {
 			if at%4 != from/page%4 {
 				continue
@@ -53,7 +53,8 @@ func TestFlippedHeads(t *testing.T) {
 	}
 }
 
-// TestFlippedBranchKeys: what leads to a page is the first key in it, to the bit.
+// TestFlippedBranchKeys: a branch's key must equal the first key of its page in every
+// bit.
 func TestFlippedBranchKeys(t *testing.T) {
 	f := newSample(t, 160)
 	page := os.Getpagesize()
@@ -81,8 +82,7 @@ func TestFlippedBranchKeys(t *testing.T) {
 	}
 }
 
-// TestEmptiedPages has pages that say they have nothing in them, or are of no
-// kind.
+// TestEmptiedPages has pages whose header says that they are empty, or has no kind.
 func TestEmptiedPages(t *testing.T) {
 	page := os.Getpagesize()
 	for _, users := range []int{8, 160} { // in one page, and in many
@@ -101,7 +101,7 @@ func TestEmptiedPages(t *testing.T) {
 	}
 }
 
-// TestCut cuts the file off, at pages and in between.
+// TestCut truncates the file, at page boundaries and in between.
 func TestCut(t *testing.T) {
 	f := newSample(t, 160)
 	page := os.Getpagesize()
@@ -120,8 +120,8 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// TestCutAndGrown: as a file system leaves it that had the length on the disk,
-// and not what was written.
+// TestCutAndGrown: as a crash leaves it if the file system had written the length, but
+// not the data.
 func TestCutAndGrown(t *testing.T) {
 	f := newSample(t, 160)
 	page := os.Getpagesize()

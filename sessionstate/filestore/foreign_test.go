@@ -10,7 +10,7 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
 )
 
-// TestNoSessionFile has files that are something else.
+// TestNoSessionFile opens files that are something else.
 func TestNoSessionFile(t *testing.T) {
 	bolt := func(options *bbolt.Options, fn func(*bbolt.Tx) error) []byte {
 		path := newPath(t)

@@ -20,22 +20,22 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// disk is one that can be full.
+// disk is a disk that a test can fill.
 type disk struct {
 	dir string
-	// full takes the space that there is, room gives it back.
+	// full uses up the free space, room frees it.
 	full, room func(t *testing.T)
 	err        error
 }
 
-// TestFullDisk: what cannot be written is an error and has not happened, what is
-// there can be read, and when there is space again all goes on.
+// TestFullDisk: a change that cannot be written is an error and has no effect, reads
+// work, and so do writes when there is space again.
 func TestFullDisk(t *testing.T) {
 	for _, kind := range []string{"limit", "tmpfs"} {
 		t.Run(kind, func(t *testing.T) {
 			c := command(kind, t.TempDir())
 			if kind == "tmpfs" {
-				// Who may mount nothing may do so in a name space of his own.
+				// In its own user namespace, an unprivileged process may mount.
 				c.SysProcAttr = &syscall.SysProcAttr{
 					Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
 					UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
@@ -56,7 +56,7 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// fullByLimit is the test in a process whose files may become no larger.
+// fullByLimit is the test in a process with a limit on the size of its files.
 func fullByLimit(t *testing.T, dir string) {
 	signal.Ignore(syscall.SIGXFSZ)
 	var before syscall.Rlimit
@@ -72,7 +72,7 @@ func fullByLimit(t *testing.T, dir string) {
 	eachFull(t, disk{
 		dir: dir, err: syscall.EFBIG,
 		full: func(t *testing.T) {
-			// Within what the file has now the writer finds pages for a while.
+			// The writer still finds free pages in the file for a while.
 			info, err := os.Stat(filepath.Join(dir, "sessions.db"))
 			if err != nil {
 				t.Fatal(err)
@@ -83,7 +83,7 @@ func fullByLimit(t *testing.T, dir string) {
 	})
 }
 
-// fullTmpfs is the test in a process that has a file system of its own.
+// fullTmpfs is the test in a process with its own file system.
 func fullTmpfs(t *testing.T, dir string) {
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=2m"); err != nil {
 		t.Skipf("mount: %v", err)
@@ -123,8 +123,7 @@ func eachFull(t *testing.T, d disk) {
 	}
 }
 
-// untilFull writes sessions until some cannot be written, and returns how many
-// there are then.
+// untilFull writes sessions until a write fails, and returns how many there are.
 func untilFull(t *testing.T, d disk, s *filestore.Store, from int) int {
 	t.Helper()
 	const together = 50
@@ -158,7 +157,7 @@ func fullStore(t *testing.T, d disk, path string) {
 		// Neither new sessions nor changes of old ones, however often.
 		for range 5 {
 			if err := swap(s, key(n), 0, sessionOf(n, 1)); err == nil {
-				n++ // a smaller one may yet have found a place
+				n++ // there may still be room for a smaller one
 			}
 		}
 		holds(t, s, filled(0, n, 1))
@@ -171,7 +170,7 @@ func fullStore(t *testing.T, d disk, path string) {
 	d.full(t)
 	n = untilFull(t, d, s, n)
 	closeOnce(t, s)
-	// It can be opened while there is no space.
+	// The file can be opened while there is no space.
 	s = mustOpen(t, path)
 	holds(t, s, filled(0, n, 1))
 	d.room(t)
@@ -180,8 +179,8 @@ func fullStore(t *testing.T, d disk, path string) {
 	holds(t, mustOpen(t, path), filled(0, n, 2))
 }
 
-// fullTable: through a table control calls fail and change nothing, what may be
-// written later is.
+// fullTable: with a table, control calls fail and change nothing, and changes that may
+// be delayed are written later.
 func fullTable(t *testing.T, d disk, path string) {
 	store := mustOpen(t, path)
 	failing := make(chan error, 1)
@@ -230,7 +229,7 @@ func fullTable(t *testing.T, d disk, path string) {
 		default:
 		}
 	}
-	// Control calls, which may yet find a place, until they do not.
+	// Control calls until they fail: there may still be room for some.
 	refused := 0
 	for i := 0; i < 50_000 && refused < 3; i++ {
 		name := fmt.Sprint("manual ", i)
@@ -251,7 +250,7 @@ func fullTable(t *testing.T, d disk, path string) {
 			t.Errorf("a call that failed has made %+v of %+v", after, before)
 		}
 	}
-	// All are served from memory.
+	// All sessions are served from memory.
 	ids := make([]int64, n)
 	for i := range n {
 		ids[i] = must(key(i), session.Event{Times: original(base + 1000), Message: session.MessageID(n + i + 1)}).SessionID

@@ -21,7 +21,7 @@ func size(t testing.TB, path string) int64 {
 	return info.Size()
 }
 
-// TestFileDoesNotGrow: what is forgotten makes room for what comes.
+// TestFileDoesNotGrow: the space of forgotten sessions is used for new ones.
 func TestFileDoesNotGrow(t *testing.T) {
 	const users, rounds = 5_000, 6
 	path := newPath(t)
@@ -29,7 +29,7 @@ func TestFileDoesNotGrow(t *testing.T) {
 	s.Retain(400 * day)
 	var used, files []int64
 	for round := range rounds {
-		// Each round has users of its own, and changes them once.
+		// Each round has new users, and changes each once.
 		from := round * users
 		fill(t, s, from, from+users, 0, 1)
 		fill(t, s, from, from+users, 1, 2)
@@ -48,7 +48,7 @@ func TestFileDoesNotGrow(t *testing.T) {
 	t.Logf("%d sessions in each round: %d bytes used after each, files of %d", users, used, files)
 }
 
-// TestFileOfOneSize: users who stay and change take no more space than they did.
+// TestFileOfOneSize: changes of the same users need no more space.
 func TestFileOfOneSize(t *testing.T) {
 	const users, rounds = 4_000, 8
 	path := newPath(t)
@@ -64,7 +64,7 @@ func TestFileOfOneSize(t *testing.T) {
 	holds(t, s, filled(0, users, rounds))
 }
 
-// mostlyEmpty makes a file that is to be written anew, with few sessions in it.
+// mostlyEmpty makes a large file with few sessions, which should be compacted.
 func mostlyEmpty(t *testing.T, left int) (path string, sessions map[string]*session.Session) {
 	t.Helper()
 	const users = 6000
@@ -86,13 +86,13 @@ func mostlyEmpty(t *testing.T, left int) (path string, sessions map[string]*sess
 	return path, sessions
 }
 
-// TestCompaction: a file that is mostly empty is written anew when it is opened,
-// and nothing is lost.
+// TestCompaction: a file that is mostly empty is compacted when it is opened, and
+// nothing is lost.
 func TestCompaction(t *testing.T) {
 	const left = 500
 	path, want := mostlyEmpty(t, left)
 	before := size(t, path)
-	// What a crash has left of the last time.
+	// The rest of an earlier compaction that crashed.
 	write(t, path+".compacting", bytes.Repeat([]byte("text"), 5000))
 	s := mustOpen(t, path)
 	after := size(t, path)
@@ -106,7 +106,7 @@ func TestCompaction(t *testing.T) {
 		t.Errorf("it is %v, %v", info.Mode(), err)
 	}
 	holds(t, s, want)
-	// It is ours, and goes on as before.
+	// The new file is locked, and works as before.
 	if _, err := filestore.Open(path, quiet(t)); !errors.Is(err, filestore.ErrLocked) {
 		t.Errorf("error: %v", err)
 	}
@@ -126,7 +126,7 @@ func TestCompaction(t *testing.T) {
 	t.Logf("%d bytes, before %d", after, before)
 }
 
-// TestCompactionOfALink: the file that the link leads to is written anew.
+// TestCompactionOfALink: the file that the link points to is compacted.
 func TestCompactionOfALink(t *testing.T) {
 	path, want := mostlyEmpty(t, 500)
 	link := newPath(t)
@@ -140,8 +140,8 @@ func TestCompactionOfALink(t *testing.T) {
 	}
 }
 
-// TestCompactionInterrupted: a whole file that was not yet given its name, as a
-// crash leaves it, is not taken for the sessions.
+// TestCompactionInterrupted: a complete new file that was not renamed before a crash is
+// not used.
 func TestCompactionInterrupted(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)

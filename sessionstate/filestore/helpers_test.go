@@ -17,11 +17,11 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// base is a moment, in Unix milliseconds.
+// base is a time in Unix milliseconds.
 const base int64 = 1_800_000_000_000
 
-// sessionOf is one that a control call has begun and an event has joined. It is
-// another for each version and number.
+// sessionOf is a session that a control call has begun and an event has joined. It is
+// different for each number and version.
 func sessionOf(n int, version session.Version) *session.Session {
 	from := base + int64(n)
 	return &session.Session{Version: version, Seen: from + int64(version), Segments: []session.Segment{{
@@ -30,15 +30,15 @@ func sessionOf(n int, version session.Version) *session.Session {
 	}}}
 }
 
-// key is as long as keys are: a write key and a UUID.
+// key has the usual length of keys: a write key and a UUID.
 func key(n int) string {
 	return fmt.Sprintf("2ZQgDcQUXDUvPzgHH9YSMWIiPoT\x00a%08x-3c4f-4b1e-9d2a-%012x", uint32(n)*2654435761, n)
 }
 
-// newPath is that of a file that is not there yet.
+// newPath is the path of a file that does not exist yet.
 func newPath(t testing.TB) string { return filepath.Join(t.TempDir(), "sessions.db") }
 
-// quiet fails a test where something is told that should not happen.
+// quiet is a log that fails the test for every message.
 func quiet(t testing.TB) filestore.Log {
 	return filestore.Log{
 		SetAside: func(path, as string, why error) { t.Errorf("%s was set aside as %s: %v", path, as, why) },
@@ -46,7 +46,7 @@ func quiet(t testing.TB) filestore.Log {
 	}
 }
 
-// mustOpen opens a file that is in order, and closes it when the test is over.
+// mustOpen opens a sound file, and closes it at the end of the test.
 func mustOpen(t testing.TB, path string) *filestore.Store {
 	t.Helper()
 	s, err := filestore.Open(path, quiet(t))
@@ -57,7 +57,7 @@ func mustOpen(t testing.TB, path string) *filestore.Store {
 	return s
 }
 
-// closedStores has those that a test has closed before its end.
+// closedStores has the stores that a test has closed before its end.
 var closedStores sync.Map
 
 func closeOnce(t testing.TB, s *filestore.Store) {
@@ -83,7 +83,7 @@ func swapWith(ctx context.Context, s *filestore.Store, key string, old session.V
 	return change[0].Err
 }
 
-// fill writes the sessions from, from+1, … to-1 anew.
+// fill writes the sessions from, from+1, … to-1, in place of version old.
 func fill(t testing.TB, s *filestore.Store, from, to int, old, version session.Version) {
 	t.Helper()
 	for from < to {
@@ -142,7 +142,7 @@ func filled(from, to int, version session.Version) map[string]*session.Session {
 	return sessions
 }
 
-// await polls until a condition holds that something else brings about.
+// await polls until a condition holds.
 func await(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(time.Minute)
@@ -170,7 +170,7 @@ func write(t testing.TB, path string, b []byte) {
 	}
 }
 
-// unchanged holds a file to its bytes.
+// unchanged checks that a file has the same bytes.
 func unchanged(t testing.TB, path string, want []byte) {
 	t.Helper()
 	if got := read(t, path); !bytes.Equal(got, want) {
@@ -178,7 +178,7 @@ func unchanged(t testing.TB, path string, want []byte) {
 	}
 }
 
-// original is what a message says that has an originalTimestamp and no sentAt.
+// original returns the timestamps of a message with an originalTimestamp and no sentAt.
 func original(at int64) session.Timestamps {
 	return session.Timestamps{Original: at, HasOriginal: true}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
 )
 
-// TestKilledUnderLoad kills a process that writes, again and again: the next one
-// finds all that was answered, and goes on from there.
+// TestKilledUnderLoad kills a writing process again and again: the next one finds all
+// completed changes, and continues from them.
 func TestKilledUnderLoad(t *testing.T) {
 	path := newPath(t)
 	a := newAnswers()
@@ -29,7 +29,7 @@ func TestKilledUnderLoad(t *testing.T) {
 	t.Logf("%d changes of %d sessions answered", count, len(did))
 }
 
-// TestLock: a process has the file for itself, for as long as it lives.
+// TestLock: a process has exclusive use of the file until it ends.
 func TestLock(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)

@@ -20,7 +20,7 @@ func newTable(store Store, capacity int) *Table {
 	return NewTable(store, Options{Settings: Settings{Capacity: capacity, Retention: 400 * day, FlushInterval: time.Millisecond}})
 }
 
-// heap returns how much is in use after all garbage is gone.
+// heap returns the heap in use after garbage collection.
 func heap() int64 {
 	runtime.GC()
 	runtime.GC()
@@ -29,8 +29,8 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// automatic has each user's session begun, in any order, and waits where the
-// store does not keep up.
+// automatic begins a session for each user in random order, and waits when the store
+// does not keep up.
 func automatic(t testing.TB, table *Table, store *filestore.Store, users int) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(1, 1))
@@ -43,7 +43,7 @@ func automatic(t testing.TB, table *Table, store *filestore.Store, users int) {
 				}
 				break
 			}
-			// Too much waits to be written: let it be.
+			// The queue is full: wait until it is written.
 			if err := filestore.InWriter(store, func() {}); err != nil {
 				t.Fatal(err)
 			}
@@ -58,8 +58,8 @@ func event(table *Table, n int, message session.MessageID) (session.Decision, er
 	return d[0], err
 }
 
-// TestManySessions has far more sessions than memory is to hold: each is found
-// again, and memory stays as it was asked for.
+// TestManySessions has far more sessions than the capacity: each is found again, and
+// memory stays within the capacity.
 func TestManySessions(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes some time")
@@ -99,7 +99,7 @@ func TestManySessions(t *testing.T) {
 				if n%10 > 3 {
 					continue
 				}
-				// The event that began it is known.
+				// The event that began the session is known.
 				if want, err := event(table, n, 1); err != nil || !want.Start || want.SessionID != d.SessionID {
 					t.Errorf("user %d: %+v, then %+v, %v", n, d, want, err)
 					return
@@ -112,7 +112,7 @@ func TestManySessions(t *testing.T) {
 	if n := table.Len(); n > capacity {
 		t.Errorf("%d sessions are in memory", n)
 	}
-	// Ten thousand sessions are some megabytes, and the rest does not count.
+	// Ten thousand sessions take some megabytes; the bound leaves room for the rest.
 	if grown := heap() - before; grown > 48<<20 {
 		t.Errorf("%d bytes of memory more", grown)
 	} else {
@@ -122,7 +122,7 @@ func TestManySessions(t *testing.T) {
 	runtime.KeepAlive(table)
 }
 
-// TestMemoryOfASession logs what a session in the cache takes.
+// TestMemoryOfASession logs how much memory a cached session takes.
 func TestMemoryOfASession(t *testing.T) {
 	const users = 20_000
 	store := mustOpen(t, newPath(t))
@@ -142,8 +142,8 @@ func TestMemoryOfASession(t *testing.T) {
 	runtime.KeepAlive(table)
 }
 
-// BenchmarkOpen opens files, and reports how large they are and how long it
-// takes for a million sessions.
+// BenchmarkOpen opens files, and reports their size and the time for a million
+// sessions.
 func BenchmarkOpen(b *testing.B) {
 	for _, users := range []int{10_000, 200_000} {
 		b.Run(fmt.Sprint(users), func(b *testing.B) {

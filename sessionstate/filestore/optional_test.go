@@ -29,7 +29,7 @@ func sparse(t *testing.T, path string) {
 	closeOnce(t, s)
 }
 
-// TestNotMadeSmaller: a file that cannot be made smaller is used as it is.
+// TestNotMadeSmaller: a file that cannot be compacted is used as it is.
 func TestNotMadeSmaller(t *testing.T) {
 	defer filestore.CompactFrom(1)()
 	for name, hinder := range map[string]func(t *testing.T, path string){
@@ -66,8 +66,8 @@ func TestNotMadeSmaller(t *testing.T) {
 	}
 }
 
-// TestMountedFile: a file that is mounted by itself, as into a container, can be
-// written and not replaced.
+// TestMountedFile: a file that is a mount point, as in a container, can be written but
+// not replaced.
 func TestMountedFile(t *testing.T) {
 	c := command("mounted", t.TempDir())
 	c.SysProcAttr = &syscall.SysProcAttr{
@@ -115,7 +115,8 @@ func mountedFile(t *testing.T, dir string) {
 	}
 }
 
-// TestLeftoverGoes: what a compaction that was killed has left has ids in it.
+// TestLeftoverGoes: the leftover of a killed compaction is deleted, because it has ids
+// in it.
 func TestLeftoverGoes(t *testing.T) {
 	path := newPath(t)
 	write(t, path+".compacting", []byte("ids"))
@@ -125,7 +126,7 @@ func TestLeftoverGoes(t *testing.T) {
 	}
 }
 
-// TestPipe: what is no file is refused, without waiting for it.
+// TestPipe: a path that is not a regular file is refused without blocking.
 func TestPipe(t *testing.T) {
 	dir := t.TempDir()
 	path, link := filepath.Join(dir, "pipe"), filepath.Join(dir, "link")

@@ -13,16 +13,15 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
 )
 
-// nobody is a user who may do nothing.
+// nobody is a user without privileges.
 const nobody = 65534
 
-// openAsNobody returns what a process says that tries to open a file and has no
-// privileges.
+// openAsNobody returns the output of an unprivileged process that tries to open a file.
 func openAsNobody(t *testing.T, path string) string {
 	t.Helper()
 	c := command("open", path)
 	if os.Geteuid() == 0 {
-		// Its path may lead through directories that nobody may enter.
+		// The binary's path may lead through directories that the user may not enter.
 		c.Path = "/proc/self/exe"
 		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 		c.Dir = "/"
@@ -39,7 +38,7 @@ func openAsNobody(t *testing.T, path string) string {
 	return said
 }
 
-// ownDir is a directory of nobody's.
+// ownDir is a directory that belongs to nobody.
 func ownDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "filestore-")
@@ -75,7 +74,7 @@ func names(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// TestNotPermitted has what a process may not do: it is an error that names the
+// TestNotPermitted: if a process has no permission, it gets an error that names the
 // file, and nothing has changed.
 func TestNotPermitted(t *testing.T) {
 	good := newPath(t)
@@ -131,7 +130,7 @@ func TestNotPermitted(t *testing.T) {
 	}
 }
 
-// TestPathIsNoFile: nothing is put in the place of what is no file.
+// TestPathIsNoFile: what is at the path is not replaced if it is not a regular file.
 func TestPathIsNoFile(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "file"), []byte("text"))
@@ -162,8 +161,8 @@ func TestPathIsNoFile(t *testing.T) {
 	unchanged(t, filepath.Join(dir, "file"), []byte("text"))
 }
 
-// TestModesOfWhatIsMade: ids of users are in the file, so that it is for nobody
-// else to read.
+// TestModesOfWhatIsMade: the file has users' ids in it, so that only its owner may read
+// it.
 func TestModesOfWhatIsMade(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0))
 	dir := t.TempDir()
@@ -193,7 +192,7 @@ func TestModesOfWhatIsMade(t *testing.T) {
 	mode(aside, 0o600)
 }
 
-// TestLink: a file elsewhere is used where a link leads to it, and the link stays.
+// TestLink: a link to a file elsewhere is followed, and stays a link.
 func TestLink(t *testing.T) {
 	dir := t.TempDir()
 	target, link := filepath.Join(dir, "target.db"), filepath.Join(dir, "sessions.db")

@@ -10,8 +10,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
 )
 
-// TestSourcesTakeTurns: a source with many changes that wait does not make those
-// of another wait behind them: they are in the next transaction.
+// TestSourcesTakeTurns: changes of another source do not wait behind the many waiting
+// changes of one: they are in the next transaction.
 func TestSourcesTakeTurns(t *testing.T) {
 	sources := slices.Repeat([]string{"flood"}, 5000)
 	sources = append(sources, slices.Repeat([]string{"other"}, 20)...)
@@ -38,8 +38,7 @@ func TestSourcesTakeTurns(t *testing.T) {
 	}
 }
 
-// TestSingleChangesGoFirst: many changes at once do not make a single one wait for
-// them.
+// TestSingleChangesGoFirst: a single change does not wait behind a call with many.
 func TestSingleChangesGoFirst(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	release := filestore.HoldWriter(s)
@@ -60,7 +59,7 @@ func TestSingleChangesGoFirst(t *testing.T) {
 	}
 }
 
-// TestWithdrawnLeaveNothing: who does not wait any more takes no memory.
+// TestWithdrawnLeaveNothing: withdrawn changes take no memory.
 func TestWithdrawnLeaveNothing(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	release := filestore.HoldWriter(s)

@@ -10,8 +10,9 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
 )
 
-// A flood never makes the file grow past the bound and a sixteenth or a thousand
-// of it. Those not seen for longest go; those in use stay, however old.
+// During a flood, the file never exceeds the bound by more than a sixteenth of it, or a
+// thousand sessions. Those not seen for longest are removed; those in use stay, however
+// old.
 func TestFileIsBounded(t *testing.T) {
 	const bound, slack = 1500, 1000
 	s := mustOpen(t, newPath(t))
@@ -35,7 +36,7 @@ func TestFileIsBounded(t *testing.T) {
 			}
 		}
 		if n >= 4000 {
-			n += 9 // the first four thousand one by one is enough
+			n += 9 // checking each of the first four thousand is enough
 		}
 	}
 	await(t, "there are no more than may be", func() bool { return len(all(t, s)) <= bound })
@@ -48,12 +49,12 @@ func TestFileIsBounded(t *testing.T) {
 	}
 }
 
-// A file that is full takes changes of what it has, and ends of it, and tells of
-// others that it takes them not.
+// A full file accepts changes and ends of the sessions in it, and refuses new ones with
+// an error.
 func TestFullFileTakesWhatItKnows(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	fill(t, s, 0, 1010, 0, 1)
-	release := filestore.HoldWriter(s) // no room is made meanwhile
+	release := filestore.HoldWriter(s) // so that no room is made in the meantime
 	s.Bound(10)
 	if !s.Full() {
 		t.Fatal("it is not full")
@@ -66,15 +67,15 @@ func TestFullFileTakesWhatItKnows(t *testing.T) {
 	go func() { s.CompareAndSwap(context.Background(), changes); close(done) }()
 	release()
 	<-done
-	// Room may have been made first; then both are taken.
+	// If room was made before, both are accepted.
 	if changes[0].Err != nil && !errors.Is(changes[0].Err, ErrFull) || changes[1].Err != nil {
 		t.Errorf("%+v", changes)
 	}
 	await(t, "room is made", func() bool { return len(all(t, s)) <= 10 })
 }
 
-// Without a bound nothing goes, and a lifted one lets all in. What a file has
-// counts when it is opened.
+// Without a bound nothing is removed, and after a bound is lifted all are accepted. The
+// sessions that are in a file when it is opened count.
 func TestBoundOfAFileThatIsOpened(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
@@ -83,7 +84,7 @@ func TestBoundOfAFileThatIsOpened(t *testing.T) {
 	s = mustOpen(t, path)
 	holds(t, s, filled(0, 3000, 1))
 	s.Bound(1600)
-	// Nothing goes before something comes.
+	// Nothing is removed before something is added.
 	holds(t, s, filled(0, 3000, 1))
 	if err := swap(s, key(2999), 1, sessionOf(2999, 2)); err != nil {
 		t.Fatal(err)

@@ -14,13 +14,13 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// sample is a file that has lived: sessions were changed and forgotten, its
-// pages are in no order and some of them free.
+// sample is a file after many changes: its pages are in no order, and some of them are
+// free.
 type sample struct {
 	bytes []byte
 	// sessions has each state that a key was ever in, by version.
 	sessions map[string]map[session.Version]*session.Session
-	// now has those that are in it.
+	// now has the sessions that are in the file.
 	now map[string]*session.Session
 }
 
@@ -49,16 +49,15 @@ func newSample(t testing.TB, n int) *sample {
 	return f
 }
 
-// found is what became of a damaged file.
+// found is the result of opening a damaged file.
 type found struct {
 	aside bool
-	lost  int // sessions that are not there, though the file is served
+	lost  int // sessions that are missing although the file is served
 }
 
-// reopen opens a file that was made of the sample. Either it is served: then
-// each session in it is one that was written, all can be read, and what is
-// written now can be read later. Or it is set aside, the same bytes, and told
-// once: then sessions begin anew.
+// reopen opens a damaged copy of the sample. Either it is served: then each session in
+// it was once written, all can be read, and new sessions can be written and read. Or it
+// is set aside with the same bytes, which is reported once, and the store is empty.
 func (f *sample) reopen(t testing.TB, damaged []byte) (out found) {
 	t.Helper()
 	dir, err := os.MkdirTemp(t.TempDir(), "")
@@ -78,7 +77,7 @@ func (f *sample) reopen(t testing.TB, damaged []byte) (out found) {
 	}}
 	s, err := filestore.Open(path, log)
 	if errors.Is(err, filestore.ErrNewer) && len(asides) == 0 {
-		// What was damaged is what says how new it is: nothing is lost.
+		// The damage is in a version number: nothing is lost.
 		unchanged(t, path, damaged)
 		return out
 	}
@@ -94,7 +93,7 @@ func (f *sample) reopen(t testing.TB, damaged []byte) (out found) {
 		holds(t, s, nil)
 	}
 	f.served(t, s, &out)
-	// What is written lands on no page that is in use.
+	// Writes do not overwrite pages that are in use.
 	const more = 1_000_000
 	fill(t, s, more, more+100, 0, 1)
 	if err := s.Close(); err != nil {
@@ -124,7 +123,7 @@ func (f *sample) reopen(t testing.TB, damaged []byte) (out found) {
 	return out
 }
 
-// served reads all that there is, in both ways.
+// served reads all sessions, by Scan and by Get.
 func (f *sample) served(t testing.TB, s *filestore.Store, out *found) {
 	t.Helper()
 	out.lost = 0

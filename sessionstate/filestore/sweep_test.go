@@ -16,14 +16,14 @@ import (
 
 const day = 24 * 3600_000
 
-// seenAt is a session of that moment.
+// seenAt is a session that was last seen at a time.
 func seenAt(n int, seen int64) *session.Session {
 	s := sessionOf(n, 1)
 	s.Seen = seen
 	return s
 }
 
-// swept writes sessions that were seen at different times, and returns them.
+// swept writes sessions that were last seen at different times, and returns them.
 func swept(t *testing.T, s *filestore.Store, n int, seen func(int) int64) map[string]*session.Session {
 	t.Helper()
 	sessions := map[string]*session.Session{}
@@ -44,14 +44,15 @@ func swept(t *testing.T, s *filestore.Store, n int, seen func(int) int64) map[st
 	return sessions
 }
 
-// TestSweepForgetsWhatIsExpired: that, by the policy, and nothing else.
+// TestSweepForgetsWhatIsExpired: a sweep forgets what has expired by the policy, and
+// nothing else.
 func TestSweepForgetsWhatIsExpired(t *testing.T) {
 	for name, retention := range map[string]int64{"a second": 1000, "an hour": 3600_000, "a month": 30 * day, "a year": 400 * day} {
 		t.Run(name, func(t *testing.T) {
 			policy := &session.Policy{Retention: retention}
 			grain := min(day, retention/16)
 			s := mustOpen(t, newPath(t))
-			// Around the moment to the millisecond, and long before and after.
+			// Some within milliseconds of the limit, others long before and after.
 			n := 3*filestore.Chunk + 7
 			sessions := swept(t, s, n, func(i int) int64 {
 				switch i % 4 {
@@ -79,7 +80,7 @@ func TestSweepForgetsWhatIsExpired(t *testing.T) {
 			if gone, err := s.Sweep(t.Context(), base); gone != 0 || err != nil {
 				t.Errorf("again %d were forgotten, %v", gone, err)
 			}
-			// A longer retention brings nothing back, none forgets nothing.
+			// A longer retention brings nothing back; without one nothing is forgotten.
 			s.Retain(0)
 			if gone, err := s.Sweep(t.Context(), base+1000*day); gone != 0 || err != nil {
 				t.Errorf("without a retention %d were forgotten, %v", gone, err)
@@ -89,15 +90,15 @@ func TestSweepForgetsWhatIsExpired(t *testing.T) {
 	}
 }
 
-// TestSweepSparesWhatChanged: a session that was seen again between being read
-// and being forgotten stays.
+// TestSweepSparesWhatChanged: a session that is seen again after the sweep has read it
+// is not forgotten.
 func TestSweepSparesWhatChanged(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	want := swept(t, s, 100, func(int) int64 { return base - 500*day })
 	s.Retain(400 * day)
 	release := filestore.HoldWriter(s)
 	var group sync.WaitGroup
-	// These stand in the queue before what the sweep asks for.
+	// These are in the queue before the sweep's deletions.
 	group.Go(func() {
 		again := sessionOf(7, 2)
 		if err := swap(s, key(7), 1, again); err != nil {
@@ -127,8 +128,7 @@ func TestSweepSparesWhatChanged(t *testing.T) {
 	holds(t, s, map[string]*session.Session{key(7): sessionOf(7, 2)})
 }
 
-// TestSweepAmongWrites: others change sessions all the while, and none of theirs
-// is forgotten.
+// TestSweepAmongWrites: sessions that are changed during the sweep are not forgotten.
 func TestSweepAmongWrites(t *testing.T) {
 	const old, writers = 10_000, 8
 	s := mustOpen(t, newPath(t))
@@ -140,7 +140,7 @@ func TestSweepAmongWrites(t *testing.T) {
 	for w := range writers {
 		group.Go(func() {
 			for n := 0; n < 200 && !stop.Load(); n++ {
-				// Old ones come back, and new ones are begun.
+				// Old sessions are seen again, and new ones begin.
 				for _, number := range []int{(n*writers + w) * 5, old + n*writers + w} {
 					current, err := s.Get(context.Background(), key(number))
 					if err != nil {
@@ -151,7 +151,7 @@ func TestSweepAmongWrites(t *testing.T) {
 					if current != nil {
 						version = current.Version
 					}
-					// It is lost to the sweep at times: then it is begun anew.
+					// The sweep may have been first: then the session begins anew.
 					if swap(s, key(number), version, sessionOf(number, version+1)) != nil {
 						version = 0
 						if err := swap(s, key(number), 0, sessionOf(number, 1)); err != nil {
@@ -175,7 +175,7 @@ func TestSweepAmongWrites(t *testing.T) {
 		want[key(number.(int))] = sessionOf(number.(int), version.(session.Version))
 		return true
 	})
-	// What the sweep passed before it came back is there; all else is gone.
+	// After another sweep, exactly the changed sessions are there.
 	if _, err := s.Sweep(t.Context(), base); err != nil {
 		t.Error(err)
 	}
@@ -183,7 +183,7 @@ func TestSweepAmongWrites(t *testing.T) {
 	t.Logf("%d forgotten, %d changed meanwhile", gone, len(want))
 }
 
-// TestSweepStops where its context ends.
+// TestSweepStops: a sweep stops when its context ends.
 func TestSweepStops(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	n := 5 * filestore.Chunk
@@ -202,7 +202,7 @@ func TestSweepStops(t *testing.T) {
 	group.Wait()
 	release()
 	holds(t, s, want)
-	// One that has ended before forgets no more than a chunk.
+	// With a context that has ended already, it forgets one chunk at most.
 	gone, err := s.Sweep(ctx, base)
 	if gone > filestore.Chunk || !errors.Is(err, context.Canceled) {
 		t.Errorf("%d were forgotten, %v", gone, err)
@@ -212,7 +212,7 @@ func TestSweepStops(t *testing.T) {
 	}
 }
 
-// TestRetainWakesTheSweeper: without a retention it would look in an hour.
+// TestRetainWakesTheSweeper: a sweeper without a retention would sleep for an hour.
 func TestRetainWakesTheSweeper(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	now := time.Now().UnixMilli()
@@ -229,7 +229,7 @@ func TestRetainWakesTheSweeper(t *testing.T) {
 	holds(t, s, sessions)
 }
 
-// TestCloseEndsASweep that is under way.
+// TestCloseEndsASweep: Close stops a running sweep.
 func TestCloseEndsASweep(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)

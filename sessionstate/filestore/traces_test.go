@@ -17,7 +17,7 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// clean waits until nothing of a file names these ids.
+// clean waits until a file does not contain these ids anywhere.
 func clean(t *testing.T, s *filestore.Store, path string, ids ...string) {
 	t.Helper()
 	await(t, "free pages are overwritten", func() bool { return !filestore.ToScrub(s) })
@@ -29,8 +29,8 @@ func clean(t *testing.T, s *filestore.Store, path string, ids ...string) {
 	}
 }
 
-// TestForgottenLeavesNothing: of a session that was forgotten, and had moved about
-// in the file, nothing is left.
+// TestForgottenLeavesNothing: a forgotten session leaves no bytes in the file, even if
+// it was on several pages over time.
 func TestForgottenLeavesNothing(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
@@ -61,7 +61,8 @@ func TestForgottenLeavesNothing(t *testing.T) {
 	}
 }
 
-// TestTracesOfWhatWasForgottenBefore: what went for its age goes altogether, too.
+// TestTracesOfWhatWasForgottenBefore: sessions that were removed for their age leave no
+// bytes either.
 func TestTracesOfWhatWasForgottenBefore(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
@@ -71,7 +72,8 @@ func TestTracesOfWhatWasForgottenBefore(t *testing.T) {
 		t.Fatal(n, err)
 	}
 	clean(t, s, path, key(7), key(300))
-	// Later that is done once a day, and where somebody asks for what is not there.
+	// From then on it is done once a day, and when a key that does not exist is
+	// forgotten.
 	fill(t, s, 0, 500, 0, 1)
 	if n, err := s.Sweep(t.Context(), base+int64(time.Hour/time.Millisecond)); n != 500 || err != nil {
 		t.Fatal(n, err)
@@ -82,8 +84,8 @@ func TestTracesOfWhatWasForgottenBefore(t *testing.T) {
 	clean(t, s, path, key(7), key(300))
 }
 
-// TestTracesAfterACrash: what could not be overwritten is, when the file is open
-// again.
+// TestTracesAfterACrash: bytes that could not be overwritten before a crash are
+// overwritten when the file is opened again.
 func TestTracesAfterACrash(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
@@ -104,7 +106,7 @@ func TestTracesAfterACrash(t *testing.T) {
 	clean(t, mustOpen(t, path), path, key(5))
 }
 
-// TestOverwritingSparesReaders: who reads and writes meanwhile finds what is there.
+// TestOverwritingSparesReaders: concurrent reads and writes are not affected.
 func TestOverwritingSparesReaders(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
@@ -147,8 +149,8 @@ func TestOverwritingSparesReaders(t *testing.T) {
 	}
 }
 
-// TestSetAsideGoes: files that were set aside are named, and go when somebody asks
-// for it, or by themselves when they are too old.
+// TestSetAsideGoes: files that were set aside are listed, and are deleted on request or
+// when they are too old.
 func TestSetAsideGoes(t *testing.T) {
 	path := newPath(t)
 	old := path + ".unreadable-" + time.Now().Add(-48*time.Hour).UTC().Format("20060102T150405Z")

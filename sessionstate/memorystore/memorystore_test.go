@@ -12,7 +12,7 @@ import (
 )
 
 func TestStore(t *testing.T) {
-	// On both sides of the number from which on the memory is sharded.
+	// Below and above the capacity from which the memory is sharded.
 	for _, capacity := range []int{1000, 100_000} {
 		t.Run(fmt.Sprint(capacity), func(t *testing.T) {
 			storetest.Run(t, func(*testing.T) sessionstate.Store {
@@ -33,7 +33,7 @@ func TestKeepsTheMostRecentlyUsed(t *testing.T) {
 		if s.CompareAndSwap(t.Context(), change); !change[0].Done {
 			t.Fatal(change[0].Err)
 		}
-		// Read before each of the others is written.
+		// Read it before each write of another key.
 		if got, err := s.Get(t.Context(), "one"); !reflect.DeepEqual(got, v) || err != nil {
 			t.Errorf("after %q: %v, %v", key, got, err)
 		}

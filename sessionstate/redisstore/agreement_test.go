@@ -12,8 +12,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// What is read while another one writes does not stay as it was: a reader may
-// be slow, and hear of the change before it has what it asked for.
+// A session that is read while another table writes it is not cached in its old state,
+// even if the notification arrives at a slow reader before the answer.
 func TestReadersAmongWriters(t *testing.T) {
 	server := redistest.Start(t)
 	tables := openTables(t, 3, redisstore.Options{URLs: []string{server.URL()}})
@@ -37,7 +37,7 @@ func TestReadersAmongWriters(t *testing.T) {
 	}
 }
 
-// After any number of calls at all of them, the tables agree with the server.
+// After many calls at all tables, the tables agree with the server.
 func TestTablesAgreeInTheEnd(t *testing.T) {
 	server := redistest.Start(t)
 	prefix := freshPrefix()
@@ -76,8 +76,8 @@ func TestTablesAgreeInTheEnd(t *testing.T) {
 	}
 }
 
-// Where each event asks Redis, what one table has answered holds in the others
-// from then on.
+// In strict mode each event reads Redis: what one table has answered holds in the others
+// at once.
 func TestStrictIsRightAtOnce(t *testing.T) {
 	server := redistest.Start(t)
 	tables := openTables(t, 2, redisstore.Options{URLs: []string{server.URL()}, Strict: true})
@@ -106,7 +106,8 @@ func TestStrictIsRightAtOnce(t *testing.T) {
 	})
 }
 
-// A control call sees what others were answered, whatever is kept.
+// A control call sees the effect of all answered calls at other tables, whatever is
+// cached.
 func TestControlCallsSeeEachOther(t *testing.T) {
 	server := redistest.Start(t)
 	tables := openTables(t, 2, redisstore.Options{URLs: []string{server.URL()}})
@@ -123,7 +124,7 @@ func TestControlCallsSeeEachOther(t *testing.T) {
 	}
 }
 
-// That one call is sent twice, to two tables, does not make it two.
+// A call that is sent to two tables is applied once.
 func TestRepeatedCallIsAppliedOnce(t *testing.T) {
 	server := redistest.Start(t)
 	for name, strict := range map[string]bool{"eventual": false, "strict": true} {
@@ -150,8 +151,8 @@ func TestRepeatedCallIsAppliedOnce(t *testing.T) {
 	}
 }
 
-// An automatic session lasts as long as its events say, whatever else is asked
-// of its key while that waits to be written.
+// An automatic session lasts as long as its events say, whatever calls of its key come
+// while an extension is pending.
 func TestCallsDoNotShortenSessions(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := session.Policy{Automatic: session.AutomaticProxy, Timeout: 30 * 60_000, Retention: 400 * day}

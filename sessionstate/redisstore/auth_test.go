@@ -15,16 +15,16 @@ import (
 
 const secret = "s3cret-w0rd"
 
-// rights are the least that a user needs, for keys with a prefix: what is asked
-// of each connection, what a session takes, and what the script does.
+// rights are the minimal rights of a user, for keys with a prefix: the commands of each
+// connection, those for sessions, and those that the script runs.
 var rights = []string{
 	"+client|tracking", "+cluster|slots", "+ping", "+time", "+get", "+set", "+evalsha", "+eval",
 }
 
-// sentinelRights are what it takes besides on servers behind Sentinels.
+// sentinelRights are needed in addition on servers behind Sentinels.
 var sentinelRights = []string{"+role"}
 
-// scanRights are what an inspection of all sessions takes besides.
+// scanRights are needed in addition to inspect all sessions.
 var scanRights = []string{"+del", "+scan", "+role"}
 
 func addUser(t *testing.T, s *redistest.Server, name, prefix string, rights ...string) {
@@ -32,7 +32,7 @@ func addUser(t *testing.T, s *redistest.Server, name, prefix string, rights ...s
 	s.Do(append([]string{"ACL", "SETUSER", name, "reset", "on", ">" + secret, "~" + prefix + "*"}, rights...)...)
 }
 
-// The documented rights are these, no fewer and no more.
+// The documentation lists exactly these rights.
 func TestRightsInDocs(t *testing.T) {
 	text, err := os.ReadFile("../../docs/stores.md")
 	if err != nil {
@@ -48,7 +48,7 @@ func TestRightsInDocs(t *testing.T) {
 	}
 }
 
-// What a user may not do is refused, but what sessions need is enough.
+// The rights are enough for sessions, and other commands are refused.
 func TestLeastRights(t *testing.T) {
 	server := redistest.Start(t)
 	const prefix = "rudder_session:"
@@ -84,14 +84,14 @@ func TestLeastRights(t *testing.T) {
 	}
 }
 
-// Each of the rights is needed.
+// Without any one of the rights something fails.
 func TestEachRightIsNeeded(t *testing.T) {
 	server := redistest.Start(t)
 	const prefix = "rudder_session:"
 	for i, right := range rights {
 		if right == "+cluster|slots" || right == "+ping" {
-			// One server goes on where it refuses these. A Cluster does not without
-			// the first, nor one that is not there at first without the second.
+			// A single server works without these. A Cluster needs the first; a server
+			// that is not reachable at first needs the second.
 			continue
 		}
 		user := fmt.Sprint("user", i)
@@ -119,8 +119,8 @@ func TestEachRightIsNeeded(t *testing.T) {
 	}
 }
 
-// Whoever is refused is told so, without any secret, and let in once the server
-// is set right.
+// A refused login is an error without any secret in it, and works once the server's
+// configuration is corrected.
 func TestWrongPassword(t *testing.T) {
 	server := redistest.Start(t)
 	addUser(t, server, "caddy", "", "allcommands")
@@ -162,7 +162,7 @@ func TestWrongPassword(t *testing.T) {
 	awaitID(t, table, "key", send(t, table, "key", session.Start).SessionID)
 }
 
-// Passwords may be in the URL or beside it.
+// Passwords may be in the URL or in options.
 func TestCredentials(t *testing.T) {
 	const odd = `p@ss:/?#[]%"' ` + secret
 	server := redistest.Start(t)
@@ -181,7 +181,7 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
-// A user whose rights are taken away is refused, and let in again with them.
+// A user without the rights gets errors, and works again when the rights are back.
 func TestRightsChange(t *testing.T) {
 	server := redistest.Start(t)
 	const prefix = "rudder_session:"

@@ -27,8 +27,8 @@ func swapNext(s *Store, version session.Version) (bool, error) {
 	return change[0].Done, change[0].Err
 }
 
-// A server's clock may be set, or another server take its place: what it says is
-// taken over, and a change that seemed to come too late is tried again.
+// The server's clock may be set, or another server may take its place: its new time is
+// adopted, and a change that seemed to be too late is tried again.
 func TestServerClockJumps(t *testing.T) {
 	server := redistest.Start(t)
 	const hour = 3600_000
@@ -38,7 +38,7 @@ func TestServerClockJumps(t *testing.T) {
 		if store.clock.known() {
 			t.Error("the time of a server is known that was not asked")
 		}
-		// By so much the server's clock is taken to be behind what it is, or ahead.
+		// The error of the assumed server clock, behind or ahead.
 		for _, wrong := range []int64{0, -hour, hour, -1000 * hour, -1, 1} {
 			version++
 			store.clock.offset.Add(wrong)
@@ -54,15 +54,15 @@ func TestServerClockJumps(t *testing.T) {
 	}
 }
 
-// A change for which there is no more time is not carried out.
+// A change whose deadline has passed is not carried out.
 func TestTooLate(t *testing.T) {
 	server := redistest.Start(t)
 	store := openAt(t, server, 10*time.Second)
 	if ok, err := swapNext(store, 1); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
-	// Each answer puts the clock right again, so none is waited for: this
-	// deadline is over wherever the server's clock is.
+	// Each answer corrects the clock, so the test does not wait for one: this deadline
+	// has passed on any server clock.
 	client := *store.link.client.Load()
 	past, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 	defer cancel()
@@ -81,7 +81,7 @@ func TestTooLate(t *testing.T) {
 	}
 }
 
-// latecomer is a context that goes on, and has another's deadline.
+// latecomer is a context that does not end, but reports another one's deadline.
 type latecomer struct {
 	context.Context
 	past context.Context
@@ -89,14 +89,14 @@ type latecomer struct {
 
 func (c latecomer) Deadline() (time.Time, bool) { return c.past.Deadline() }
 
-// The server is never told a deadline that is later than the caller's own: by
-// then the caller has been told that the change failed.
+// The deadline that is sent to the server is never later than the caller's own: after
+// that the caller has an error, and the change must not happen any more.
 func TestDeadlineIsNotLater(t *testing.T) {
 	for i := range 2000 {
-		// Each of the three clocks is somewhere within a millisecond.
+		// Each of the three clocks is at a random point within a millisecond.
 		c := newClock()
 		c.start = c.start.Add(-time.Duration(i) * 211 * time.Microsecond)
-		// The server answers with whole milliseconds, of its own clock.
+		// The server answers with whole milliseconds of its own clock.
 		begun := time.Now()
 		origin := begun.Add(-time.Duration(i) * 497 * time.Microsecond)
 		server := func(at time.Time) int64 { return 1_700_000_000_000 + at.Sub(origin).Milliseconds() }

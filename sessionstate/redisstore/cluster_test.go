@@ -19,7 +19,7 @@ func urls(nodes []*redistest.Server) (urls []string) {
 	return urls
 }
 
-// slotOf is where a Cluster keeps a key.
+// slotOf is the slot of a key in a Cluster.
 func slotOf(t *testing.T, node *redistest.Server, key string) int {
 	t.Helper()
 	slot, err := strconv.Atoi(node.Do("CLUSTER", "KEYSLOT", key))
@@ -29,7 +29,7 @@ func slotOf(t *testing.T, node *redistest.Server, key string) int {
 	return slot
 }
 
-// keysOf returns keys that each node has.
+// keysOf returns n keys of each node.
 func keysOf(t *testing.T, nodes []*redistest.Server, prefix string, n int) [][]string {
 	t.Helper()
 	keys := make([][]string, len(nodes))
@@ -46,7 +46,7 @@ func keysOf(t *testing.T, nodes []*redistest.Server, prefix string, n int) [][]s
 	return keys
 }
 
-// Of a node that is away its own keys alone are not to be had.
+// If a node is away, only its own keys are unavailable.
 func TestClusterNodeIsAway(t *testing.T) {
 	t.Parallel()
 	nodes := redistest.StartCluster(t, "--cluster-require-full-coverage", "no")
@@ -97,8 +97,8 @@ func TestClusterNodeIsAway(t *testing.T) {
 	}
 }
 
-// A slot that moves to another node takes its sessions along, and who reads them
-// is told of changes there.
+// When a slot moves to another node, its sessions move too, and readers are notified of
+// changes there.
 func TestClusterSlotMoves(t *testing.T) {
 	t.Parallel()
 	nodes := redistest.StartCluster(t)
@@ -124,7 +124,7 @@ func TestClusterSlotMoves(t *testing.T) {
 	awaitID(t, tables[0], unknown, id)
 }
 
-// move has a slot and its keys go from one node to another.
+// move moves a slot and its keys from one node to another.
 func move(t *testing.T, slot int, from, to *redistest.Server, keys ...string) {
 	t.Helper()
 	number := strconv.Itoa(slot)
@@ -140,7 +140,7 @@ func move(t *testing.T, slot int, from, to *redistest.Server, keys ...string) {
 	from.Do("CLUSTER", "SETSLOT", number, "NODE", toID)
 }
 
-// While a slot moves its keys are asked for where they are.
+// While a slot moves, each of its keys is found on the node that has it.
 func TestClusterSlotIsMoving(t *testing.T) {
 	t.Parallel()
 	nodes := redistest.StartCluster(t)
@@ -151,7 +151,7 @@ func TestClusterSlotIsMoving(t *testing.T) {
 	fromID, toID := nodes[0].Do("CLUSTER", "MYID"), nodes[1].Do("CLUSTER", "MYID")
 	nodes[1].Do("CLUSTER", "SETSLOT", number, "IMPORTING", fromID)
 	nodes[0].Do("CLUSTER", "SETSLOT", number, "MIGRATING", toID)
-	// It does not exist yet, and so belongs to where the slot goes.
+	// A key that does not exist yet belongs to the slot's new node.
 	for range 5 {
 		id := send(t, tables[0], key, session.Start).SessionID
 		send(t, tables[0], key, session.Other)
@@ -165,7 +165,7 @@ func TestClusterSlotIsMoving(t *testing.T) {
 	}
 }
 
-// On the nodes of a Cluster a user needs the same rights as on one server.
+// A user needs the same rights on the nodes of a Cluster as on a single server.
 func TestClusterRights(t *testing.T) {
 	t.Parallel()
 	nodes := redistest.StartCluster(t)

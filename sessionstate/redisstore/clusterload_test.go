@@ -15,14 +15,14 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// clusterLoad is users who begin and end sessions, one call after the other, each
-// through either of two tables.
+// clusterLoad is users who begin and end sessions, one call after the other, each call
+// at one of two tables.
 type clusterLoad struct {
 	tables []*Table
-	calls  atomic.Int64 // that were answered
+	calls  atomic.Int64 // the answered ones
 	failed atomic.Int64
 	wrong  atomic.Int64
-	// longest is how long, in milliseconds, a user's calls went unanswered at most.
+	// longest is the longest time, in milliseconds, for which a user's calls failed.
 	longest atomic.Int64
 	stop    chan struct{}
 	users   sync.WaitGroup
@@ -92,15 +92,15 @@ func (l *clusterLoad) user(t *testing.T, i int) {
 	}
 }
 
-// await waits until so many more calls were answered.
+// await waits until a number of further calls have been answered.
 func (l *clusterLoad) await(t *testing.T, more int64) {
 	t.Helper()
 	goal := l.calls.Load() + more
 	redistest.Await(t, "calls are answered", func() bool { return l.calls.Load() >= goal })
 }
 
-// Slots move from node to node while sessions begin and end: no call is lost, and
-// nobody is told another state than the one that holds.
+// Slots move from node to node while sessions begin and end: no call is lost, and no
+// table answers with a wrong state.
 func TestClusterIsReshardedUnderLoad(t *testing.T) {
 	t.Parallel()
 	nodes := redistest.StartCluster(t)
@@ -129,7 +129,7 @@ func TestClusterIsReshardedUnderLoad(t *testing.T) {
 	}
 }
 
-// moveSlot has a slot go to another node, with all that is in it meanwhile.
+// moveSlot moves a slot to another node, including keys that are added in the meantime.
 func moveSlot(t *testing.T, slot int, from, to *redistest.Server) {
 	t.Helper()
 	number := strconv.Itoa(slot)
@@ -148,9 +148,9 @@ func moveSlot(t *testing.T, slot int, from, to *redistest.Server) {
 	from.Do("CLUSTER", "SETSLOT", number, "NODE", toID)
 }
 
-// A master of a Cluster dies, or hangs, and its replica takes its place: what was
-// replicated holds, keys of other nodes are to be had all the time, and the dead
-// node's again when the Cluster has its new master.
+// A master of a Cluster dies, or hangs, and its replica takes over: replicated sessions
+// are kept, keys of other nodes are available all the time, and those of the dead node
+// again when the Cluster has its new master.
 func TestClusterFailover(t *testing.T) {
 	t.Parallel()
 	for name, leave := range map[string]func(*redistest.Server){
@@ -210,7 +210,7 @@ func TestClusterFailover(t *testing.T) {
 					}
 				}
 			}
-			// And what one is told from now on the other hears.
+			// From now on each table sees the other's changes.
 			key := keys[1][0]
 			id := send(t, tables[0], key, session.Start).SessionID
 			redistest.Await(t, "the other has it", func() bool {

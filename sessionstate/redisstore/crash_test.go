@@ -11,7 +11,7 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// A server that crashed and came back is used again, with what it has kept.
+// A server that crashed and restarted is used again, with the data that it has kept.
 func TestServerCrash(t *testing.T) {
 	for name, c := range map[string]struct {
 		args  []string
@@ -60,8 +60,7 @@ func awaitWell(t *testing.T, tables ...*Table) {
 	}
 }
 
-// While the server is away events and control calls come to errors, and nothing
-// is changed by any of them.
+// While the server is away, events and control calls fail, and change nothing.
 func TestServerIsAway(t *testing.T) {
 	for consistency, strict := range map[string]bool{"eventual": false, "strict": true} {
 		t.Run(consistency, func(t *testing.T) {
@@ -101,7 +100,7 @@ func TestServerIsAway(t *testing.T) {
 	}
 }
 
-// A server that is not there yet keeps nobody from opening a store.
+// A store can be opened before its server is there.
 func TestServerComesLater(t *testing.T) {
 	server := redistest.Start(t)
 	server.Kill()

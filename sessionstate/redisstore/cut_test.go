@@ -10,8 +10,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// cutPoints calls f with each number of bytes after which a connection may be
-// cut, in either direction, up to a bit more than one control call takes.
+// cutPoints calls f with each number of bytes, in both directions, after which to cut a
+// connection: up to a bit more than one control call takes.
 func cutPoints(f func(d redistest.Direction, n int)) {
 	for n := 1; n < 420; n += 3 {
 		f(redistest.Requests, n)
@@ -21,8 +21,7 @@ func cutPoints(f func(d redistest.Direction, n int)) {
 	}
 }
 
-// A connection that is cut at any moment costs no control call, and applies none
-// twice.
+// When a connection is cut at any point, no control call fails or is applied twice.
 func TestConnectionIsCut(t *testing.T) {
 	for consistency, strict := range map[string]bool{"eventual": false, "strict": true} {
 		t.Run(consistency, func(t *testing.T) {
@@ -69,8 +68,8 @@ func TestConnectionIsCut(t *testing.T) {
 	}
 }
 
-// Where no connection comes after one that was cut, a control call fails. It may
-// have been carried out, but once only, and the table goes by what is so.
+// If no new connection is possible after a cut, a control call fails. It may have been
+// carried out, but only once, and the table finds out which.
 func TestConnectionIsCutForLonger(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server)
@@ -104,7 +103,7 @@ func TestConnectionIsCutForLonger(t *testing.T) {
 			}
 			return err == nil
 		})
-		// The client sends what failed again.
+		// The client repeats the failed call.
 		again, err := apply(table, key, e)
 		if err != nil || there.SessionID != 0 && (again.SessionID != there.SessionID || !again.Repeated) {
 			t.Fatalf("cut after %d bytes: sent again, %+v, %v; the store had %d", n, again, err, there.SessionID)
@@ -115,7 +114,7 @@ func TestConnectionIsCutForLonger(t *testing.T) {
 	}
 }
 
-// Of many changes that were sent together each is done once.
+// Each of many changes that are sent together is done exactly once.
 func TestConnectionIsCutInAPipeline(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server)
@@ -163,8 +162,7 @@ func TestConnectionIsCutInAPipeline(t *testing.T) {
 	}
 }
 
-// A change of which the answer never came, made while others changed the key, is
-// not told of as done.
+// A change whose answer was lost while others changed the key is not reported as done.
 func TestLostAnswerAmongOthers(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server)

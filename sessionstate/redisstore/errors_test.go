@@ -14,10 +14,10 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// secretKey is in no error.
+// secretKey must not be in any error.
 const secretKey = "anonymous-id-4711"
 
-// errorsOf does everything that a store can do, and returns what went wrong.
+// errorsOf calls all methods of a store, and returns the errors.
 func errorsOf(t *testing.T, o redisstore.Options) (all []error) {
 	t.Helper()
 	var mu sync.Mutex
@@ -44,7 +44,7 @@ func errorsOf(t *testing.T, o redisstore.Options) (all []error) {
 	return append([]error(nil), all...)
 }
 
-// checkPlain wants errors, and none that repeats what was sent.
+// checkPlain checks that there are errors, and that none repeats what was sent.
 func checkPlain(t *testing.T, all []error, least int) {
 	t.Helper()
 	if len(all) < least {
@@ -83,7 +83,7 @@ func TestUnknownCommandsAreNotRepeated(t *testing.T) {
 	}
 }
 
-// What answers need not be a Redis.
+// The server may not be a Redis at all.
 func TestForeignAnswersAreNotRepeated(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]string{
@@ -105,7 +105,7 @@ func TestForeignAnswersAreNotRepeated(t *testing.T) {
 	}
 }
 
-// echo answers each line with what it has.
+// echo answers each line with a text that contains it.
 func echo(t *testing.T, answer string) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

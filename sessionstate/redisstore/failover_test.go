@@ -10,8 +10,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// Where the master dies the Sentinels' new one is used; the old one comes back as
-// a replica, and nothing that it told is served.
+// If the master dies, the new one that the Sentinels choose is used; the old one comes
+// back as a replica, and nothing cached from it is served.
 func TestFailover(t *testing.T) {
 	t.Parallel()
 	servers := map[string]*redistest.Server{}
@@ -46,7 +46,7 @@ func TestFailover(t *testing.T) {
 		redistest.Await(t, "the replica has it all", func() bool {
 			return next.Do("DBSIZE") == old.Do("DBSIZE")
 		})
-		// What one master alone has heard is lost with it.
+		// A write that was not replicated is lost.
 		old.Do("SET", "only here", "1")
 		if round == 0 {
 			old.Kill()
@@ -68,7 +68,7 @@ func TestFailover(t *testing.T) {
 			info, err := old.Try("INFO", "replication")
 			return err == nil && strings.Contains(info, "role:slave") && strings.Contains(info, "master_link_status:up")
 		})
-		// A server that was killed has forgotten its users, which are no data.
+		// A killed server has forgotten its ACL users, which are not saved with the data.
 		addUser(t, old, "caddy", prefix, append(sentinelRights, rights...)...)
 		ids[0] = changed
 		for i, id := range ids {
@@ -83,7 +83,7 @@ func TestFailover(t *testing.T) {
 	}
 }
 
-// A master that is replaced while it lives loses nothing and keeps nobody.
+// A planned failover loses nothing, and all clients move to the new master.
 func TestPlannedFailover(t *testing.T) {
 	t.Parallel()
 	master := redistest.Start(t)
@@ -141,7 +141,7 @@ func TestSentinelsAreAway(t *testing.T) {
 	awaitID(t, after, "key", send(t, before, "key", session.Start).SessionID)
 }
 
-// A name that the Sentinels do not know is said in the log.
+// A master's name that the Sentinels do not know is logged.
 func TestUnknownMaster(t *testing.T) {
 	master := redistest.Start(t)
 	sentinels := redistest.StartSentinels(t, master, 0)

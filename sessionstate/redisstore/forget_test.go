@@ -8,8 +8,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// TestForget: what one proxy forgets, the others that share the Redis forget as
-// soon as they are told.
+// TestForget: when one proxy forgets a key, the others that share the Redis forget it
+// when they are notified.
 func TestForget(t *testing.T) {
 	tables := openTables(t, 2, redisstore.Options{URLs: []string{redistest.Start(t).URL()}})
 	a, b := tables[0], tables[1]

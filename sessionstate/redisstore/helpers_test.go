@@ -24,11 +24,11 @@ const (
 
 var policy = session.Policy{Timeout: 30 * 60_000, Retention: 400 * day}
 
-// ticks makes every message later than the one before it, and another one.
+// ticks makes each message later than the previous one, with another messageId.
 var ticks atomic.Int64
 
-// message is of a device that tells its clock. Were it not, calls that tables are
-// asked at once would be in the order in which they came to the store.
+// message is a message of a device, with timestamps of its clock. Without these,
+// concurrent calls at several tables would be ordered by their arrival at the store.
 func message(kind session.Kind) session.Event {
 	n := ticks.Add(1)
 	times := original(base + n)
@@ -40,11 +40,11 @@ func message(kind session.Kind) session.Event {
 func apply(table *Table, key string, e session.Event) (session.Decision, error) {
 	var d [1]session.Decision
 	err := table.Apply(context.Background(), key, request(e.Times.Original, &policy, []session.Event{e}), d[:])
-	// What it does, without what explains it.
+	// The decision without its explanation.
 	return session.Decision{Action: d[0].Action, SessionID: d[0].SessionID, Start: d[0].Start, Repeated: d[0].Repeated}, err
 }
 
-// send is apply where no error is expected.
+// send is apply, and fails the test on an error.
 func send(t testing.TB, table *Table, key string, kind session.Kind) session.Decision {
 	t.Helper()
 	d, err := apply(table, key, message(kind))
@@ -54,7 +54,7 @@ func send(t testing.TB, table *Table, key string, kind session.Kind) session.Dec
 	return d
 }
 
-// tableOver makes a table that closes its store with the test.
+// tableOver makes a table that is closed, with its store, at the end of the test.
 func tableOver(t testing.TB, store Store) *Table {
 	t.Helper()
 	table := NewTable(store, Options{Settings: Settings{Capacity: 100_000, FlushInterval: time.Millisecond}})
@@ -62,7 +62,7 @@ func tableOver(t testing.TB, store Store) *Table {
 	return table
 }
 
-// openTables makes tables over stores of their own, as so many processes have.
+// openTables makes n tables with their own stores, like n processes.
 func openTables(t testing.TB, n int, o redisstore.Options) (tables []*Table) {
 	t.Helper()
 	if o.Prefix == "" {
@@ -74,7 +74,7 @@ func openTables(t testing.TB, n int, o redisstore.Options) (tables []*Table) {
 	return tables
 }
 
-// awaitID waits until an event at a table is in a session; 0: in none.
+// awaitID waits until events at a table get a session; 0 means none.
 func awaitID(t testing.TB, table *Table, key string, id int64) {
 	t.Helper()
 	redistest.Await(t, fmt.Sprintf("events are of session %d", id), func() bool {
@@ -84,7 +84,7 @@ func awaitID(t testing.TB, table *Table, key string, id int64) {
 
 var statLine = regexp.MustCompile(`cmdstat_(\w+):calls=(\d+)`)
 
-// roundTrips is how often sessions were read or written so far.
+// roundTrips is how often the server has read or written sessions so far.
 func roundTrips(s *redistest.Server) (n int) {
 	for _, line := range statLine.FindAllStringSubmatch(s.Do("INFO", "commandstats"), -1) {
 		switch line[1] {
@@ -106,7 +106,7 @@ func free(t testing.TB, s *redistest.Server, what string, f func()) {
 	}
 }
 
-// states counts what a link tells of its server.
+// states counts the reports of a link about its server.
 type states struct {
 	mu       sync.Mutex
 	down, up int
@@ -144,7 +144,7 @@ func (s *states) awaitUp(t testing.TB) {
 	})
 }
 
-// together runs f in n goroutines that begin at once.
+// together runs f in n goroutines that start at the same time.
 func together(n int, f func(i int)) {
 	var begin, done sync.WaitGroup
 	begin.Add(1)
@@ -158,7 +158,7 @@ func together(n int, f func(i int)) {
 	done.Wait()
 }
 
-// sessionOf is a small one.
+// sessionOf is a small session.
 func sessionOf(version session.Version, id int64) *session.Session {
 	return &session.Session{Version: version, Seen: base, Segments: []session.Segment{{From: session.At(base), ID: id, Mode: session.Manual}}}
 }
@@ -171,7 +171,7 @@ func swapOne(s *redisstore.Store, key string, old session.Version, next *session
 
 func isDown(err error) bool { return errors.Is(err, redisstore.ErrDown) }
 
-// original is what a message says that has an originalTimestamp and no sentAt.
+// original returns the timestamps of a message with an originalTimestamp and no sentAt.
 func original(at int64) session.Timestamps {
 	return session.Timestamps{Original: at, HasOriginal: true}
 }

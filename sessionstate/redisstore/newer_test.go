@@ -9,8 +9,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// A session that a newer proxy has written is left as it is, whatever is asked of
-// it; the proxy goes on asking Redis about others.
+// A session that a newer proxy has written stays as it is, whatever messages come for
+// it; other sessions work.
 func TestNewerValues(t *testing.T) {
 	server := redistest.Start(t)
 	const prefix = "newer:"
@@ -22,7 +22,7 @@ func TestNewerValues(t *testing.T) {
 		_, err := apply(table, "key", message(session.Other))
 		return errors.Is(err, session.ErrNewer)
 	})
-	for range 10 { // more often than it takes to be taken for down
+	for range 10 { // more errors than it takes to count as down
 		for _, kind := range []session.Kind{session.Other, session.Start, session.End, session.Reset} {
 			if _, err := apply(table, "key", message(kind)); !errors.Is(err, session.ErrNewer) {
 				t.Errorf("%v", err)

@@ -11,12 +11,12 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// aheadBy is a machine's clock that is ahead.
+// aheadBy is the clock of a machine that is ahead.
 func aheadBy(d time.Duration) func() time.Time {
 	return func() time.Time { return time.Now().Add(d) }
 }
 
-// Two processes whose machines' clocks differ order what they do by the server's.
+// Two processes on machines whose clocks differ order messages by the server's clock.
 func TestClocksOfTwo(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -33,7 +33,7 @@ func TestClocksOfTwo(t *testing.T) {
 			if !known || (ahead-offset).Abs() > within+time.Millisecond {
 				t.Errorf("ahead by %v, to within %v, not %v", ahead, within, offset)
 			}
-			// What one is told, the other holds to, and what it is told itself later.
+			// A call at one holds at the other, and so does a later call there.
 			at := func(table *Table, clock func() time.Time, kind session.Kind) session.Decision {
 				now, _ := table.Arrival(clock())
 				var d [1]session.Decision
@@ -43,7 +43,7 @@ func TestClocksOfTwo(t *testing.T) {
 				}
 				return d[0]
 			}
-			// Moments that differ by less than the measurement leaves open are in no order.
+			// Times that differ by less than the error of the measurement have no order.
 			pause := func() { time.Sleep(2*within + 5*time.Millisecond) }
 			id := at(tables[0], wrong.Now, session.Start).SessionID
 			pause()
@@ -61,8 +61,8 @@ func TestClocksOfTwo(t *testing.T) {
 	}
 }
 
-// A server whose clock is set, or another one in its place, is followed; and it is
-// told when the clocks differ by much.
+// When the server's clock is set, or another server takes its place, the new time is
+// used; a large difference between the clocks is reported.
 func TestServerClockIsFollowed(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -80,7 +80,7 @@ func TestServerClockIsFollowed(t *testing.T) {
 	tableOver(t, store) // it watches
 	for _, shift := range []time.Duration{time.Hour, -time.Hour, 0} {
 		proxy.ShiftTime(shift)
-		proxy.Cut() // it is looked at again
+		proxy.Cut() // the clock is measured again
 		redistest.Await(t, "the server's clock is followed", func() bool {
 			ahead, _, known := store.Ahead()
 			store.Get(t.Context(), "key") // a connection
@@ -100,7 +100,7 @@ func TestServerClockIsFollowed(t *testing.T) {
 	}
 }
 
-// In a Cluster the middle one of the nodes' clocks counts.
+// In a Cluster, the median of the nodes' clocks is used.
 func TestClusterClock(t *testing.T) {
 	t.Parallel()
 	store := open(t, redisstore.Options{URLs: urls(redistest.StartCluster(t)), Now: aheadBy(time.Hour)})

@@ -97,8 +97,8 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// A database number holds on each connection, and prefixes with what has a
-// meaning in patterns are kept apart.
+// A database number is used on each connection, and prefixes with special characters of
+// patterns do not match each other.
 func TestApart(t *testing.T) {
 	server := redistest.Start(t)
 	var stores []*redisstore.Store
@@ -133,7 +133,7 @@ func TestApart(t *testing.T) {
 			t.Errorf("store %d has %q, %v", i, keys, err)
 		}
 	}
-	// Calls at one are none of another's business.
+	// Calls at one do not affect another.
 	a := tableOver(t, open(t, redisstore.Options{URLs: []string{server.URL()}, Prefix: "a:"}))
 	b := tableOver(t, open(t, redisstore.Options{URLs: []string{server.URL()}, Prefix: "b:"}))
 	id := send(t, a, "key", session.Start).SessionID
@@ -142,7 +142,7 @@ func TestApart(t *testing.T) {
 	awaitID(t, a, "key", id)
 }
 
-// A server may be reached through a socket in the file system alone.
+// A server may be reached through a Unix socket.
 func TestUnixSocket(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "redis.sock")
 	server := redistest.Start(t, "--unixsocket", socket)

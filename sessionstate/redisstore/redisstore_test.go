@@ -14,8 +14,8 @@ import (
 
 var prefixes atomic.Int64
 
-// freshPrefix makes one server as good as many empty ones. It has in it what has
-// a meaning in patterns.
+// freshPrefix returns a new prefix, so that each test has its own keys on one server. It
+// contains the special characters of patterns.
 func freshPrefix() string { return fmt.Sprintf(`s*[%d]?\:`, prefixes.Add(1)) }
 
 func open(t testing.TB, o redisstore.Options) *redisstore.Store {
@@ -24,7 +24,7 @@ func open(t testing.TB, o redisstore.Options) *redisstore.Store {
 		o.Prefix = freshPrefix()
 	}
 	if o.Timeout == 0 {
-		// Machines that run tests are slow at times.
+		// Machines that run tests can be slow.
 		o.Timeout = 10 * time.Second
 	}
 	s, err := redisstore.Open(o)

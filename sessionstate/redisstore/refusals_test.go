@@ -12,8 +12,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// wantRefusal wants an error of Redis itself, which does not make the server
-// count as down.
+// wantRefusal checks for an error of Redis itself, which does not mean that the server
+// is down.
 func wantRefusal(t *testing.T, what string, err error, want string) {
 	t.Helper()
 	if err == nil || isDown(err) || !strings.Contains(err.Error(), want) {
@@ -21,7 +21,7 @@ func wantRefusal(t *testing.T, what string, err error, want string) {
 	}
 }
 
-// A server without memory refuses what is new and answers all else.
+// A server that is out of memory refuses writes, and answers everything else.
 func TestServerIsFull(t *testing.T) {
 	server := redistest.Start(t, "--maxmemory-policy", "noeviction")
 	var seen states
@@ -54,7 +54,7 @@ func TestServerIsFull(t *testing.T) {
 	}
 }
 
-// What Redis evicts is seen to be gone, whoever's command made it go.
+// Evictions by Redis are noticed, whichever client's command caused them.
 func TestEvictionsAreTold(t *testing.T) {
 	server := redistest.Start(t, "--maxmemory-policy", "allkeys-random")
 	const prefix = "evicted:"
@@ -73,7 +73,7 @@ func TestEvictionsAreTold(t *testing.T) {
 	server.Do("CONFIG", "SET", "maxmemory", strconv.Itoa(bound+200_000))
 	var gone []string
 	for i := 0; len(gone) < 20; i++ {
-		// Each is a little more than fits.
+		// Each needs a little more memory than there is.
 		if _, err := apply(tables[0], fmt.Sprint("more ", i), message(session.Start)); err != nil {
 			t.Fatal(err)
 		}
@@ -94,7 +94,7 @@ func TestEvictionsAreTold(t *testing.T) {
 	}
 }
 
-// A replica answers and takes nothing.
+// A replica answers reads, and refuses writes.
 func TestReplica(t *testing.T) {
 	master := redistest.Start(t)
 	prefix := freshPrefix()
@@ -110,11 +110,11 @@ func TestReplica(t *testing.T) {
 			t.Errorf("an event of a known session: %+v", d)
 		}
 	}
-	// What the master was told comes to a replica's reader.
+	// A write at the master reaches a reader of the replica.
 	id = send(t, at, "key", session.Start).SessionID
 	send(t, at, "key", session.Other) // carries the start mark, which is a write
 	awaitID(t, table, "key", id)
-	// A server that becomes one while it is used, and is none any more.
+	// A server that becomes a replica while it is used, and a master again.
 	server := redistest.Start(t)
 	table = openTables(t, 1, redisstore.Options{URLs: []string{server.URL()}, Prefix: prefix})[0]
 	send(t, table, "key", session.Start)
@@ -135,7 +135,7 @@ func TestReplica(t *testing.T) {
 	awaitID(t, table, "key", current)
 }
 
-// A server that reads its file answers with errors until it has.
+// A server that is loading its file answers with errors until it has finished.
 func TestServerIsLoading(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always", "--enable-debug-command", "yes",
@@ -144,7 +144,7 @@ func TestServerIsLoading(t *testing.T) {
 	id := send(t, table, "key", session.Start).SessionID
 	send(t, table, "key", session.Other)
 	server.Do("EVAL", "for i = 1, 5000 do redis.call('SET', 'ballast:' .. i, string.rep('x', 100)) end return 1", "0")
-	// It looks up from that each 1024 keys, of which each takes a while.
+	// It handles requests every 1024 keys, and each key is delayed.
 	server.Do("CONFIG", "SET", "key-load-delay", "200")
 	loaded := make(chan error)
 	go func() {
@@ -162,7 +162,7 @@ func TestServerIsLoading(t *testing.T) {
 	awaitID(t, table, "key", id)
 }
 
-// A server that runs a long command is waited for.
+// Calls wait for a server that runs a long command.
 func TestServerIsBusy(t *testing.T) {
 	server := redistest.Start(t, "--enable-debug-command", "yes")
 	var seen states
@@ -183,8 +183,8 @@ func TestServerIsBusy(t *testing.T) {
 	}
 }
 
-// A script of somebody else's that does not end makes Redis refuse all but its
-// end.
+// While another client's script does not end, Redis refuses everything but commands
+// that kill it.
 func TestServerRunsAScript(t *testing.T) {
 	server := redistest.Start(t, "--busy-reply-threshold", "10")
 	table := openTables(t, 1, redisstore.Options{URLs: []string{server.URL()}})[0]
@@ -209,8 +209,8 @@ func TestServerRunsAScript(t *testing.T) {
 	awaitID(t, table, "new", send(t, table, "new", session.Start).SessionID)
 }
 
-// What is under a key may be no session: written by a later version, or by
-// somebody else.
+// The value of a key may not be a session that this version knows: a later version, or
+// another program, may have written it.
 func TestForeignValues(t *testing.T) {
 	server := redistest.Start(t)
 	const prefix = "foreign:"

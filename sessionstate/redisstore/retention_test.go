@@ -19,12 +19,12 @@ func expiryOf(t *testing.T, s *redistest.Server, key string) int64 {
 	return ms
 }
 
-// Redis forgets a session some time after it counts as forgotten, never before,
-// and not as long as its user comes back.
+// Redis deletes a session some time after its retention, never before it, and not as
+// long as its user comes back.
 func TestRetention(t *testing.T) {
 	server := redistest.Start(t)
 	const prefix, retention = "kept:", 90 * day
-	// So short a timeout has it written soon that a user came back.
+	// With such a short timeout, extensions are written soon.
 	p := session.Policy{Timeout: 800, Retention: retention}
 	table := NewTable(open(t, redisstore.Options{URLs: []string{server.URL()}, Prefix: prefix}), Options{
 		Settings: Settings{Capacity: 100, Retention: retention},
@@ -40,7 +40,7 @@ func TestRetention(t *testing.T) {
 	}
 	within := func(what string) {
 		t.Helper()
-		// The last moment at which the session still counts, and a tenth more.
+		// The last time at which the session still counts, with some tolerance.
 		const last = retention + retention/16
 		if ms := expiryOf(t, server, prefix+"key"); ms <= last || ms > retention+retention/4 {
 			t.Errorf("%s: it is kept for %d ms, not a bit longer than %d", what, ms, last)
@@ -63,8 +63,8 @@ func TestRetention(t *testing.T) {
 	within("an event much later")
 }
 
-// Without a retention all is kept for ever, and what had an end is so from its
-// next change on.
+// Without a retention sessions are kept for ever; those that had an expiry lose it at
+// their next change.
 func TestNoRetention(t *testing.T) {
 	server := redistest.Start(t)
 	const prefix = "kept:"
@@ -79,7 +79,7 @@ func TestNoRetention(t *testing.T) {
 		version++
 	}
 	for _, c := range []struct{ retention, least, most int64 }{
-		{-1, -1, -1}, // nobody has said anything
+		{-1, -1, -1}, // Retain is never called
 		{0, -1, -1},
 		{day, day, 2 * day},
 		{100 * 365 * day, 100 * 365 * day, 200 * 365 * day},
@@ -92,7 +92,7 @@ func TestNoRetention(t *testing.T) {
 		write()
 		ms := expiryOf(t, server, prefix+"key")
 		if c.retention == 1 {
-			// It may be gone by now.
+			// It may be deleted by now.
 			version = 0
 			redistest.Await(t, "it is forgotten", func() bool { return server.Do("EXISTS", prefix+"key") == "0" })
 			continue

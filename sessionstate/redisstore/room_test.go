@@ -13,7 +13,7 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// fill makes sessions, each newer than the one before it.
+// fill makes sessions, each newer than the previous one.
 func fill(t *testing.T, s *redisstore.Store, from, to int) {
 	t.Helper()
 	for ; from < to; from += 100 {
@@ -30,7 +30,7 @@ func fill(t *testing.T, s *redisstore.Store, from, to int) {
 	}
 }
 
-// kept returns which of the sessions that fill made there are.
+// kept returns the numbers of those sessions of fill that still exist.
 func kept(t *testing.T, s *redisstore.Store) (numbers []int) {
 	t.Helper()
 	if err := s.Scan(t.Context(), func(key string, _ *session.Session) error {
@@ -43,8 +43,8 @@ func kept(t *testing.T, s *redisstore.Store) (numbers []int) {
 	return numbers
 }
 
-// Of more sessions than there may be, those not seen for longest go, and nothing
-// that is not a session of these.
+// If there are more sessions than the bound, those not seen for longest are deleted, and
+// no other keys.
 func TestBound(t *testing.T) {
 	t.Parallel()
 	for name, nodes := range map[string][]*redistest.Server{
@@ -73,7 +73,7 @@ func TestBound(t *testing.T) {
 			if len(left) < bound*9/10 || old > len(left)/20 {
 				t.Errorf("%d are left, of which %d are old", len(left), old)
 			}
-			// And so it stays, whatever comes.
+			// The bound holds, whatever is added.
 			fill(t, store, many, 2*many)
 			redistest.Await(t, "room is made again", func() bool {
 				left = kept(t, store)
@@ -83,7 +83,7 @@ func TestBound(t *testing.T) {
 	}
 }
 
-// Keys of others are left alone, and are no sessions to be counted.
+// Keys of other programs are left alone, and do not count as sessions.
 func TestBoundBesideOthers(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -111,8 +111,8 @@ func TestBoundBesideOthers(t *testing.T) {
 	}
 }
 
-// A server that is full for its sessions takes new ones again once room is made,
-// and who had in memory what made room knows.
+// A server whose memory is full of sessions accepts new ones after some were deleted to
+// make room, and tables that had those in their cache are notified.
 func TestBoundEndsAnOutage(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, "--maxmemory-policy", "noeviction")

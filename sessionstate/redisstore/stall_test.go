@@ -13,11 +13,11 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// patient is longer than any call may take; machines that run tests are slow.
+// patient is longer than any call may take, even on slow machines.
 const patient = 20 * time.Second
 
-// A server that hangs costs a few calls their timeout; then they are refused at
-// once until it answers.
+// When a server hangs, a few calls wait for their timeout; then calls are refused at
+// once until the server answers again.
 func TestServerHangs(t *testing.T) {
 	t.Parallel()
 	for consistency, strict := range map[string]bool{"eventual": false, "strict": true} {
@@ -46,7 +46,7 @@ func TestServerHangs(t *testing.T) {
 						waited++
 					}
 				}
-				// The breaker asks now and then, never a caller.
+				// Only the circuit breaker probes the server, never a caller.
 				if waited > 5 {
 					t.Errorf("%d of 200 calls waited", waited)
 				}
@@ -60,7 +60,7 @@ func TestServerHangs(t *testing.T) {
 	}
 }
 
-// A caller that goes away says nothing of the server.
+// Callers that give up do not make the server count as down.
 func TestCallersThatGoAway(t *testing.T) {
 	server := redistest.Start(t)
 	var seen states
@@ -83,9 +83,9 @@ func TestCallersThatGoAway(t *testing.T) {
 	}
 }
 
-// What was answered with an error while the server hung does not happen once it
-// goes on, though it lies in its socket; whether the connection was closed
-// meanwhile or not.
+// A call that failed while the server hung has no effect when the server goes on,
+// although the request is in its socket, whether the connection was closed in the
+// meantime or not.
 func TestHangingServerChangesNothingLater(t *testing.T) {
 	for name, cut := range map[string]bool{"connection open": false, "connection cut": true} {
 		t.Run(name, func(t *testing.T) {
@@ -110,7 +110,7 @@ func TestHangingServerChangesNothingLater(t *testing.T) {
 				answered := make([]atomic.Bool, keys)
 				server.Pause()
 				together(keys, func(i int) {
-					// Known sessions end, unknown ones begin.
+					// Known sessions are ended, unknown ones are begun.
 					kind := session.Start
 					if i < old {
 						kind = session.End
@@ -137,8 +137,8 @@ func TestHangingServerChangesNothingLater(t *testing.T) {
 	}
 }
 
-// The same of changes that were sent together to the store itself, right before
-// the server goes on.
+// The same holds for several changes in one call of the store, right before the server
+// goes on.
 func TestHangingServerSwapsNothingLater(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

@@ -21,7 +21,7 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// authority signs certificates, and keeps them in files.
+// authority is a certificate authority that keeps its certificates in files.
 type authority struct {
 	t      *testing.T
 	dir    string
@@ -37,7 +37,7 @@ func newAuthority(t *testing.T) *authority {
 	return a
 }
 
-// file is where a certificate ("crt") or its key ("key") is.
+// file is the path of a certificate ("crt") or its key ("key").
 func (a *authority) file(name, kind string) string { return filepath.Join(a.dir, name+"."+kind) }
 
 func (a *authority) make(name string, hosts []string) (*x509.Certificate, *ecdsa.PrivateKey) {
@@ -87,8 +87,8 @@ func (a *authority) make(name string, hosts []string) (*x509.Certificate, *ecdsa
 	return made, key
 }
 
-// trusting is what a client needs that trusts the authority, and has a
-// certificate of that name if it is not "".
+// trusting returns the configuration of a client that trusts the authority, and has the
+// certificate with a name unless it is "".
 func (a *authority) trusting(name string) *tls.Config {
 	a.t.Helper()
 	c := &tls.Config{RootCAs: x509.NewCertPool()}
@@ -103,8 +103,7 @@ func (a *authority) trusting(name string) *tls.Config {
 	return c
 }
 
-// start runs a server with a certificate for hosts on a port that takes TLS
-// alone, and returns its address there.
+// start runs a server with a certificate for hosts, and returns its TLS port.
 func (a *authority) start(clients string, hosts ...string) (port string) {
 	a.t.Helper()
 	a.make("server", hosts)
@@ -144,7 +143,7 @@ func TestTLS(t *testing.T) {
 		"another name":                   {"rediss", open, misnamed, "other.test"},
 		"not the host's certificate":     {"rediss", elsewhere, a.trusting(""), "127.0.0.1"},
 		"no client certificate":          {"rediss", closed, a.trusting(""), refused},
-		// What of the refusal arrives depends on who is faster.
+		// Which error arrives depends on timing.
 		"a stranger's client certificate": {"rediss", closed, withCertificate(a.trusting(""), stranger.trusting("client")), refused},
 		"without TLS":                     {"redis", open, nil, refused},
 	} {

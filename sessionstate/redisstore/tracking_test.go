@@ -13,7 +13,7 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// What one table is told holds in all others as soon as Redis told them.
+// A change at one table holds in all others as soon as Redis has notified them.
 func TestOthersAreTold(t *testing.T) {
 	server := redistest.Start(t)
 	for _, n := range []int{2, 3} {
@@ -41,7 +41,7 @@ func TestOthersAreTold(t *testing.T) {
 	}
 }
 
-// A table need not ask for what it has itself written or read.
+// A table does not read again what it has itself written or read.
 func TestOwnChangesStay(t *testing.T) {
 	server := redistest.Start(t)
 	tables := openTables(t, 2, redisstore.Options{URLs: []string{server.URL()}})
@@ -66,8 +66,8 @@ func TestOwnChangesStay(t *testing.T) {
 	free(t, server, "events after an end", events)
 }
 
-// Who reads all sessions does not have Redis remember that: it remembers so many,
-// and would forget those in use for them.
+// A scan of all sessions is not tracked by Redis: it tracks a limited number of keys,
+// and would drop those in use.
 func TestScanIsNotRemembered(t *testing.T) {
 	server := redistest.Start(t)
 	o := redisstore.Options{URLs: []string{server.URL()}, Prefix: freshPrefix()}
@@ -93,7 +93,7 @@ func TestScanIsNotRemembered(t *testing.T) {
 	}
 }
 
-// That a key has no session is kept too, until it has one.
+// The absence of a session is cached too, until there is one.
 func TestAbsenceIsKept(t *testing.T) {
 	server := redistest.Start(t)
 	tables := openTables(t, 2, redisstore.Options{URLs: []string{server.URL()}})
@@ -109,11 +109,11 @@ func TestAbsenceIsKept(t *testing.T) {
 	}
 }
 
-// What an administrator does, or time, is seen as well.
+// Deletions by an administrator, or by expiry, are noticed as well.
 func TestRemovalsAreTold(t *testing.T) {
 	server := redistest.Start(t)
 	const prefix = "removed:"
-	// On a database of its own, so that FLUSHDB is seen to be that one's.
+	// In its own database, for FLUSHDB.
 	table := openTables(t, 1, redisstore.Options{URLs: []string{server.URL() + "/3"}, Prefix: prefix})[0]
 	in3 := func(command ...string) {
 		args := append([]string{"EVAL", "redis.call('SELECT', 3); return redis.call(unpack(ARGV))", "0"}, command...)
@@ -133,7 +133,7 @@ func TestRemovalsAreTold(t *testing.T) {
 			awaitID(t, table, "key", send(t, table, "key", session.Start).SessionID)
 			remove()
 			awaitID(t, table, "key", 0)
-			// And again, after it was found to be gone.
+			// Once more, after the deletion was noticed.
 			awaitID(t, table, "key", send(t, table, "key", session.Start).SessionID)
 			remove()
 			awaitID(t, table, "key", 0)
@@ -141,8 +141,8 @@ func TestRemovalsAreTold(t *testing.T) {
 	}
 }
 
-// Nothing is kept from before a connection was lost: others may have changed it
-// while nobody told.
+// The cache is emptied when a connection is lost: notifications of changes may have been
+// missed.
 func TestLostConnectionEmptiesTheCache(t *testing.T) {
 	server := redistest.Start(t)
 	prefix := freshPrefix()
@@ -156,7 +156,7 @@ func TestLostConnectionEmptiesTheCache(t *testing.T) {
 		redistest.Await(t, "the cache is empty", func() bool { return a.Len() == 0 })
 		id := send(t, b, "key", session.Start).SessionID
 		proxy.Accept()
-		// A table that cannot ask answers with an error, not with what was.
+		// A table that cannot read answers with an error, not with an old state.
 		redistest.Await(t, "the store is asked again", func() bool {
 			d, err := apply(a, "key", message(session.Other))
 			if err == nil && d.SessionID != id {
@@ -167,7 +167,7 @@ func TestLostConnectionEmptiesTheCache(t *testing.T) {
 	}
 }
 
-// So it is where Redis ends the connection.
+// The same holds if Redis closes the connection.
 func TestKilledConnectionEmptiesTheCache(t *testing.T) {
 	server := redistest.Start(t)
 	tables := openTables(t, 2, redisstore.Options{URLs: []string{server.URL()}})
@@ -189,8 +189,8 @@ func TestKilledConnectionEmptiesTheCache(t *testing.T) {
 	}
 }
 
-// Redis may forget who read a key, to save memory. It says so, whoever's command
-// made it.
+// Redis may drop a key from its tracking table to save memory. It notifies the readers,
+// whichever client's command caused it.
 func TestForgottenReadersAreTold(t *testing.T) {
 	server := redistest.Start(t, "--tracking-table-max-keys", "20")
 	tables := openTables(t, 2, redisstore.Options{URLs: []string{server.URL()}})
@@ -204,8 +204,8 @@ func TestForgottenReadersAreTold(t *testing.T) {
 	}
 }
 
-// A change that came to nothing, or of which it is not known what it came to,
-// does not hide what others change next.
+// After a change that failed, or whose outcome is unknown, the next changes by others
+// are still noticed.
 func TestFailedChangesHideNothing(t *testing.T) {
 	server := redistest.Start(t)
 	const prefix = "rudder_session:"
@@ -255,7 +255,7 @@ func TestFailedChangesHideNothing(t *testing.T) {
 			for i := range 20 {
 				key := fmt.Sprint(name, i)
 				spoil(key)
-				// What is read now is kept, so that it must be told of.
+				// This read is cached, so that a change must be reported.
 				send(t, a, key, session.Other)
 				for range 3 {
 					id := send(t, b, key, session.Start).SessionID

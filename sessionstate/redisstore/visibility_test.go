@@ -10,8 +10,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// BenchmarkVisibility measures how long after one table has answered
-// startSession another one still gives events the session before.
+// BenchmarkVisibility measures how long another table still gives events the previous
+// session after one table has answered startSession.
 func BenchmarkVisibility(b *testing.B) {
 	server := redistest.Start(b)
 	for _, strict := range []bool{false, true} {
@@ -23,13 +23,13 @@ func BenchmarkVisibility(b *testing.B) {
 			tables := openTables(b, 2, redisstore.Options{URLs: []string{server.URL()}, Strict: strict})
 			var took []time.Duration
 			for b.Loop() {
-				// Both know the session before, as those of a user in action do.
+				// Both have the previous session cached, as for an active user.
 				send(b, tables[1], "key", session.Other)
 				id := send(b, tables[0], "key", session.Start).SessionID
 				answered := time.Now()
 				for asked := answered; ; asked = time.Now() {
 					if send(b, tables[1], "key", session.Other).SessionID == id {
-						// It held when the event was sent, not when it was answered.
+						// The state at the time when the event was sent counts.
 						took = append(took, asked.Sub(answered))
 						break
 					}

@@ -1,4 +1,4 @@
-// Package storetest holds what every [sessionstate.Store] must get right.
+// Package storetest has the tests that every [sessionstate.Store] must pass.
 package storetest
 
 import (
@@ -51,7 +51,7 @@ func Run(t *testing.T, open func(t *testing.T) sessionstate.Store) {
 	}
 }
 
-// store fails the test where a store returns an error. Its methods may be called
+// store fails the test when the store returns an error. Its methods may be called
 // in any goroutine.
 type store struct{ sessionstate.Store }
 
@@ -156,11 +156,11 @@ func roundTrip(t *testing.T, s store) {
 	for i, v := range []*session.Session{
 		sampleSession(t, 1),
 		sampleSession(t, math.MaxUint64),
-		// Nothing set but what a session cannot be without.
+		// Only the fields that a session must have.
 		{Version: 2, Segments: []session.Segment{{}}},
 		// Before 1970.
 		{Version: 3, Seen: -1, Segments: []session.Segment{{From: session.At(math.MinInt64), Last: session.At(-1), UserAt: session.At(-62_135_596_800_000)}}},
-		// A session with nothing in it stands for none.
+		// A session with nothing in it is the same as no session.
 		{Version: 5, Seen: 7},
 		{Version: 4, Seen: math.MaxInt64, Segments: []session.Segment{{Mode: session.Automatic}, {Origin: session.ByIdentify}}},
 	} {
@@ -179,7 +179,7 @@ func keys(t *testing.T, s store) {
 		"a/b", "a:b", "a*", "{a}", "a\nb", "a'b", `a"b`, `a\b`, "%61", "..", strings.Repeat("k", 1000),
 	}
 	for i, key := range all {
-		// A key is a part of a larger buffer, which is used again.
+		// The key is a part of a buffer that is reused.
 		buffer := []byte(key)
 		s.swap(t, string(buffer), 0, sampleSession(t, session.Version(i+1)), true)
 		clear(buffer)
@@ -223,7 +223,7 @@ func stale(t *testing.T, s store) {
 	}
 }
 
-// Changes that are asked for together are carried out each by itself.
+// The changes of one call succeed or fail independently.
 func swapMany(t *testing.T, s store) {
 	s.CompareAndSwap(t.Context(), nil)
 	s.swap(t, "there", 0, sampleSession(t, 10), true)
@@ -258,7 +258,7 @@ func swapMany(t *testing.T, s store) {
 	}
 }
 
-// together runs f in several goroutines that begin at once.
+// together runs f in several goroutines that start at the same time.
 func together(n int, f func(i int)) {
 	var begin, done sync.WaitGroup
 	begin.Add(1)
@@ -295,7 +295,7 @@ func firstWins(t *testing.T, s store) {
 func noUpdateIsLost(t *testing.T, s store) {
 	const workers, each = 8, 12
 	together(workers, func(worker int) {
-		// Two keys, so that stores that lock more than one are seen to.
+		// Two keys, for stores that lock several.
 		key := []string{"even", "odd"}[worker%2]
 		for n := 0; n < each; {
 			v, err := s.Get(t.Context(), key)
@@ -372,7 +372,7 @@ func scanStops(t *testing.T, s store) {
 	}
 }
 
-// A scan sees what was there throughout, whatever else comes and goes.
+// A scan sees all sessions that exist throughout it, whatever else is added and deleted.
 func scanAmongChanges(t *testing.T, s store) {
 	for i := range session.Version(100) {
 		s.swap(t, fmt.Sprint("stays ", i), 0, sampleSession(t, i+1), true)
@@ -399,7 +399,7 @@ func scanAmongChanges(t *testing.T, s store) {
 	})
 }
 
-// A store may answer a cancelled request or refuse it, but not half.
+// A store may carry out a cancelled request or refuse it, but not do half of it.
 func cancelled(t *testing.T, s store) {
 	s.swap(t, "key", 0, sampleSession(t, 10), true)
 	ctx, cancel := context.WithCancel(t.Context())
