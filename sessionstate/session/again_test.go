@@ -9,10 +9,9 @@ import (
 	. "github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// A request with control calls in it that is delivered again is answered as
-// before, and changes nothing: whether its way took another time than the first
-// one, or it waited and still has its first sentAt, or says when its events
-// happened and no more.
+// A request with control calls that is delivered again gets the same answers, and
+// changes nothing: whether its latency differs from the first delivery's, or it waited
+// and still has its first sentAt, or it has no timestamps except those of its events.
 func TestRetriesAreWhereTheFirstTryWas(t *testing.T) {
 	forEachPolicy(t, func(t *rapid.T, p Policy) {
 		s := deliver(t, &p, distinct(drawShuffled(t)), func(int, Decision) {})
@@ -62,15 +61,15 @@ func TestRetriesAreWhereTheFirstTryWas(t *testing.T) {
 	})
 }
 
-// drawRetried makes a request with at least one control call, of messages that
-// mean nothing else once what came after them is known.
+// drawRetried makes a request with at least one control call. Its messages mean the same
+// when the ones after them are known already.
 func drawRetried(t *rapid.T, from int64, setBack bool) (body []Event) {
 	steps := []int64{0, 0, 1, 1}
 	if setBack {
 		steps = append(steps, -2)
 	}
 	for i := range rapid.IntRange(2, 6).Draw(t, "messages") {
-		// Of one moment, of several, or the clock was set back in between.
+		// At the same time, later, or earlier because the clock was set back.
 		from += rapid.SampledFrom(steps).Draw(t, "apart")
 		e := drawEvent(t, from, MessageID(1000+i))
 		e.User, e.Server, e.JoinOnly, e.ColdStart, e.HasSessionStart = 0, false, false, NoColdStart, false
@@ -82,7 +81,7 @@ func drawRetried(t *rapid.T, from int64, setBack bool) (body []Event) {
 	for i := range body {
 		e := &body[i]
 		e.Message = MessageID(1000 + i)
-		// Of several ends of one stretch not all are known, nor more than two resets.
+		// Not all of several ends of one segment are remembered, nor more than two resets.
 		if e.Kind == End && ended || e.Kind == Reset && resets == MaxNoOps {
 			e.Kind = Other
 		}
@@ -94,11 +93,11 @@ func drawRetried(t *rapid.T, from int64, setBack bool) (body []Event) {
 	return body
 }
 
-// setBackBeforeCalls has the clock set back before some of the calls of a request.
+// setBackBeforeCalls sets the clock back before some of the calls of a request.
 //
-// That it was set back elsewhere is another matter where the proxy makes the
-// sessions: an event that was in none, as it was before the first one of a session,
-// is in it when it comes again, and that began earlier than was known.
+// It is only set back before calls. Where the proxy makes the sessions, an event after
+// another set-back could be before the first event of a session, and so in none; when
+// it comes again it would be in that session, which then begins earlier than was known.
 func setBackBeforeCalls(t *rapid.T, body []Event) {
 	back := int64(0)
 	for i := range body {

@@ -9,8 +9,8 @@ import (
 
 var policy = Policy{Timeout: 30 * 60_000, Retention: 400 * 24 * 3600_000}
 
-// manual is a session with a history: three calls, one change of user, the mark
-// given.
+// manual is a session with a history: three calls and a change of user, and its start
+// mark has been assigned.
 func manual(b testing.TB, p *Policy) *Session {
 	b.Helper()
 	events := []Event{
@@ -22,8 +22,7 @@ func manual(b testing.TB, p *Policy) *Session {
 	return s
 }
 
-// What the hot path costs by itself: messages of a known session that change
-// nothing.
+// The cost of the hot path alone: messages of a known session that change nothing.
 func BenchmarkTransition(b *testing.B) {
 	s := manual(b, &policy)
 	for _, n := range []int{1, 20} {
@@ -42,7 +41,7 @@ func BenchmarkTransition(b *testing.B) {
 			}
 		})
 	}
-	// Each is newer than all before it, so that the session lasts longer by it.
+	// Each is newer than all before it, and so extends the session.
 	b.Run("adopted/messages=1", func(b *testing.B) {
 		p := policy
 		p.Automatic = AutomaticAdopt
@@ -70,12 +69,12 @@ func BenchmarkTransition(b *testing.B) {
 	})
 }
 
-// limiter lets some messages of a request begin no session.
+// limiter keeps some messages of a request from beginning a session.
 type limiter map[int]bool
 
 func (l limiter) Allow(i int) bool { return !l[i] }
 
-// A call that is limited changes nothing, and is still known when it comes again.
+// A limited call changes nothing, and is recognized when it comes again.
 func TestLimitedCalls(t *testing.T) {
 	s := manual(t, &policy)
 	events := []Event{

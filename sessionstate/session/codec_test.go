@@ -12,8 +12,8 @@ import (
 	. "github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// The stored forms of some sessions. Files and servers are full of them: what is
-// here is read for ever, and a change of what is written is a new format.
+// The stored forms of some sessions. Existing files and servers contain them, so these
+// must be readable for ever, and any change of what is written needs a new format.
 var stored = []struct {
 	name    string
 	session Session
@@ -66,7 +66,7 @@ var stored = []struct {
 	}}, "04ffffffffffffffffa2e0cac396b2bbbeff010200b4f70400ffffffffffffffffff01feffffffffffffffff0100ffffffffffffffff00000000000000800100000000000000feffffffffffffffff010180c20c01ffffffffffffffdfff01fbffffffffffffffff0102feffffffffffffffff0101"},
 }
 
-// storedBefore are sessions as earlier formats wrote them, and as they are read.
+// storedBefore are sessions as earlier formats wrote them, and as they are read today.
 var storedBefore = []struct {
 	name    string
 	session Session
@@ -132,7 +132,7 @@ var storedBefore = []struct {
 	}},
 }
 
-// onDevice is a moment that a device's clock told; onServer one of a server's.
+// onDevice is a moment by a device's clock, onServer one by a server's.
 func onDevice(at, lag int64) Moment { return Moment{at, at - 50, lag, DeviceClock} }
 func onServer(at, lag int64) Moment { return Moment{at, at - lag, lag, ServerClock} }
 
@@ -169,7 +169,8 @@ type failer interface {
 	Fatalf(format string, args ...any)
 }
 
-// checkDecoded holds all ways of reading stored bytes against what they stand for.
+// checkDecoded checks all functions that read stored bytes against the session that was
+// stored.
 func checkDecoded(t failer, b []byte, want *Session) {
 	t.Helper()
 	got, err := Decode(b)
@@ -184,8 +185,7 @@ func checkDecoded(t failer, b []byte, want *Session) {
 	}
 }
 
-// drawSession makes any session: of numbers that are near each other, and of
-// any.
+// drawSession makes a random session, of numbers near each other or of any numbers.
 func drawSession(t *rapid.T) *Session {
 	number := rapid.OneOf(
 		rapid.Just(int64(0)), rapid.Int64Range(base-1000, base+1000), rapid.Int64(),
@@ -239,7 +239,7 @@ func drawSession(t *rapid.T) *Session {
 func TestStoredSessionsComeBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawSession(t)
-		// What is appended to stays, and what was read from can be used again.
+		// Append keeps what is before it, and the bytes can be reused after decoding.
 		b := Append([]byte("before"), s)
 		if string(b[:6]) != "before" {
 			t.Fatalf("%q was overwritten", b[:6])
@@ -253,8 +253,7 @@ func TestStoredSessionsComeBack(t *testing.T) {
 	})
 }
 
-// Bytes that are cut off, or go on, are no session; those of another format
-// neither.
+// Bytes that are truncated, too long, or of another format are not decoded.
 func TestUnreadableSessions(t *testing.T) {
 	check := func(what string, b []byte) {
 		t.Helper()
@@ -269,7 +268,7 @@ func TestUnreadableSessions(t *testing.T) {
 		}
 		check(c.name+", going on", append(b[:len(b):len(b)], 0))
 		for _, format := range []byte{0, ReadFormat + 1, 31, 32, 255} {
-			// What a later version wrote is not damaged.
+			// A later format is not damage.
 			want := ErrNewer
 			if format == 0 || format > 31 {
 				want = ErrFormat
@@ -304,7 +303,7 @@ func TestUnreadableSessions(t *testing.T) {
 	}
 }
 
-// How large sessions are that there are most of.
+// The sizes of the most frequent kinds of sessions.
 func TestStoredSessionsAreSmall(t *testing.T) {
 	const hash = 0xd1e2f3a4b5c6d7e8
 	for _, c := range []struct {
@@ -333,7 +332,8 @@ func TestStoredSessionsAreSmall(t *testing.T) {
 	}
 }
 
-// What following adds: to a device of one user, and for a user of two devices.
+// The additional size with follow_user: for a device with one user, and for a user with
+// two devices.
 func TestStoredLinksAreSmall(t *testing.T) {
 	const device, user = "a667bad4e-5ae6-4418-b1c8-9d7ae4a2cd47", "uuser-00000001"
 	later := base + 3_600_000
@@ -359,8 +359,8 @@ func TestStoredLinksAreSmall(t *testing.T) {
 	}
 }
 
-// FuzzDecode: whatever stands there is a session or it is not, and what
-// is one is the same when it is written again.
+// FuzzDecode: any bytes are either a valid session or an error; a valid one is the same
+// when it is written again.
 func FuzzDecode(f *testing.F) {
 	for _, c := range stored {
 		f.Add(Append(nil, &c.session))

@@ -13,8 +13,8 @@ import (
 
 var histories = flag.Int("histories", 3000, "how many random histories of a device are played")
 
-// device is one that makes messages, and sends them by a network on which no
-// request knows of the other. It knows the order in which it made them.
+// device makes messages, and sends them over a network in which requests may overtake
+// each other. It knows the order in which it made them.
 type device struct {
 	rand *rand.Rand
 	// now is the true time. The device's clock shows clock(now).
@@ -26,15 +26,15 @@ type device struct {
 	deliveries        []delivery
 }
 
-// made is a message, and when it was made among all of the device.
+// made is a message, with its position among all messages of the device.
 type made struct {
 	Event
 	order int
-	// own is the session that its SDK was in.
+	// own is the SDK's own session.
 	own int64
 }
 
-// delivery is a request that arrives.
+// delivery is one arrival of a request.
 type delivery struct {
 	received int64
 	body     []made
@@ -46,8 +46,8 @@ func newDevice(seed uint64) *device {
 	return &device{rand: r, now: t0, ahead: r.Int64N(4_000_000) - 2_000_000, drift: r.Int64N(400) - 200}
 }
 
-// clock is what the device's clock shows: it is off, and it runs fast or slow by
-// up to 200 millionths.
+// clock is what the device's clock shows at a true time: it is off by a constant, and
+// drifts by up to 200 ppm.
 func (d *device) clock(at int64) int64 { return at + d.ahead + (at-t0)*d.drift/1_000_000 }
 
 // read is a new reading, later than all before it unless the clock was set.
@@ -58,7 +58,7 @@ func (d *device) read() int64 {
 
 func (d *device) pick(values ...int64) int64 { return values[d.rand.IntN(len(values))] }
 
-// make is the next message.
+// make makes the next message.
 func (d *device) make(e Event) made {
 	d.now += d.pick(1, 1, 2, 20, 300, 5000, 600_000, 5_000_000)
 	d.created++
@@ -67,8 +67,8 @@ func (d *device) make(e Event) made {
 	return made{Event: e, order: d.created}
 }
 
-// send has the messages arrive: mostly soon, sometimes after a stall of up to
-// stall milliseconds, sometimes again, with the first sentAt or another.
+// send schedules the arrival of messages: mostly soon, sometimes after up to stall
+// milliseconds, sometimes more than once, with the first sentAt or a new one.
 func (d *device) send(body []made, stall int64) {
 	way := func() int64 {
 		if d.rand.IntN(5) == 0 {
@@ -87,7 +87,7 @@ func (d *device) send(body []made, stall int64) {
 		d.deliveries = append(d.deliveries, delivery{sent + way(), copied, try > 0})
 		again := sent + 1 + d.rand.Int64N(stall/2)
 		if d.rand.IntN(2) == 0 {
-			sent = again // another try, another sentAt
+			sent = again // another attempt with a new sentAt
 			continue
 		}
 		for range d.rand.IntN(2) {
@@ -133,17 +133,17 @@ func (d *device) String() string {
 	return b.String()
 }
 
-// What one device did is in the order in which it did it, whatever way its
-// requests took: an event is in the session of the newest call that was made
-// before it, of those that have arrived. Where the clock was set, or a request
-// stalled for longer than a clock can be told from a way, that cannot be known:
-// those are counted.
+// The messages of one device have the order in which it made them, however long its
+// requests took: an event is in the session of the newest call before it, among those
+// that have arrived. If the clock was set, or a request stalled for so long that clock
+// error and latency cannot be distinguished, the order cannot be known: such events are
+// counted.
 func TestTheOrderOfADeviceIsTheDevices(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		stall int64
 		steps bool
-		// allowed is the share of histories that may have an event elsewhere.
+		// allowed is the share of histories that may have an event in a wrong session.
 		allowed float64
 	}{
 		{"no step, stalls of up to 100 s", 100_000, false, 0},
@@ -169,15 +169,15 @@ func TestTheOrderOfADeviceIsTheDevices(t *testing.T) {
 	}
 }
 
-// playCalls plays a history of calls and events, and tells the first event that
-// is not where the device was when it made it.
+// playCalls plays a history of calls and events, and describes the first event that is
+// not in the session in which the device made it, "" if there is none.
 func (d *device) playCalls(stall int64, steps bool) (differs string) {
 	ends := 0
 	calls := 0
 	var body []made
 	for range 5 + d.rand.IntN(25) {
 		e := Event{}
-		// Two ends are all that one ended stretch remembers.
+		// An ended segment remembers two ends only.
 		switch n := d.rand.IntN(6); {
 		case n == 0 && calls < MaxSegments:
 			calls++
@@ -224,7 +224,7 @@ func (d *device) playCalls(stall int64, steps bool) (differs string) {
 			want = Clear
 		}
 		for id, owner := range marks {
-			if owner == m.Message { // it goes on to carry the mark, whatever came since
+			if owner == m.Message { // it keeps the mark, whatever came since
 				want, session = Stamp, id
 			}
 		}
@@ -238,9 +238,9 @@ func (d *device) playCalls(stall int64, steps bool) (differs string) {
 	return differs
 }
 
-// The sessions that SDKs begin themselves are theirs: each event keeps the id that
-// it was made with, and each id has one start mark, whatever order they arrive in,
-// how often, from how many tabs at once, and however many never arrive.
+// With adopt, SDKs' own sessions are kept: each event keeps the id with which it was
+// made, and each id has one start mark, in whatever order and however often events
+// arrive, from however many tabs, and even if some never arrive.
 func TestAdoptedSessionsAreTheSDKs(t *testing.T) {
 	p := Policy{Automatic: AutomaticAdopt, Timeout: 30 * minute}
 	for seed := range *histories {
@@ -285,8 +285,8 @@ func TestAdoptedSessionsAreTheSDKs(t *testing.T) {
 	}
 }
 
-// With calls at the proxy among them, whatever session an event is in, that has one
-// start mark, and the first of its events to arrive has it.
+// With calls at the proxy among the events, every session has one start mark, on the
+// first of its events to arrive.
 func TestSessionsHaveOneMark(t *testing.T) {
 	for name, automatic := range map[string]AutomaticPolicy{"sdk": AutomaticSDK, "adopt": AutomaticAdopt, "proxy": AutomaticProxy, "off": AutomaticOff} {
 		t.Run(name, func(t *testing.T) {
@@ -310,7 +310,7 @@ func TestSessionsHaveOneMark(t *testing.T) {
 						problem = fmt.Sprintf("message %d is %s, and message %d has the mark", m.order, show(got), owner)
 					}
 				})
-				// What was forgotten cannot be known again.
+				// A truncated timeline has forgotten who had the mark.
 				if problem != "" && !s.Truncated {
 					t.Fatalf("history %d: %s\n%+v\n%s", seed, problem, s, d)
 				}
@@ -319,8 +319,8 @@ func TestSessionsHaveOneMark(t *testing.T) {
 	}
 }
 
-// makeSDKEvents makes events of one or two tabs, with the sessions of their own
-// that SDKs begin and end. Some are lost with their page.
+// makeSDKEvents makes events of one or two tabs whose SDK begins and ends its own
+// sessions. Some events are lost with their page.
 func (d *device) makeSDKEvents() {
 	tabs := make([]struct {
 		id    int64
@@ -331,7 +331,7 @@ func (d *device) makeSDKEvents() {
 	for range 5 + d.rand.IntN(40) {
 		tab := &tabs[d.rand.IntN(len(tabs))]
 		switch d.rand.IntN(8) {
-		case 0: // startSession, or one of the SDK's own accord
+		case 0: // startSession, or an automatic session of the SDK
 			if ids < MaxSegments {
 				ids++
 				tab.id, tab.start = 1_700_000_000+int64(ids), true
@@ -364,7 +364,7 @@ func (d *device) makeSDKEvents() {
 		m := d.make(e)
 		m.own = tab.id
 		if d.rand.IntN(10) == 0 {
-			continue // killed before it was sent
+			continue // the page was closed before the event was sent
 		}
 		body = append(body, m)
 		if d.rand.IntN(3) > 0 {
@@ -376,7 +376,7 @@ func (d *device) makeSDKEvents() {
 		d.send(body, 1_000_000)
 	}
 	d.rand.Shuffle(len(d.deliveries), func(i, j int) {
-		if d.rand.IntN(4) == 0 { // some of them in no order at all
+		if d.rand.IntN(4) == 0 { // some arrive in random order
 			d.deliveries[i].received, d.deliveries[j].received = d.deliveries[j].received, d.deliveries[i].received
 		}
 	})

@@ -10,8 +10,8 @@ import (
 	. "github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// TestMain checks a thousand histories of each property where nobody has said
-// how many: they are small, and rare orders matter.
+// TestMain makes rapid check a thousand histories for each property by default:
+// they are small, and bugs may need a rare order.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	said := os.Getenv("RAPID_CHECKS") != "" || testing.Short()
@@ -34,20 +34,20 @@ const (
 	day          = 24 * hour
 )
 
-// original is what a message says that has an originalTimestamp and no sentAt:
-// it does not tell its clock, and happened then.
+// original returns the timestamps of a message with an originalTimestamp and no sentAt:
+// its clock is not known, and the timestamp is taken as it is.
 func original(at int64) Timestamps { return Timestamps{Original: at, HasOriginal: true} }
 
 func request(now int64, p *Policy, events []Event) *Request {
 	return &Request{Received: now, Policy: p, Events: events}
 }
 
-// bare is what a decision does, without what explains it.
+// bare returns a decision without its explanation.
 func bare(d Decision) Decision {
 	return Decision{Action: d.Action, SessionID: d.SessionID, Start: d.Start, Repeated: d.Repeated}
 }
 
-// show is what a decision does, in words.
+// show describes a decision in words.
 func show(d Decision) string {
 	var b strings.Builder
 	b.WriteString(d.Action.String())

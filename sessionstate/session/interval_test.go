@@ -9,22 +9,22 @@ import (
 	. "github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// sight is an event of a thing, at a time.
+// sight is one observation of a value, at a time.
 type sight struct {
 	of string
 	at int64
 }
 
-// tell is a list of stretches as text: who, from when, until when.
-func tell(list []Interval[string]) (text string) {
+// intervalsText formats intervals: the value, the start and the end of each.
+func intervalsText(list []Interval[string]) (text string) {
 	for _, s := range list {
 		text += fmt.Sprintf("%s %d-%d ", s.Value, s.From, s.Last)
 	}
 	return text
 }
 
-// TestLinksAreForgotten: a user who goes on with another device is known on the
-// first one for as long as that would be known itself, and no longer.
+// TestLinksAreForgotten: when a user moves on to another device, the link to the first
+// one lasts as long as its session would be remembered, and no longer.
 func TestLinksAreForgotten(t *testing.T) {
 	const day = 24 * 3600_000
 	p := Policy{Timeout: 30 * 60_000, Retention: 400 * day}
@@ -72,35 +72,34 @@ func TestObserve(t *testing.T) {
 		for _, s := range c.sights {
 			list, change = Observe(list, s.of, s.at, c.grain)
 		}
-		if tell(list) != c.want || change != c.change {
-			t.Errorf("%s: %s, %d, want %s, %d", c.name, tell(list), change, c.want, c.change)
+		if intervalsText(list) != c.want || change != c.change {
+			t.Errorf("%s: %s, %d, want %s, %d", c.name, intervalsText(list), change, c.want, c.change)
 		}
 	}
 }
 
-// TestObserveIsBounded: the most recent stretches are kept, of the most recent
-// things.
+// TestObserveIsBounded: the most recent intervals are kept, of the most recent values.
 func TestObserveIsBounded(t *testing.T) {
 	var list []Interval[string]
 	for i := range int64(100) {
 		list, _ = Observe(list, fmt.Sprint(i%3), i, 0)
 	}
 	if len(list) != MaxIntervals || list[0].From != 100-MaxIntervals {
-		t.Errorf("%d: %s", len(list), tell(list))
+		t.Errorf("%d: %s", len(list), intervalsText(list))
 	}
 	if same, change := Observe(list, "late", 1, 0); change != Unchanged || len(same) != len(list) {
-		t.Errorf("older than all: %s", tell(same))
+		t.Errorf("older than all: %s", intervalsText(same))
 	}
 	for i := range int64(20) {
 		list, _ = Observe(list, fmt.Sprint("new ", i), 200+i, 0)
 	}
 	if len(list) != MaxValues || list[0].Value != "new 12" {
-		t.Errorf("%d: %s", len(list), tell(list))
+		t.Errorf("%d: %s", len(list), intervalsText(list))
 	}
 }
 
-// TestObserveAnyOrder: whatever order sights come in, and how often, what was seen
-// newest is known; and if they come in their order, all is.
+// TestObserveAnyOrder: in whatever order and however often observations come, the newest
+// one is known; if they come in order, all are.
 func TestObserveAnyOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var sights []sight
@@ -120,13 +119,13 @@ func TestObserveAnyOrder(t *testing.T) {
 		var list []Interval[string]
 		newest := sight{at: -1}
 		for _, s := range all {
-			before := tell(list)
+			before := intervalsText(list)
 			next, change := Observe(list, s.of, s.at, 0)
-			if tell(list) != before {
-				t.Fatalf("the list was changed from %s to %s", before, tell(list))
+			if intervalsText(list) != before {
+				t.Fatalf("the list was changed from %s to %s", before, intervalsText(list))
 			}
-			if (tell(next) == before) != (change == Unchanged) {
-				t.Fatalf("from %s to %s: %d", before, tell(next), change)
+			if (intervalsText(next) == before) != (change == Unchanged) {
+				t.Fatalf("from %s to %s: %d", before, intervalsText(next), change)
 			}
 			list = next
 			if s.at > newest.at {
@@ -134,11 +133,11 @@ func TestObserveAnyOrder(t *testing.T) {
 			}
 			for j := range list {
 				if list[j].Last < list[j].From || j > 0 && (list[j].From <= list[j-1].Last || list[j].Value == list[j-1].Value) {
-					t.Fatalf("%v makes %s of %s", s, tell(list), before)
+					t.Fatalf("%v makes %s of %s", s, intervalsText(list), before)
 				}
 			}
 			if at := IntervalAt(list, newest.at); list[at].Value != newest.of || list[at].Last != newest.at {
-				t.Fatalf("%v is the newest: %s", newest, tell(list))
+				t.Fatalf("%v is the newest: %s", newest, intervalsText(list))
 			}
 		}
 		if !ordered {
@@ -146,7 +145,7 @@ func TestObserveAnyOrder(t *testing.T) {
 		}
 		for _, s := range sights {
 			if at := IntervalAt(list, s.at); list[at].Value != s.of {
-				t.Fatalf("at %d: %s", s.at, tell(list))
+				t.Fatalf("at %d: %s", s.at, intervalsText(list))
 			}
 		}
 	})

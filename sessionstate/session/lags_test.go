@@ -6,10 +6,9 @@ import (
 	. "github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// A clock drifts, here by 10 ms from request to request. So the smallest lag
-// that was ever seen must not be stored again with each write: it counts while it
-// is of one of the last four requests, or the last half hour where a process
-// remembers none itself.
+// Clocks drift, here by 10 ms between requests, so the smallest lag ever seen must not
+// be carried along with each write. It counts while it is from one of the last four
+// requests, or, for a process that remembers none itself, from the last half hour.
 func TestStoredLagsGrowOld(t *testing.T) {
 	const minute = 60_000
 	for _, c := range []struct {

@@ -2,8 +2,8 @@ package session
 
 import "testing"
 
-// Where a message stands in a long request is found without walking through it
-// for each segment of each message, and is the same as in a short one.
+// The order of messages in a long request is found without a search through the request
+// for each segment of each message, with the same results as in a short one.
 func TestLongRequests(t *testing.T) {
 	const n = 30_000
 	request := make([]Event, n)

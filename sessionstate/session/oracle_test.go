@@ -12,16 +12,16 @@ import (
 	. "github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// Two readings of the contract that know nothing of a timeline are held
-// against Transition over random histories of one key.
+// Two independent implementations of the contract, neither of which has a timeline, are
+// compared with Transition over random histories of one key.
 //
 // diary is for messages that arrive in the order in which they happened: one
 // state, replaced as time goes on. Agreement is exact.
 //
-// archive is for messages that arrive in any order: every turn that a session
-// took and every answer that was given, kept for ever and searched from end to
-// end. Agreement is exact as well, but arrival and time pull apart, and where
-// the contract lets arrival decide, the archive does as well:
+// archive is for messages that arrive in any order. It keeps every turn (a change to
+// another mode or session) and every answer for ever, and searches all of them.
+// Agreement is exact as well. But the order of arrival now differs from the order of
+// time, and where the contract lets arrival decide, the archive does so too:
 //
 //	allowed difference to the same history in order     contract                       in archive
 //	--------------------------------------------------------------------------------------------------------
@@ -69,7 +69,7 @@ func drawEvent(t *rapid.T, at int64, message MessageID) Event {
 		e.JoinOnly = e.Server && rapid.Bool().Draw(t, "join only")
 	case "start":
 		e.Kind = Start
-		// Chosen ids may be those that others would be given.
+		// Chosen ids may equal ids that would be generated.
 		e.ID = rapid.SampledFrom([]int64{0, 0, 0, 1111111111, 2222222222, base + 3, base + 9}).Draw(t, "id")
 	case "end":
 		e.Kind = End
@@ -104,8 +104,8 @@ func drawPolicy(t *rapid.T, a AutomaticPolicy) Policy {
 	}
 }
 
-// drawOrdered makes a history that arrives as it happened. A repeat follows
-// its original before anything else has happened.
+// drawOrdered makes a history that arrives in order. A repeat comes immediately after
+// its original.
 func drawOrdered(t *rapid.T) []Event {
 	var events []Event
 	at := base
@@ -139,10 +139,10 @@ func drawShuffled(t *rapid.T) []Event {
 	return events
 }
 
-// deliver sends a history in requests of one to five messages and calls seen
-// for each message. It checks what holds for every request. A message that comes
-// again stands first in its request: what is before one is told by that, and not
-// by its time alone (see TestRequestsThatComeAgain).
+// deliver sends a history in requests of one to five messages, and calls seen for each
+// message. It checks what holds for every request. A repeated message is the first of
+// its request, because the messages before one in its request affect its decision
+// (see TestRequestsThatComeAgain).
 func deliver(t *rapid.T, p *Policy, events []Event, seen func(i int, got Decision)) *Session {
 	var s *Session
 	now := base
@@ -167,7 +167,7 @@ func deliver(t *rapid.T, p *Policy, events []Event, seen func(i int, got Decisio
 	return s
 }
 
-// checkBecause holds an explanation against the decision that it explains.
+// checkBecause checks that an explanation agrees with its decision.
 func checkBecause(t *rapid.T, e *Event, d Decision, change Change) {
 	allowed := map[Action][]Reason{
 		Keep:  {LeftToSDK, NoSession, TooOld},
@@ -237,7 +237,7 @@ func apply(t *rapid.T, s *Session, now int64, p *Policy, body []Event, seen func
 	return next
 }
 
-// sessionAt is the session that an event of a moment is in, if it begins none.
+// sessionAt is the session of an event at a time, unless the event begins one.
 func sessionAt(s *Session, p *Policy, at int64) int64 {
 	d := make([]Decision, 1)
 	probe := Event{Times: original(at), Message: 1 << 60, Server: true, JoinOnly: true}
@@ -277,9 +277,9 @@ func forEachPolicy(t *testing.T, property func(t *rapid.T, p Policy)) {
 	}
 }
 
-// What both readings share: sentences that do not depend on the order.
+// What both implementations share: rules that do not depend on the order.
 
-// keepOrClear is the answer where no session is.
+// keepOrClear is the answer when there is no session.
 func keepOrClear(p Policy) Decision {
 	if p.Automatic == AutomaticOff {
 		return Decision{Action: Clear}
@@ -287,8 +287,8 @@ func keepOrClear(p Policy) Decision {
 	return Decision{}
 }
 
-// shows reports whether an event shows by itself that a manual session, or an
-// end at the given time, is over.
+// shows reports whether an event alone proves that a manual session, or an ended state
+// since a time, is over.
 func shows(p Policy, e Event, ended bool, end int64) bool {
 	restart := e.ColdStart != NoColdStart && !e.Server
 	if restart && e.HasSessionID {
@@ -312,7 +312,7 @@ func renews(p Policy, e Event) bool {
 	return p.IdentifyReset == IdentifyResetAlways || p.IdentifyReset == IdentifyResetWeb && !e.Mobile
 }
 
-// raise is the id generated at a time, next to those that are in use.
+// raise is the id that is generated at a time, given the ids in use.
 func raise(at int64, used []int64) int64 {
 	for slices.Contains(used, at) {
 		at++
@@ -320,15 +320,15 @@ func raise(at int64, used []int64) int64 {
 	return at
 }
 
-// diary is one key's state at the moment of the newest message.
+// diary is one key's state at the time of the newest message.
 type diary struct {
 	p    Policy
 	mode Mode
 	id   int64
 	mark MessageID
 	user UserID
-	// since and last are the first and the newest event of an automatic
-	// session; last is the newest end of an ended one.
+	// since and last are the times of the first and the newest event of an automatic
+	// session; in an ended state, last is the time of the newest end.
 	since, last int64
 	// userAt is when the user was set.
 	userAt int64
@@ -358,7 +358,7 @@ func (d *diary) alive(e Event) bool {
 
 func (d *diary) tell(e Event) Decision {
 	if e.Message != 0 && e == d.previous {
-		// The repeat of a call that changed something says so.
+		// Only the repeat of a call that changed something is marked as repeated.
 		d.answer.Repeated = d.repeat
 		return d.answer
 	}
@@ -456,13 +456,13 @@ type archive struct {
 	p     Policy
 	turns []*turn // in order of arrival
 	clock int     // messages that arrived
-	// forgotten: something was, before all that is known.
+	// forgotten: there were earlier turns, which are forgotten.
 	forgotten bool
-	// nothing are the resets that found nothing to reset.
+	// nothing are the resets that had nothing to reset.
 	nothing []MessageID
 }
 
-// turn is a moment from which on a mode and a session hold.
+// turn is the beginning of a time with one mode and one session.
 type turn struct {
 	at, arrived int64
 	mode        Mode
@@ -472,10 +472,10 @@ type turn struct {
 	user        UserID
 	userAt      int64
 	identified  bool
-	// said: a call or an identify began it, and nothing before it belongs to it.
+	// said: a call or an identify began it, so that no earlier event belongs to it.
 	said bool
-	// inferred: an event began it because no manual session was known, or
-	// because an end was. A cold start is no such event.
+	// inferred: an event began it because no manual session was known, or because an
+	// end was known. That does not include cold starts.
 	inferred bool
 	lost     bool // forgotten
 	// events are the times of an automatic session's events.
@@ -485,8 +485,8 @@ type turn struct {
 	cold        int64
 	coldOwn     bool
 	coldArrived int64
-	// again is an end of what had ended: it has no place of its own among the
-	// turns that are known until another turn parts it from the first end.
+	// again: it is an end of an already ended state. It does not count among the known
+	// turns until another turn separates it from the first end.
 	again bool
 }
 
@@ -501,7 +501,7 @@ func (a *archive) sorted() []*turn {
 	return turns
 }
 
-// kept is the turns that are known.
+// kept returns the known turns.
 func (a *archive) kept() []*turn {
 	return slices.DeleteFunc(a.sorted(), func(x *turn) bool { return x.lost })
 }
@@ -515,8 +515,8 @@ func places(turns []*turn) (n int) {
 	return n
 }
 
-// around is the turn that holds at a moment and the one after it; nil where
-// there is none. forgotten: the moment is older than all that is known.
+// around is the turn that holds at a time and the one after it; nil if there is none.
+// forgotten: the time is before all known turns.
 func (a *archive) around(at int64) (holds, next *turn, forgotten bool) {
 	for _, x := range a.kept() {
 		if x.at > at {
@@ -535,7 +535,7 @@ func (a *archive) after(x *turn) *turn {
 	return nil
 }
 
-// record takes a turn (A, D) and reports whether it is known now.
+// record adds a turn (A, D), and reports whether it is known afterwards.
 func (a *archive) record(x *turn) bool {
 	x.arrived = int64(a.clock)
 	known := a.kept()
@@ -562,9 +562,9 @@ func (a *archive) record(x *turn) bool {
 	return !x.lost
 }
 
-// correct drops the turns next after a call that would not have been taken had
-// the call been known (D): what was inferred in spite of a start, and what was
-// inferred within the timeout of an end.
+// correct drops those turns right after a call that would not exist if the call had
+// been known (D): turns inferred in spite of a start, or within the timeout after an
+// end.
 func (a *archive) correct(e Event, by *turn) {
 	for {
 		_, next, forgotten := a.around(e.Times.Original)
@@ -588,8 +588,8 @@ func (a *archive) noteCold(x *turn, e Event) {
 	}
 }
 
-// sinceCold is the part of an automatic session that a call from before its cold
-// start does not reach (D); nil for none.
+// sinceCold is the part of an automatic session after its cold start, which a call from
+// before it does not affect (D); nil for none.
 func sinceCold(old, by *turn) *turn {
 	if old.cold <= by.at || by.mode != Ended && !(by.mode == Manual && old.coldOwn) {
 		return nil
@@ -635,8 +635,8 @@ func (a *archive) turnOf(e Event) *turn {
 	return began
 }
 
-// span is the time from an automatic session's first event to its last one, or
-// to the turn that cut it short.
+// span is the time from an automatic session's first event to its last event, or to the
+// turn that cut the session short.
 func (a *archive) span(x *turn) (from, last int64) {
 	last = slices.Max(x.events)
 	if next := a.after(x); next != nil {
@@ -645,8 +645,8 @@ func (a *archive) span(x *turn) (from, last int64) {
 	return x.at, last
 }
 
-// within reports whether a session from one moment to another may have an
-// event at a third.
+// within reports whether an event at a time may join a session that lasts from one time
+// to another.
 func (a *archive) within(from, last, at int64) bool {
 	near := at >= from-a.p.Timeout && at <= last+a.p.Timeout
 	length := max(last, at) - min(from, at)
@@ -741,7 +741,7 @@ func (a *archive) end(e Event, holds *turn) {
 		a.record(x)
 		return
 	}
-	// F: an end older than the newest one is nothing, a newer one takes its place.
+	// F: an end older than the newest one has no effect, a newer one replaces it.
 	if y := a.after(holds); e.Times.Original == holds.at || y != nil && y.again {
 		return
 	}
@@ -753,8 +753,8 @@ func (a *archive) end(e Event, holds *turn) {
 	a.turns = append(a.turns, x)
 }
 
-// replace makes a turn one of the same mode as another, whose events after it
-// are its own from now on.
+// replace gives a turn the mode of an older one, and copies the older one's later
+// events to it.
 func (a *archive) replace(x, old *turn) {
 	x.mode = old.mode
 	x.events = append(x.events, x.at)
@@ -766,7 +766,7 @@ func (a *archive) replace(x, old *turn) {
 	x.takeCold(old)
 }
 
-// takeCold has a session know of the cold start in another, after its beginning.
+// takeCold copies the cold start of another session to x, if it is after x's beginning.
 func (x *turn) takeCold(old *turn) {
 	if (x.mode == Manual || x.mode == Automatic) && old.cold > x.at && old.cold > x.cold {
 		x.cold, x.coldOwn, x.coldArrived = old.cold, old.coldOwn, old.coldArrived
@@ -832,7 +832,7 @@ func (a *archive) stamp(e Event, x *turn) Decision {
 	}
 	if x.owner == 0 {
 		x.owner = e.Message
-		for _, y := range a.turns { // the other part of a session that a late end has parted
+		for _, y := range a.turns { // the other part of a session that a late end has split
 			if x.mode == Automatic && y.mode == Automatic && y.id == x.id {
 				y.owner = e.Message
 			}
@@ -848,20 +848,20 @@ func TestAnyOrderAsTheContractReads(t *testing.T) {
 		s := deliver(t, &p, events, func(i int, got Decision) {
 			want := a.tell(events[i])
 			if events[i].Kind == End {
-				// F: whether an end was one of those that are known shows nowhere.
+				// F: whether an end is among the known ones is not visible in decisions.
 				got.Repeated, want.Repeated = false, false
 			}
 			if got != want {
 				t.Fatalf("%s\n got  %s\n want %s", brief(events[i]), show(got), show(want))
 			}
 		})
-		// And what is current, at every moment.
+		// Compare the current session at every time.
 		for at := base; at < base+250; at++ {
 			want := int64(0)
 			if x, _, _ := a.around(at); a.alive(x, at) {
 				want = x.id
 			}
-			// An event before an automatic session may join that.
+			// An event before an automatic session may join it.
 			if got := sessionAt(s, &p, at); got != want && (want != 0 || p.Automatic != AutomaticProxy) {
 				t.Fatalf("at %d: got %d, want %d", at-base, got, want)
 			}
@@ -876,10 +876,10 @@ func TestAnyOrderAsTheContractReads(t *testing.T) {
 	})
 }
 
-// What holds without any reading.
+// Properties that need no second implementation.
 
-// Of the events of a session that a call armed, exactly one carries the mark,
-// however often it is sent: the first that arrives.
+// In a session that was begun by a call, exactly one event carries the mark, however
+// often it is sent: the first to arrive.
 func TestOneMarkForEachSession(t *testing.T) {
 	forEachPolicy(t, func(t *rapid.T, p Policy) {
 		events := distinct(drawShuffled(t))
@@ -889,14 +889,14 @@ func TestOneMarkForEachSession(t *testing.T) {
 			e := events[i]
 			switch {
 			case e.Kind.Control():
-				// With the same id a session begins anew.
+				// startSession with the same id begins the session anew.
 				if e.ID != 0 && !got.Repeated && !armed[e.Message] {
 					delete(owner, e.ID)
 				}
 				armed[e.Message] = e.Message != 0
 			case got.Action != Stamp:
 			case e.JoinOnly && !got.Start && p.Automatic == AutomaticProxy && owner[got.SessionID] == 0:
-				// It joins an automatic session that a call began.
+				// It joins an automatic session that began with a call.
 			case owner[got.SessionID] == 0:
 				if !got.Start {
 					t.Fatalf("%s: the first event of session %d has no mark", brief(e), got.SessionID)
@@ -909,9 +909,8 @@ func TestOneMarkForEachSession(t *testing.T) {
 	})
 }
 
-// distinct gives each start that chooses an id one of its own, each call a
-// messageId, and each message a moment of its own: without that, an id can be
-// that of several sessions at once.
+// distinct makes chosen ids, messageIds of calls and times of messages unique:
+// otherwise one id can belong to several sessions at once.
 func distinct(events []Event) []Event {
 	n := int64(len(events))
 	for i := range events {
@@ -927,8 +926,8 @@ func distinct(events []Event) []Event {
 	return events
 }
 
-// A generated id differs from all that are in the timeline at that moment, be
-// they generated or chosen.
+// A generated id differs from all ids, generated or chosen, that are in the timeline at
+// that time.
 func TestGeneratedIDsDiffer(t *testing.T) {
 	forEachPolicy(t, func(t *rapid.T, p Policy) {
 		events := drawShuffled(t)
@@ -952,7 +951,7 @@ func TestGeneratedIDsDiffer(t *testing.T) {
 			after := map[int64]int{}
 			for _, x := range s.Segments {
 				if x.Mode == Automatic && x.Origin == ByRestart && before[x.ID] > 0 {
-					continue // the rest of a session that a late call has parted
+					continue // the rest of a session that a late call has split
 				}
 				if after[x.ID]++; x.ID != 0 && after[x.ID] > max(before[x.ID], 1) {
 					t.Fatalf("%s: %d is there %d times", brief(e), x.ID, after[x.ID])
@@ -962,8 +961,8 @@ func TestGeneratedIDsDiffer(t *testing.T) {
 	})
 }
 
-// A message that arrives again before any other is answered the same and
-// changes nothing.
+// A message that arrives again before any other gets the same answer, and changes
+// nothing.
 func TestAgainChangesNothing(t *testing.T) {
 	forEachPolicy(t, func(t *rapid.T, p Policy) {
 		events := drawShuffled(t)
@@ -972,7 +971,7 @@ func TestAgainChangesNothing(t *testing.T) {
 			var one Decision
 			s = apply(t, s, base+1000, &p, events[i:i+1], func(_ int, got Decision) { one = got })
 			if e.Message == 0 {
-				continue // new each time
+				continue // without a messageId each is new
 			}
 			same := apply(t, s, base+1000, &p, events[i:i+1], func(_ int, got Decision) {
 				got.Repeated, one.Repeated = false, false
@@ -987,10 +986,9 @@ func TestAgainChangesNothing(t *testing.T) {
 	})
 }
 
-// Manual sessions alone do not depend on the order of arrival at all, as long
-// as the timeline holds them: what is asked about a moment is answered by the
-// newest call before it. (Middle ends of an ended stretch: see F; here, calls
-// between which an end was forgotten are left out.)
+// Manual sessions alone do not depend on the order of arrival at all, as long as the
+// timeline has room for them: the newest call before a time decides. (Except for middle
+// ends of an ended segment, see F: the histories here have none that is forgotten.)
 func TestManualSessionsInAnyOrder(t *testing.T) {
 	forEachPolicy(t, func(t *rapid.T, p Policy) {
 		n := rapid.IntRange(1, MaxSegments).Draw(t, "calls")
@@ -998,7 +996,7 @@ func TestManualSessionsInAnyOrder(t *testing.T) {
 		ends := 0
 		for i := range n {
 			e := Event{Kind: Start, Times: original(base + 10*int64(i)), Message: MessageID(1 + i), ID: 1111111111 + int64(i)}
-			// Two ends are all that one ended stretch remembers.
+			// An ended segment remembers two ends only.
 			if ends < 2 && rapid.Bool().Draw(t, "end") {
 				e.Kind, e.ID = End, 0
 				ends++
@@ -1006,7 +1004,7 @@ func TestManualSessionsInAnyOrder(t *testing.T) {
 			calls = append(calls, e)
 		}
 		s := deliver(t, &p, rapid.Permutation(calls).Draw(t, "arrival"), func(int, Decision) {})
-		// The first moments of what a call began, one within, and the last.
+		// The first times after a call, one in between, and the last.
 		within := rapid.Int64Range(2, 8).Draw(t, "within")
 		for i := range 4 * n {
 			call := calls[i/4]

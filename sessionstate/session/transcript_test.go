@@ -16,8 +16,8 @@ import (
 
 var update = flag.Bool("update", false, "write what comes out into the transcripts in testdata")
 
-// TestTranscripts plays the stories in testdata/*.txt: what arrives, and what
-// comes out. testdata/README.md says how to read and write them.
+// TestTranscripts plays the transcripts in testdata/*.txt, and compares the decisions.
+// testdata/README.md says how to read and write them.
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -103,7 +103,7 @@ func playTranscript(t *testing.T, file string, lines []string) (played []string)
 	return played
 }
 
-// send delivers a request and tells what came out.
+// send delivers a request, and returns the results as the lines of a transcript.
 func (st *story) send(received int64, body []Event) (came []string) {
 	decisions := make([]Decision, len(body))
 	known := st.lags
@@ -147,13 +147,13 @@ func outcome(e *Event, d *Decision) string {
 	return text
 }
 
-// instant is a time after t0 as a duration: 250ms, 1m30s. It is what the
-// transcripts call it, too.
+// instant formats a time as the duration since t0, such as 250ms or 1m30s, as the
+// transcripts do.
 func instant(at int64) string { return (time.Duration(at-t0) * time.Millisecond).String() }
 
 var kinds = map[string]Kind{"track": Other, "identify": Identify, "startSession": Start, "endSession": End, "resetSession": Reset}
 
-// parse reads a message: its kind, and words about it.
+// parse reads a message: its kind, followed by attributes.
 func (st *story) parse(line string, received *int64) (e Event, err error) {
 	words := strings.Fields(line)
 	if len(words) == 0 {

@@ -16,9 +16,9 @@ const (
 	carol
 )
 
-// key is one key's session as the tests drive it. It checks after every request
-// what holds for all of them: that the session that went in is as it was, and
-// that what came out is a timeline.
+// key is the session of one key in a test. After every request it checks what must
+// always hold: Transition has not changed its argument, and the result is a valid
+// timeline.
 type key struct {
 	t      *testing.T
 	p      Policy
@@ -26,7 +26,7 @@ type key struct {
 	now    int64
 	next   MessageID
 	change Change
-	// because has what explained the last decisions.
+	// because has the explanations of the last decisions.
 	because []Because
 }
 
@@ -115,7 +115,7 @@ func (k *key) send(events ...Event) []Decision {
 	return k.explained(decisions)
 }
 
-// explained takes the explanations off decisions, and keeps them in k.because.
+// explained moves the explanations of decisions to k.because.
 func (k *key) explained(decisions []Decision) []Decision {
 	k.because = k.because[:0]
 	for i := range decisions {
@@ -133,7 +133,7 @@ func (k *key) want(want []Decision, events ...Event) {
 	}
 }
 
-// is sends one message alone.
+// is sends one message alone, and compares its decision.
 func (k *key) is(e Event, want Decision) {
 	k.t.Helper()
 	k.want([]Decision{want}, e)
@@ -148,7 +148,7 @@ func (k *key) unchanged(e Event, want Decision) {
 	}
 }
 
-// current checks the session of a moment.
+// current checks the current session at a time.
 func (k *key) current(at, want int64) {
 	k.t.Helper()
 	if got := sessionAt(k.s, &k.p, at); got != want {
@@ -163,7 +163,7 @@ func (k *key) currentNow(want int64) {
 	}
 }
 
-// everyPolicy runs a rule that holds whatever makes the automatic sessions.
+// everyPolicy checks a rule that holds with every automatic policy.
 func everyPolicy(t *testing.T, rule func(t *testing.T, p Policy)) {
 	for name, a := range map[string]AutomaticPolicy{"sdk": AutomaticSDK, "proxy": AutomaticProxy, "off": AutomaticOff} {
 		t.Run(name, func(t *testing.T) { rule(t, Policy{Automatic: a}) })
@@ -284,14 +284,14 @@ func TestResetLeavesAnEndedOrAbsentOne(t *testing.T) {
 		none := k.reset(t0)
 		k.is(none, answered(0))
 		k.send(k.start(t0+1, 0))
-		// It is known when it is delivered again, and does nothing then either.
+		// It is recognized when it is delivered again, and changes nothing either.
 		k.unchanged(none, repeated(0))
 		k.send(k.end(t0 + 2))
 		ended := k.reset(t0 + 3)
 		k.is(ended, answered(0))
 		k.unchanged(ended, repeated(0))
 		k.unchanged(k.track(t0+4), cleared)
-		// One without a messageId leaves nothing behind.
+		// A reset without a messageId is not remembered.
 		k.unchanged(Event{Kind: Reset, Times: original(t0 + 5)}, answered(0))
 	})
 }
@@ -330,7 +330,7 @@ func TestControlCallWithoutMessageIDIsNewEachTime(t *testing.T) {
 	k.is(start, answered(t0))
 	k.is(start, answered(t0+1))
 	k.is(k.track(t0), first(t0+1))
-	// A free mark is no message either.
+	// A free mark does not equal a missing messageId.
 	k.send(k.start(t0+1, 0))
 	k.is(start, answered(t0+3))
 }
@@ -372,8 +372,8 @@ func TestEventBeforeTheFirstSegmentIsInNone(t *testing.T) {
 	}
 }
 
-// A second end changes nothing for the events that it finds, but it is an end
-// to a start that comes from before it.
+// A second end changes nothing for events, but it ends a session whose start arrives
+// later and was made before it.
 func TestEndThatOvertookItsStartWhileEnded(t *testing.T) {
 	everyPolicy(t, func(t *testing.T, p Policy) {
 		k := newKey(t, p)
@@ -388,7 +388,7 @@ func TestEndThatOvertookItsStartWhileEnded(t *testing.T) {
 		k.is(k.track(t0+30), first(1111111111))
 		k.unchanged(k.track(t0+50), cleared)
 		k.unchanged(k.track(t0+60), cleared)
-		// In the order of the calls it would be the same.
+		// The result is the same as in the order of the calls.
 		k.is(k.start(t0+60, 2222222222), answered(2222222222))
 		k.is(k.track(t0+60), first(2222222222))
 	})
@@ -412,7 +412,7 @@ func TestEndThatOvertookItsStartInAFullTimeline(t *testing.T) {
 		k.unchanged(k.track(t0+10*at+9), cleared)
 		switch {
 		case at == 0:
-			// Of the two the newer one fits.
+			// There is room for the newer of the two.
 			k.unchanged(k.track(t0+5), untouched)
 		default:
 			k.is(k.track(t0+10*at+5), first(1111111111))
@@ -456,8 +456,8 @@ func TestFullTimelineForgetsTheOldest(t *testing.T) {
 		if !k.s.Truncated || len(k.s.Segments) != MaxSegments {
 			t.Fatalf("session %+v", k.s)
 		}
-		// Nothing is known of that time. Where sessions are manual or not at all, there
-		// is none that could be known.
+		// Nothing is known about that time, so such events are untouched. With automatic
+		// off, a session that is not remembered does not exist, so they are cleared.
 		k.unchanged(k.track(t0+9), unknown(p))
 		k.unchanged(k.track(t0-1), unknown(p))
 		k.unchanged(k.sdkStart(t0), unknown(p))
@@ -490,8 +490,8 @@ func TestControlCallThatDoesNotFit(t *testing.T) {
 	k.current(newest+100, newest)
 }
 
-// Between two ends that are the oldest of a full timeline there is no place for
-// more than the second of them.
+// Between two ends that are the oldest of a full timeline there is only room for the
+// second of them.
 func TestRestartThatDoesNotFit(t *testing.T) {
 	everyPolicy(t, func(t *testing.T, p Policy) {
 		k := newKey(t, p)
@@ -525,7 +525,7 @@ func TestMarkBelongsToOneMessage(t *testing.T) {
 	k.unchanged(one, first(1111111111))
 	k.send(k.end(t0 + 60))
 	k.unchanged(one, first(1111111111))
-	// Also where a late call has put its moment into another session.
+	// Even if a late call has moved its time into another session.
 	k.send(k.start(t0+40, 2222222222))
 	k.unchanged(one, first(1111111111))
 	k.is(k.track(t0+50), first(2222222222))
@@ -567,8 +567,8 @@ func TestReleaseFreesTheMark(t *testing.T) {
 	k.unchanged(one, stamped(1111111111))
 }
 
-// A late end parts a session at a cold start: of the two parts, which have one id,
-// one event has the mark, also after it was freed.
+// A late end splits a session at a cold start. The two parts have the same id, and so
+// one event with the mark, even after it was freed.
 func TestReleaseInASessionInTwoParts(t *testing.T) {
 	k := proxy(t)
 	one := mobile(k.track(t0))
@@ -624,7 +624,7 @@ func TestIdentifyOlderThanTheChangeOfUser(t *testing.T) {
 	k.send(by(k.start(t0, 1111111111), alice), k.track(t0))
 	k.send(k.identify(t0+10, bob))
 	k.unchanged(k.identify(t0+5, carol), stamped(1111111111))
-	// Neither where another session was current.
+	// Nor if another session was current.
 	k.send(k.start(t0-10, 2222222222))
 	k.send(by(k.track(t0-9), alice))
 	k.unchanged(k.identify(t0-5, bob), stamped(2222222222))
@@ -775,9 +775,9 @@ func TestAutomaticCutoff(t *testing.T) {
 	k.is(k.track(t0+25*minute), stamped(t0))
 	k.is(k.track(t0+50*minute), stamped(t0))
 	k.is(k.track(t0+50*minute+1), first(t0+50*minute+1))
-	// It bounds the past as well.
+	// The cutoff bounds the past as well.
 	k.is(k.track(t0-1), first(t0-1))
-	// A session that was cut short is no longer than that.
+	// A session that a call cut short ends there.
 	k = proxy(t)
 	k.p.Cutoff = 50 * minute
 	k.send(k.track(t0), k.track(t0+25*minute), k.track(t0+50*minute))
@@ -794,8 +794,8 @@ func TestAutomaticLateEventBetweenTwo(t *testing.T) {
 	k.is(k.track(t0+120*minute), stamped(t0+100*minute))
 }
 
-// Requests of one page overtake each other: what an event began because no call
-// was known yet gives way to the call.
+// Requests of one page overtake each other: a session that an event began because the
+// call had not arrived yet is replaced by the call's.
 func TestStartOvertakenByAnEvent(t *testing.T) {
 	k := proxy(t)
 	overtaking := k.track(t0 + 100)
@@ -820,14 +820,15 @@ func TestEndOvertakenByAnEvent(t *testing.T) {
 	k.unchanged(k.track(t0+101), cleared)
 	k.is(k.track(t0+hour+1), stamped(t0+hour)) // longer after the end than the timeout
 
-	// Also where it is the second one.
+	// The same if the late end is the second one.
 	k = proxy(t)
 	k.send(k.end(t0))
 	k.is(k.track(t0+40*minute), first(t0+40*minute))
 	k.is(k.end(t0+20*minute), answered(0))
 	k.unchanged(k.track(t0+41*minute), cleared)
 
-	// An SDK's resumption is newer than the end, whenever that arrives.
+	// An automatic session that the SDK opens is newer than the end, whenever the end
+	// arrives.
 	k = newKey(t, Policy{})
 	k.send(k.end(t0), k.sdkStart(t0+100))
 	k.is(k.end(t0+50), answered(0))
@@ -866,7 +867,7 @@ func TestLateStartLeavesWhatWasSaidAfterIt(t *testing.T) {
 	}
 }
 
-// What is older than all that is known is not guessed at, even if there is room.
+// A call that is older than the whole timeline is not applied, even if there is room.
 func TestRepeatOfAForgottenStart(t *testing.T) {
 	k := proxy(t)
 	start := k.start(t0, 0)
@@ -877,7 +878,7 @@ func TestRepeatOfAForgottenStart(t *testing.T) {
 	k.unchanged(start, answered(t0))
 	k.current(t0+MaxSegments*hour, t0+MaxSegments*hour)
 	k.unchanged(k.track(t0+1), untouched)
-	// A call makes room by dropping the sessions that it should have prevented.
+	// A call drops the sessions that it would have prevented, and so makes room.
 	k.is(k.start(t0+hour+1, 0), answered(t0+hour+1))
 	k.unchanged(start, answered(t0))
 	k.unchanged(k.track(t0+1), untouched)
@@ -893,8 +894,8 @@ func TestResetOfAnAutomaticSession(t *testing.T) {
 	k.is(k.track(t0+hour), first(t0+hour))
 }
 
-// What a call began has its start there: an earlier event is not in it, also
-// where late calls have taken away the session that it was in.
+// A session that a call began starts with the call: an earlier event does not join it,
+// even if late calls have removed the session in which it was.
 func TestNothingJoinsARenewedSessionFromBefore(t *testing.T) {
 	k := proxy(t)
 	k.is(k.track(t0), first(t0))
@@ -936,7 +937,7 @@ func TestJoinOnlysDoNotMakeAutomaticSessions(t *testing.T) {
 	k.s = Release(k.s, one.Message, t0)
 	k.unchanged(joinOnly(k.track(t0+1)), stamped(t0))
 	k.is(k.track(t0+2), first(t0))
-	// After the end it waits for others to begin a session.
+	// After the end it has no session until another event begins one.
 	k.send(k.end(t0 + hour))
 	k.unchanged(joinOnly(k.track(t0+hour)), cleared)
 	k.unchanged(joinOnly(k.track(t0+2*hour)), untouched)
@@ -963,7 +964,7 @@ func TestOffHasNoAutomaticSessions(t *testing.T) {
 	}
 }
 
-// A changed policy holds at once: the proxy's own sessions end with it.
+// A changed policy holds at once: the proxy's automatic sessions end with it.
 func TestPolicyLeavesProxyMode(t *testing.T) {
 	for a, want := range map[AutomaticPolicy]Decision{AutomaticSDK: untouched, AutomaticOff: cleared} {
 		k := proxy(t)
@@ -995,7 +996,7 @@ func TestCurrent(t *testing.T) {
 	k.send(k.start(t0+20, 2222222222))
 	is(t0+20, 2222222222)
 	is(t0+300*day, 2222222222)
-	// A proxy whose clock is behind that of the one that wrote it.
+	// The reader's clock is behind that of the proxy that wrote it.
 	is(t0+19, 2222222222)
 
 	k = proxy(t)
@@ -1014,7 +1015,7 @@ func TestRetention(t *testing.T) {
 		k.send(k.start(t0, 1111111111), k.track(t0))
 		version := k.s.Version
 
-		// Not every event is written, one a grain is.
+		// Not every event is written, but one in each grain of time.
 		k.now = t0 + grain
 		k.unchanged(k.track(k.now), stamped(1111111111))
 		k.now = t0 + grain + 1
