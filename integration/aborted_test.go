@@ -13,9 +13,8 @@ import (
 	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
-// TestAbortedUploads: a body that does not come whole is the client's doing. It
-// is told so, if it can still read it, and the log has no error, and no write
-// key.
+// TestAbortedUploads: an incomplete body is the client's error. The client gets an
+// answer, if it can still read one, and the log has neither an error nor a write key.
 func TestAbortedUploads(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "log")
 	p := run(t, proxytest.Setup{
@@ -74,7 +73,8 @@ func TestAbortedUploads(t *testing.T) {
 	}
 }
 
-// TestMemoryFollowsWhatHasCome, not what clients announce.
+// TestMemoryFollowsWhatHasCome: memory is allocated for the bytes that have arrived,
+// not for the length that clients announce.
 func TestMemoryFollowsWhatHasCome(t *testing.T) {
 	const clients, each = 400, 160 << 10
 	p := run(t, proxytest.Setup{})
@@ -84,7 +84,7 @@ func TestMemoryFollowsWhatHasCome(t *testing.T) {
 		io.WriteString(p.dial(t), head("/v1/batch", fmt.Sprintf("Content-Length: %d\r\n", 4_000_000))+"{")
 	}
 	proxytest.Serving.WaitBegun(clients)
-	// Connections, and what Caddy has for a request, are in it.
+	// This includes the connections, and Caddy's own memory for each request.
 	if grown := heapInUse() - before; grown > clients*each {
 		t.Errorf("%d clients that sent a byte take %d bytes", clients, grown)
 	} else {

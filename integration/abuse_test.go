@@ -18,7 +18,7 @@ import (
 	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
-// heapInUse is what is reachable: not what garbage waits to be collected.
+// heapInUse is the size of the reachable heap, without garbage.
 func heapInUse() int {
 	var m runtime.MemStats
 	runtime.GC()
@@ -27,12 +27,12 @@ func heapInUse() int {
 	return int(m.HeapAlloc)
 }
 
-// TestFloodOfIDs sends ids that come once, by control calls and by events, and
-// an active user among them. Memory and disk stay within their bounds, and his
-// session goes on: with the file it survives a restart too.
+// TestFloodOfIDs sends control calls and events with new ids each time, and among them
+// those of an active user. Memory and disk stay within their bounds, and the user's
+// session continues: with the file store it survives a restart too.
 func TestFloodOfIDs(t *testing.T) {
-	// So many come at once: what a store writes for them it writes together. The
-	// slack is the least that a file has.
+	// atOnce requests are concurrent, and the store writes their sessions together.
+	// slack is how many sessions more than its bound a file may have.
 	const capacity, stored, slack, atOnce = 100, 400, 1000, 20
 	flood := map[string]func(i int) (path, body string){
 		"startSession": func(i int) (string, string) {
@@ -104,7 +104,7 @@ func storedSessions(t *testing.T, path string) (n int) {
 	t.Helper()
 	var db *bbolt.DB
 	var err error
-	for range 5 { // a second each, until who had it has closed it
+	for range 5 { // each waits a second, until the previous owner has closed the file
 		if db, err = bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: time.Second}); err == nil {
 			break
 		}
@@ -120,15 +120,15 @@ func storedSessions(t *testing.T, path string) (n int) {
 	return n
 }
 
-// TestSessionStartsAreLimited: a loop is stopped at the endpoint, and its calls
-// among events have no effect; whoever sends the same call again is answered.
+// TestSessionStartsAreLimited: an app that starts sessions in a loop is stopped at the
+// endpoint, and its calls among events have no effect; a repeated call is answered.
 func TestSessionStartsAreLimited(t *testing.T) {
 	p := run(t, proxytest.Setup{Session: "max_session_starts 3"})
 	call := func(name, message string, after time.Duration) proxytest.Reply {
 		return p.Send(t, proxytest.Request{Path: "/v1/" + name, WriteKey: "wk1", Header: origin, Received: p.Now.Add(after), Body: `{"anonymousId":"a1"` + message + `}`})
 	}
 	first := call("startSession", `,"messageId":"s1"`, 0)
-	for range 5 { // repeats are no new starts
+	for range 5 { // repeats do not count as starts
 		if again := call("startSession", `,"messageId":"s1"`, 0); again.Body != first.Body {
 			t.Fatalf("%d %s, before %s", again.Status, again.Body, first.Body)
 		}
@@ -151,7 +151,7 @@ func TestSessionStartsAreLimited(t *testing.T) {
 	if again := call("startSession", `,"messageId":"s1"`, 0); again.Body != first.Body {
 		t.Errorf("a repeat is answered %d %s", again.Status, again.Body)
 	}
-	// Events go on, in the session that there is.
+	// Events are still stamped, with the current session.
 	got := p.Post(t, "/v1/batch", `{"batch":[`+proxytest.Event("a1", "m1")+`,{"type":"startSession","anonymousId":"a1"},`+proxytest.Event("a1", "m2")+`]}`)
 	p.Expect(t, "1234567890!", "1234567890")
 	if got.Status != http.StatusOK {
@@ -161,7 +161,7 @@ func TestSessionStartsAreLimited(t *testing.T) {
 		t.Errorf("a track is answered %d %s", got.Status, got.Body)
 	}
 	p.Expect(t)
-	// Others, and ends, are free; and a minute later he is too.
+	// Other users, and ends, are not limited; a minute later this user is not either.
 	p.Start(t, "a2", id1)
 	if got := call("endSession", "", 0); got.Status != http.StatusOK {
 		t.Error(got.Status)
@@ -169,7 +169,7 @@ func TestSessionStartsAreLimited(t *testing.T) {
 	if got := call("startSession", "", time.Minute); got.Status != http.StatusOK {
 		t.Errorf("a minute later: %d %s", got.Status, got.Body)
 	}
-	// Of a batch with too many as many are carried out as may be.
+	// Of a batch with too many starts, as many are carried out as are allowed.
 	p.Now = p.Now.Add(5 * time.Minute)
 	starts := strings.Repeat(`{"type":"startSession","anonymousId":"a3"},`, 9)
 	p.Post(t, "/v1/batch", `{"batch":[`+starts+proxytest.Event("a3", "m9")+`]}`)
@@ -181,7 +181,7 @@ func TestSessionStartsAreLimited(t *testing.T) {
 	}
 }
 
-// TestSessionStartsUnlimited: off is off.
+// TestSessionStartsUnlimited: with `off` there is no limit.
 func TestSessionStartsUnlimited(t *testing.T) {
 	p := run(t, proxytest.Setup{Session: "max_session_starts off"})
 	for i := range 700 {
@@ -191,8 +191,8 @@ func TestSessionStartsUnlimited(t *testing.T) {
 	}
 }
 
-// TestHostileBodies sends what is small and unfolds, or is made of many small
-// things. It reaches the data plane as it came, and nothing of it stays in memory.
+// TestHostileBodies sends small bodies that decompress to large ones, or consist of
+// very many values. They reach the data plane unchanged, and leave nothing in memory.
 func TestHostileBodies(t *testing.T) {
 	const limit = 4096000
 	tiny := `{"batch":[` + strings.Repeat("{},", limit/3-10) + `{}]}`
@@ -226,8 +226,8 @@ func TestHostileBodies(t *testing.T) {
 	}
 }
 
-// TestTinyMessagesTakeLittle: what one request of the smallest messages takes is
-// bounded by their number, not by a hundred times its size.
+// TestTinyMessagesTakeLittle: the memory for a request of minimal messages is bounded by
+// their number, and far from a hundred times its size.
 func TestTinyMessagesTakeLittle(t *testing.T) {
 	p := run(t, proxytest.Setup{})
 	body := `{"batch":[` + strings.Repeat("{},", 4096000/3-10) + `{}]}`
@@ -237,15 +237,15 @@ func TestTinyMessagesTakeLittle(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	p.Post(t, "/v1/batch", body)
 	runtime.ReadMemStats(&after)
-	// Client, Caddy and data plane have the body in the same process, and what
-	// grows has been smaller before.
+	// Client, Caddy and data plane are in one process and each has the body; growing
+	// buffers count with all their earlier sizes.
 	if n := after.TotalAlloc - before.TotalAlloc; n > 120<<20 {
 		t.Errorf("%d bytes were allocated", n)
 	}
 }
 
-// TestManyControlCallsInOneBatch: twenty thousand of one user, of which as many
-// begin a session as may; and events between them.
+// TestManyControlCallsInOneBatch: of twenty thousand calls of one user, with events
+// between them, as many begin a session as are allowed.
 func TestManyControlCallsInOneBatch(t *testing.T) {
 	p := run(t, proxytest.Setup{Session: "max_session_starts off"})
 	var b strings.Builder
@@ -261,8 +261,8 @@ func TestManyControlCallsInOneBatch(t *testing.T) {
 	}
 }
 
-// TestManyIDsInOneBatch: a store that does not answer holds a request up for one
-// deadline of the request, whatever it has of ids.
+// TestManyIDsInOneBatch: a store that does not answer delays a request by one deadline,
+// however many ids it has.
 func TestManyIDsInOneBatch(t *testing.T) {
 	eachKind(t, func(t *testing.T, f *faults, _ string, with func(string) proxytest.Setup) {
 		p := run(t, with(""))
@@ -281,7 +281,7 @@ func TestManyIDsInOneBatch(t *testing.T) {
 	})
 }
 
-// TestGiantIDs: ids and write keys of any length take no more than a hash does.
+// TestGiantIDs: long ids and write keys take no more memory than a hash.
 func TestGiantIDs(t *testing.T) {
 	p := run(t, proxytest.Setup{Global: "rudder_session {\nstore memory\n}"})
 	before := heapInUse()
@@ -298,13 +298,13 @@ func TestGiantIDs(t *testing.T) {
 	}
 }
 
-// TestSlowBodies: the example ends a request whose body does not come.
+// TestSlowBodies: the example configuration ends a request whose body does not arrive.
 func TestSlowBodies(t *testing.T) {
 	text, err := os.ReadFile("Caddyfile.example")
 	if err != nil || !strings.Contains(string(text), "read_body 60s") {
 		t.Fatalf("Caddyfile.example bounds no bodies (%v)", err)
 	}
-	// So it does, with a shorter time.
+	// The same option with a shorter time works.
 	p := run(t, proxytest.Setup{Global: "servers {\ntimeouts {\nread_body 100ms\n}\n}"})
 	c := p.dial(t)
 	io.WriteString(c, head("/v1/track", "Content-Length: 1000\r\n")+"{")
@@ -315,9 +315,9 @@ func TestSlowBodies(t *testing.T) {
 	p.Expect(t)
 }
 
-// TestFullFileRefusesNewUsers: where the file has as many as it may and room is
-// not made yet, who is known goes on, and who is new is told to come again; his
-// events go on as they came.
+// TestFullFileRefusesNewUsers: while the file is full and no room has been made yet,
+// known users are served; calls of new users get a 503, and their events are forwarded
+// as they came.
 func TestFullFileRefusesNewUsers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sessions.db")
 	bounded := func(by string) proxytest.Setup {

@@ -19,7 +19,7 @@ func twoSites() proxytest.Setup {
 	return s
 }
 
-// startAt begins the session of "one" at a host, or at any if that is "".
+// startAt begins the session of "one" at a host, or at any if host is "".
 func (p *proxy) startAt(t *testing.T, host string, id int64) {
 	t.Helper()
 	r, err := http.NewRequest("POST", p.URL("/v1/startSession"),
@@ -36,8 +36,8 @@ func (p *proxy) startAt(t *testing.T, host string, id int64) {
 
 const ofSharedTest = `{"write_key":"wk1","anonymous_id":"one","site":"shared.test"}`
 
-// TestAdminOfSeveralSites: a user's session is found and ended wherever one of the
-// sites keeps it, or where the site keeps it that is named.
+// TestAdminOfSeveralSites: a user's session is found and ended at all sites, or only at
+// the site that is named.
 func TestAdminOfSeveralSites(t *testing.T) {
 	p := run(t, twoSites())
 	other := "127.0.0.1:" + strconv.Itoa(p.Port)
@@ -94,15 +94,14 @@ func TestAdminOfSeveralSites(t *testing.T) {
 			t.Errorf("%s: %d %s", route, got.Status, got.Body)
 		}
 	}
-	// A site that is taken into account by end and not by forget would be
-	// misleading: it is refused.
+	// forget does not take a site. To ignore it would be misleading, so it is refused.
 	if got := p.admin(t, "POST", "forget", ofSharedTest); got.Status != http.StatusBadRequest {
 		t.Errorf("%d %s", got.Status, got.Body)
 	}
 }
 
-// TestExplainSeveralSites: it says what each site would do, or the one that is
-// named.
+// TestExplainSeveralSites: explain says what each site would do, or only the site that
+// is named.
 func TestExplainSeveralSites(t *testing.T) {
 	s := twoSites()
 	s.Before = strings.Replace(s.Before, "share_sessions", "automatic sdk", 1)
@@ -125,7 +124,7 @@ func TestExplainSeveralSites(t *testing.T) {
 	}
 }
 
-// TestSiteNames: a handler is found wherever Caddy's own modules have put it.
+// TestSiteNames: a handler is found at any depth within Caddy's own modules.
 func TestSiteNames(t *testing.T) {
 	const refused = `{"write_key":"wk1","anonymous_id":"one","site":"elsewhere"}`
 	for name, c := range map[string]struct {

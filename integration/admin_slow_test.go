@@ -11,8 +11,8 @@ import (
 	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
-// TestImportTakesItsTime: Caddy's admin endpoint gives a request ten seconds to
-// arrive. An import goes on after them; here they are over before it is read.
+// TestImportTakesItsTime: Caddy's admin endpoint gives a request ten seconds to arrive.
+// An import may take longer; here the ten seconds are over before it is read.
 func TestImportTakesItsTime(t *testing.T) {
 	p := run(t, withAdmin("memory", ""))
 	p.Start(t, "one", 1111111111)

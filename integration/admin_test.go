@@ -21,7 +21,7 @@ import (
 	"github.com/rudder-session/rudder-session/internal/redistest"
 )
 
-// withAdmin is a configuration with the admin endpoint on a port of its own.
+// withAdmin is a configuration with the admin endpoint on a free port.
 func withAdmin(store, session string) proxytest.Setup {
 	return proxytest.Setup{
 		Global:  "admin 127.0.0.1:$PORT2\nrudder_session {\nstore " + store + "\n}",
@@ -29,7 +29,7 @@ func withAdmin(store, session string) proxytest.Setup {
 	}
 }
 
-// admin asks the admin endpoint.
+// admin sends a request to the admin endpoint.
 func (p *proxy) admin(t *testing.T, method, route, body string) proxytest.Reply {
 	t.Helper()
 	r, err := http.NewRequest(method, p.adminURL(route), strings.NewReader(body))
@@ -50,7 +50,8 @@ func (p *proxy) adminURL(route string) string {
 
 func (p *proxy) adminAddress() string { return "127.0.0.1:" + strconv.Itoa(p.Port2) }
 
-// answers asks, and decodes what must be an answer.
+// answers sends a request to the admin endpoint, and decodes its answer, which must not
+// be an error.
 func (p *proxy) answers(t *testing.T, method, route, body string, into any) {
 	t.Helper()
 	got := p.admin(t, method, route, body)
@@ -62,7 +63,7 @@ func (p *proxy) answers(t *testing.T, method, route, body string, into any) {
 	}
 }
 
-// timeline is what the admin endpoint tells of a user.
+// timeline is the admin endpoint's answer about a user.
 type timeline struct {
 	Known    bool
 	Current  *int64
@@ -85,7 +86,7 @@ func (l timeline) String() string {
 
 const user1 = `{"write_key":"wk1","anonymous_id":"one"}`
 
-// echoes sends an event, and returns what arrives at the data plane.
+// echoes sends an event, and returns it as it arrives at the data plane.
 func (p *proxy) echoes(t *testing.T, body string) string {
 	t.Helper()
 	p.Plane.ReplyWith(echo)
@@ -124,8 +125,8 @@ func TestAdminOfOneUser(t *testing.T) {
 	}
 }
 
-// TestAdminForgets: who is forgotten begins anew, others do not; nothing is left
-// in memory or in the store.
+// TestAdminForgets: a forgotten user begins anew, others are not affected; nothing about
+// the user is left in memory or in the store.
 func TestAdminForgets(t *testing.T) {
 	redis := redistest.Start(t)
 	for name, store := range map[string]string{"memory": "memory", "file": "file", "redis": "redis " + redis.URL()} {
@@ -195,7 +196,7 @@ func TestAdminForgets(t *testing.T) {
 	}
 }
 
-// TestAdminOfSharedSessions: whichever source is named, it is the same session.
+// TestAdminOfSharedSessions: all sources have the same session.
 func TestAdminOfSharedSessions(t *testing.T) {
 	p := run(t, withAdmin("memory", "share_sessions"))
 	p.Start(t, "one", 1111111111)
@@ -270,7 +271,7 @@ func TestAdminMovesSessions(t *testing.T) {
 					t.Fatalf("%d sessions", len(all))
 				}
 				p := run(t, withAdmin(toStore(t), "follow_user"))
-				// What is there already is not written again.
+				// A session that is there already is not written again.
 				if got := p.admin(t, "POST", "import", all[300]); strings.TrimSpace(got.Body) != `{"read":1,"written":1}` {
 					t.Fatal(got.Body)
 				}
@@ -280,7 +281,7 @@ func TestAdminMovesSessions(t *testing.T) {
 				if got := export(t, p); !slices.Equal(got, all) {
 					t.Errorf("%d came, another than went", len(got))
 				}
-				// What is newer is kept.
+				// A newer session is not replaced.
 				p.Now = time.Now().Add(time.Hour)
 				p.Start(t, "user 1", 2222222222)
 				if got := p.admin(t, "POST", "import", strings.Join(all, "\n")); strings.TrimSpace(got.Body) != `{"read":601,"written":0}` {
@@ -299,7 +300,7 @@ func TestAdminMovesSessions(t *testing.T) {
 	}
 }
 
-// TestAdminRefuses: what is wrong is answered with a reason, and changes nothing.
+// TestAdminRefuses: an invalid request is answered with the reason, and changes nothing.
 func TestAdminRefuses(t *testing.T) {
 	p := run(t, withAdmin("memory", "write_keys wk1"))
 	p.Start(t, "one", 1111111111)
@@ -411,8 +412,8 @@ func TestAdminStoreDown(t *testing.T) {
 	f.writes.Store(false)
 }
 
-// TestAdminDecisions watches what is decided, and has it explained before: both
-// say the same, and to ask changes nothing.
+// TestAdminDecisions compares the explanation of an event with the decision that is made
+// afterwards; explaining changes nothing.
 func TestAdminDecisions(t *testing.T) {
 	p := run(t, withAdmin("memory", "source wk1 {\nname shop\n}"))
 	p.Start(t, "one", 1111111111)
@@ -487,7 +488,7 @@ func TestAdminDecisions(t *testing.T) {
 			t.Errorf("watched %s, want %s", text(d), w)
 		}
 	}
-	// Who watches goes when the table does.
+	// A watcher is disconnected when the table is closed.
 	if err := p.Load(t, withAdmin("file", "")); err != nil {
 		t.Fatal(err)
 	}
@@ -594,7 +595,7 @@ func TestWatchCommand(t *testing.T) {
 		}
 		io.Copy(io.Discard, out)
 	}()
-	// Until it watches, nothing is shown.
+	// Decisions made before the command watches are not shown.
 	for {
 		p.Start(t, "two", 2222222222)
 		p.Start(t, "one", 1111111111)

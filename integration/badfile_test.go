@@ -17,8 +17,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
 )
 
-// TestValidateTouchesNoFile: `caddy validate` may be run beside a server that
-// has the file, and by another user than its.
+// TestValidateTouchesNoFile: `caddy validate` may be run while a server has the file
+// open, and by another user than the file's owner.
 func TestValidateTouchesNoFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "sessions.db")
@@ -72,8 +72,8 @@ func TestValidateTouchesNoFile(t *testing.T) {
 	p.Expect(t, "1234567890!")
 }
 
-// TestLockedFile: a configuration whose file another process has is refused, by
-// its name, and the one before it goes on.
+// TestLockedFile: a configuration whose file another process has locked is refused with
+// the file's name, and the previous one stays in use.
 func TestLockedFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "locked.db")
@@ -98,7 +98,7 @@ func TestLockedFile(t *testing.T) {
 	if got := p.current(t, "a1"); got != "" {
 		t.Errorf("session %q in another file", got)
 	}
-	// And ours is free again.
+	// The file of the refused configuration is not left locked.
 	other, err = filestore.Open(filepath.Join(dir, "sessions.db"), filestore.Log{})
 	if err != nil {
 		t.Fatal(err)
@@ -106,8 +106,8 @@ func TestLockedFile(t *testing.T) {
 	other.Close()
 }
 
-// TestDamagedFileAtStart: it is set aside, which is an error in the log, and
-// Caddy serves. Neither there nor elsewhere does the log name anybody.
+// TestDamagedFileAtStart: a damaged file is set aside, which is logged as an error, and
+// Caddy serves. The log has no ids.
 func TestDamagedFileAtStart(t *testing.T) {
 	dir := t.TempDir()
 	path, log := filepath.Join(dir, "sessions.db"), filepath.Join(t.TempDir(), "log")
@@ -128,7 +128,7 @@ func TestDamagedFileAtStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What is said of pages that cannot be read does not say what is in them.
+	// Errors about unreadable pages do not quote their content.
 	damaged := bytes.Clone(content[:2*os.Getpagesize()])
 	for len(damaged) < len(content) {
 		damaged = append(damaged, secretID...)

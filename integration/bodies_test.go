@@ -17,7 +17,7 @@ import (
 
 const id1 = 1234567890
 
-// dial opens a connection to the site, for what no client library sends.
+// dial opens a connection to the site, for requests that no client library sends.
 func (p *proxy) dial(t *testing.T) *net.TCPConn {
 	t.Helper()
 	c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", p.Port))
@@ -53,7 +53,7 @@ func TestExpectContinue(t *testing.T) {
 					t.Fatal(response, err)
 				}
 				io.WriteString(c, body)
-				// Where the body is not read here, the data plane's own 100 follows.
+				// If the handler does not read the body, the data plane's own 100 follows.
 				for err == nil && response.StatusCode == http.StatusContinue {
 					response, err = http.ReadResponse(r, nil)
 				}
@@ -64,7 +64,7 @@ func TestExpectContinue(t *testing.T) {
 				if len(a) != 1 {
 					t.Fatalf("%d requests arrived", len(a))
 				}
-				// Its own reading has answered the expectation.
+				// The handler has answered the expectation by reading the body.
 				if read && a[0].Header.Get("Expect") != "" {
 					t.Errorf("the data plane is asked for %q again", a[0].Header.Get("Expect"))
 				}
@@ -104,8 +104,8 @@ func TestTrailersSurvive(t *testing.T) {
 	}
 }
 
-// TestAbort hangs up in the middle of bodies: nothing of them may reach the
-// data plane, or change a session.
+// TestAbort closes connections in the middle of bodies: no part of these may reach the
+// data plane or change a session.
 func TestAbort(t *testing.T) {
 	half := func(body string) string { return body[:len(body)/2] }
 	e := proxytest.Event("a1", "m1")
@@ -154,8 +154,8 @@ func TestAbort(t *testing.T) {
 	})
 }
 
-// TestClientGone: a client that does not wait for the answer will send the event
-// again. The data plane has not refused it: the start mark stays where it is.
+// TestClientGone: a client that does not wait for the answer will send the event again.
+// The data plane has not refused it, so the event keeps the start mark.
 func TestClientGone(t *testing.T) {
 	p := run(t, proxytest.Setup{})
 	p.Start(t, "a1", id1)
@@ -183,7 +183,7 @@ type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, errors.New("broken") }
 
-// TestGzip sends compressed bodies that the data plane, or nobody, can read.
+// TestGzip sends compressed bodies, valid and damaged ones.
 func TestGzip(t *testing.T) {
 	e := proxytest.Event("a1", "m1")
 	zipped := proxytest.Zip(t, e)
@@ -240,7 +240,7 @@ func TestMaxBody(t *testing.T) {
 	for name, c := range map[string]struct {
 		body  string
 		zip   bool
-		fixed bool // goes through unchanged
+		fixed bool // it is forwarded unchanged
 	}{
 		"at the limit":                      {body: batch(full, limit)},
 		"at the limit, compressed":          {body: batch(full, limit), zip: true},
@@ -279,7 +279,7 @@ func TestMaxBody(t *testing.T) {
 	}
 }
 
-// TestOddBytes: what is no text, or no number of Go's, stays as it is.
+// TestOddBytes: invalid UTF-8, and numbers that Go cannot represent, stay as they are.
 func TestOddBytes(t *testing.T) {
 	p := run(t, proxytest.Setup{})
 	p.Start(t, "a1", id1)
@@ -291,8 +291,8 @@ func TestOddBytes(t *testing.T) {
 	}
 }
 
-// TestDigests: a digest of the body that came would be wrong for another one,
-// and says nothing of an unchanged one but the truth.
+// TestDigests: the digest of a changed body is removed because it would be wrong; that
+// of an unchanged one is kept.
 func TestDigests(t *testing.T) {
 	p := run(t, proxytest.Setup{})
 	p.Start(t, "a1", id1)
@@ -308,8 +308,8 @@ func TestDigests(t *testing.T) {
 	}
 }
 
-// TestLargeBodyStreams holds back the end of a body that is over the limit
-// until its beginning has reached the data plane.
+// TestLargeBodyStreams sends the end of a body that is over the limit only after its
+// beginning has reached the data plane.
 func TestLargeBodyStreams(t *testing.T) {
 	begun := make(chan struct{})
 	const first, rest = 2000, "the end"

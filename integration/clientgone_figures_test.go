@@ -12,9 +12,9 @@ import (
 	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
-// TestFiguresOfClientsThatGo tells how many of 400 events arrive, and how many
-// of their sessions have their mark, where nothing but chance decides when the
-// server notices that a client is gone; beside Caddy without the handler.
+// TestFiguresOfClientsThatGo logs how many of 400 events arrive, and how many of their
+// sessions have a mark, when it is random at which point the server notices that a
+// client is gone; compared with Caddy without the handler.
 func TestFiguresOfClientsThatGo(t *testing.T) {
 	const clients, atOnce = 400, 20
 	for name, site := range map[string]string{
@@ -51,11 +51,11 @@ func TestFiguresOfClientsThatGo(t *testing.T) {
 				}
 				all.Wait()
 				if way == "resets" {
-					proxytest.Serving.Wait(1) // what is reset early may never be read
+					proxytest.Serving.Wait(1) // a stream that is reset earlier may never be read
 				} else {
 					proxytest.Serving.Wait(clients)
 				}
-				// Caddy alone also sends bodies that end early.
+				// Caddy alone also forwards incomplete bodies.
 				arrived := slices.DeleteFunc(p.Plane.Take(), func(a *proxytest.Arrival) bool { return a.Err != nil })
 				marked, got := 0, proxytest.Messages(t, arrived...)
 				for _, m := range got {

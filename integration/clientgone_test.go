@@ -26,15 +26,15 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("test_gone", httpcaddyfile.After, "tracing")
 }
 
-// testGone stands before the handler. It holds back the end of a body until the
-// server has noticed that the client is gone: nothing can be later.
+// testGone is a middleware in front of the handler. It holds back the end of a body until
+// the server has noticed that the client is gone, which is the worst case.
 type testGone struct{}
 
 func (*testGone) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.test_gone", New: func() caddy.Module { return new(testGone) }}
 }
 
-// stays is a header of requests whose client does not go.
+// stays is a header of requests whose client stays.
 const stays = "X-Test-Stays"
 
 func (*testGone) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
@@ -59,11 +59,12 @@ func (b goneAtEnd) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// atEnd counts the bodies that have been read to their end, and wait for their
-// client to go.
+// atEnd counts the bodies that have been read completely, and whose end is held back
+// until the client is gone.
 var atEnd = func() *proxytest.Counter { c := new(proxytest.Counter); c.Cond.L = &c.Mu; return c }()
 
-// leave sends a whole request over HTTP/1.1 and goes, in one of these ways.
+// leave sends a whole request over HTTP/1.1, and then closes the connection in one of
+// several ways.
 func (p *proxy) leave(t *testing.T, way, path, body string) {
 	t.Helper()
 	read := atEnd.Count()
@@ -77,7 +78,7 @@ func (p *proxy) leave(t *testing.T, way, path, body string) {
 	case "closes":
 		c.Close()
 	case "resets":
-		atEnd.WaitBegun(read + 1) // before, what has not been read is lost
+		atEnd.WaitBegun(read + 1) // otherwise data that has not been read is lost
 		c.SetLinger(0)
 		c.Close()
 	case "half-closes":
@@ -93,15 +94,15 @@ func (p *proxy) leave(t *testing.T, way, path, body string) {
 
 var ways = []string{"closes", "resets", "half-closes", "stays"}
 
-// proxied are ways to hand requests on.
+// proxied are ways to forward requests.
 var proxied = map[string]string{
 	"plain":    "reverse_proxy $UPSTREAM",
 	"buffered": "reverse_proxy $UPSTREAM {\nrequest_buffers 1MB\nlb_retries 3\nlb_retry_match {\nmethod POST\n}\n}",
 }
 
-// TestWholeRequestsAreCarriedOut: a client that goes when it has sent its whole
-// request has it carried out: its event arrives, in its session and with the
-// mark, and its control call has its effect.
+// TestWholeRequestsAreCarriedOut: when a client disconnects after it has sent its whole
+// request, the request is carried out: an event arrives in its session and with the
+// mark, and a control call has its effect.
 func TestWholeRequestsAreCarriedOut(t *testing.T) {
 	for name, behind := range proxied {
 		for _, way := range ways {
@@ -131,8 +132,8 @@ func TestWholeRequestsAreCarriedOut(t *testing.T) {
 	}
 }
 
-// TestStreamsThatAreReset: the same over HTTP/2 and HTTP/3, where a client goes
-// by resetting its stream.
+// TestStreamsThatAreReset: the same over HTTP/2 and HTTP/3, where a client disconnects by
+// resetting its stream.
 func TestStreamsThatAreReset(t *testing.T) {
 	t.Setenv("QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING", "true")
 	cert, key := selfSigned(t)
@@ -157,7 +158,7 @@ func TestStreamsThatAreReset(t *testing.T) {
 	}
 }
 
-// abandon sends a whole request, and gives it up when its body has been read.
+// abandon sends a whole request, and cancels it when its body has been read.
 func (p *proxy) abandon(t *testing.T, c namedClient, r proxytest.Request) {
 	t.Helper()
 	proxytest.Serving.Reset()
@@ -179,9 +180,9 @@ func (p *proxy) abandon(t *testing.T, c namedClient, r proxytest.Request) {
 	proxytest.Serving.Wait(1)
 }
 
-// TestAbandonedRequestsEnd: what a client has left is given up when its time is
-// over, here and at the data plane, and only then; a client that stays is waited
-// with for longer.
+// TestAbandonedRequestsEnd: the request of a client that is gone is cancelled after
+// finish_timeout, here and at the data plane, and not before; a client that stays may
+// wait longer.
 func TestAbandonedRequestsEnd(t *testing.T) {
 	begun, ended := make(chan string, 2), make(chan struct{})
 	plane := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -211,8 +212,8 @@ func TestAbandonedRequestsEnd(t *testing.T) {
 	proxytest.Serving.Wait(2)
 }
 
-// TestRefusalThatNobodyHears: the data plane refuses the events of a client that
-// is gone, with an answer that cannot be written.
+// TestRefusalThatNobodyHears: the data plane refuses the events of a client that is gone,
+// so that the answer cannot be written.
 func TestRefusalThatNobodyHears(t *testing.T) {
 	for _, way := range []string{"closes", "resets"} {
 		t.Run(way, func(t *testing.T) {
@@ -229,8 +230,8 @@ func TestRefusalThatNobodyHears(t *testing.T) {
 	}
 }
 
-// TestGoneWhileItIsTried: the data plane is down when the client goes, and comes
-// back while the request is tried again.
+// TestGoneWhileItIsTried: the data plane is down when the client disconnects, and comes
+// back while the request is retried.
 func TestGoneWhileItIsTried(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

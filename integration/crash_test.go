@@ -16,7 +16,7 @@ import (
 	"github.com/rudder-session/rudder-session/internal/redistest"
 )
 
-// crashes is how often a proxy is killed. RUDDER_SESSION_CRASHES asks for more.
+// crashes is how often a proxy is killed: RUDDER_SESSION_CRASHES, or a few times.
 func crashes() int {
 	if n, err := strconv.Atoi(os.Getenv("RUDDER_SESSION_CRASHES")); err == nil {
 		return n
@@ -24,8 +24,8 @@ func crashes() int {
 	return 8
 }
 
-// TestCrashes kills proxies under load, again and again. What was answered must
-// be found: each control call in the store, each event at the data plane.
+// TestCrashes kills proxies under load, again and again. Each answered control call must
+// be in the store, each answered event at the data plane.
 func TestCrashes(t *testing.T) {
 	t.Run("file", func(t *testing.T) {
 		testCrashes(t, 1, "rudder_session {\n store file\n}", 0)
@@ -36,7 +36,7 @@ func TestCrashes(t *testing.T) {
 	})
 }
 
-// load is what clients did, and what came of it.
+// load is what clients sent, and which of it was answered.
 type load struct {
 	mu        sync.Mutex
 	answered  map[string]int64  // the session of each user whose control call was answered
@@ -45,10 +45,10 @@ type load struct {
 	starts, events atomic.Int64 // sent; answered are fewer
 }
 
-// clients is how many of them there are at a time.
+// clients is how many clients run at the same time.
 const clients = 6
 
-// testCrashes lets so many sessions have two start marks.
+// testCrashes allows up to twice sessions to have two start marks.
 func testCrashes(t *testing.T, n int, option string, twice int) {
 	plane := proxytest.NewDataPlane(t)
 	plane.ReplyWith(echo)
@@ -75,7 +75,7 @@ func testCrashes(t *testing.T, n int, option string, twice int) {
 	}
 	random := rand.New(rand.NewPCG(1, 2))
 	for range crashes() {
-		// So many control calls, not so long a time, until the next crash.
+		// Count control calls, not time, until the next crash.
 		target := l.count() + 20 + random.IntN(60)
 		redistest.Await(t, "control calls are answered", func() bool { return l.count() >= target })
 		proxies.crash(t, random.IntN(n))
@@ -91,8 +91,8 @@ func (l *load) count() int {
 	return len(l.answered)
 }
 
-// user starts a session in one of the three ways and sends events, as an SDK
-// does that has no second try: what is not answered may have happened or not.
+// user starts a session in one of the three ways and sends events, like an SDK without
+// retries: a request without an answer may have been carried out or not.
 func (l *load) user(t *testing.T, p *process, name string, random *rand.Rand) {
 	id := 1_000_000_000 + random.Int64N(1_000_000_000)
 	path, body := "/v1/startSession", fmt.Sprintf(`{"anonymousId":%q,"sessionId":%d,"messageId":"start %s"}`, name, id, name)
@@ -136,7 +136,7 @@ func (l *load) check(t *testing.T, p *process, plane *proxytest.DataPlane, allow
 		}
 	}
 	arrived, marks := map[string]string{}, map[string]map[string]bool{}
-	// A proxy that is killed while it forwards a request leaves half of one.
+	// A proxy that is killed while it forwards a request sends an incomplete one.
 	whole := slices.DeleteFunc(plane.Take(), func(a *proxytest.Arrival) bool { return a.Err != nil })
 	for _, m := range proxytest.Messages(t, whole...) {
 		arrived[m.MessageID] = m.Session()

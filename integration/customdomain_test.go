@@ -26,8 +26,8 @@ import (
 
 var customDomains = []string{"deploy/Caddyfile.custom-domain", "deploy/Caddyfile.custom-domain-self-hosted"}
 
-// tlsUpstream is a server of RudderStack's: it has a certificate of localhost,
-// and records what reaches it, by which name.
+// tlsUpstream stands in for a server of RudderStack: it has a certificate for localhost,
+// and records the requests and the host names in them.
 type tlsUpstream struct {
 	name, url string
 	mu        sync.Mutex
@@ -71,7 +71,7 @@ func (u *tlsUpstream) address(server *httptest.Server) string {
 	return net.JoinHostPort("localhost", port)
 }
 
-// take returns what has come since it was last called.
+// take returns the requests since the last call of take.
 func (u *tlsUpstream) take() []*came {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -80,8 +80,8 @@ func (u *tlsUpstream) take() []*came {
 	return taken
 }
 
-// TestCustomDomain runs the recipes as they are, in a process that trusts the
-// upstreams' certificates, and looks at which requests reach whom, how.
+// TestCustomDomain runs the recipes unchanged, in a process that trusts the upstreams'
+// certificates, and checks which upstream each request reaches, and how.
 func TestCustomDomain(t *testing.T) {
 	for _, file := range customDomains {
 		t.Run(filepath.Base(file), func(t *testing.T) { testCustomDomain(t, file) })
@@ -214,7 +214,7 @@ func testCustomDomain(t *testing.T, file string) {
 	}
 }
 
-// runCustomDomain runs a recipe as it is in a process that trusts a certificate.
+// runCustomDomain runs a recipe unchanged in a process that trusts a certificate.
 func runCustomDomain(t *testing.T, text, cert string, env map[string]string) *process {
 	t.Helper()
 	dir := t.TempDir()
@@ -296,7 +296,7 @@ func TestHostedDataPlane(t *testing.T) {
 		t.Run(file, func(t *testing.T) {
 			data := newTLSUpstream(t, "data plane", cert, key, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") })
 			t.Setenv("RUDDER_SESSION_ECHO_PORT", fmt.Sprint(proxytest.FreePort(t)))
-			// Ports that other tests may have at the same time.
+			// Fixed ports may be in use by other tests.
 			text := strings.ReplaceAll(readText(t, file), "http://:8081", fmt.Sprintf("http://:%d", proxytest.FreePort(t)))
 			text = strings.Replace(text, "admin 127.0.0.1:2019", "admin off", 1)
 			p := runCustomDomain(t, text, cert, map[string]string{"RUDDERSTACK_DATA_PLANE_URL": data.url})
@@ -322,7 +322,7 @@ func TestDataPlaneBelowAPath(t *testing.T) {
 	_, site, _ := strings.Cut(strings.TrimSuffix(blocks[at].text, "}\n"), "{\n")
 	p := run(t, proxytest.Setup{Site: strings.Replace(site, "https://data.example.com", "$UPSTREAM", 1)})
 	p.Start(t, "a1", 1234567890)
-	// Of an escape, %2F, Caddy makes a slash; no endpoint has one in its path.
+	// Caddy decodes %2F to a slash; no endpoint has an escaped one in its path.
 	for _, path := range []string{"/v1/track", "/v1/track?a=b%20c&d", "/beacon/v1/batch?writeKey=w%2Fk", "/a/b/c%20d?e=%26"} {
 		body := proxytest.Event("a1", "m1")
 		if strings.HasPrefix(path, "/beacon") {

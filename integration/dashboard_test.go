@@ -64,7 +64,7 @@ func TestDashboard(t *testing.T) {
 			}
 		}
 	}
-	// A rate takes two scrapes with something between them.
+	// A rate needs two scrapes with activity between them.
 	i, empty := 0, []string(nil)
 	defer func() {
 		slices.Sort(empty)
@@ -138,7 +138,7 @@ func TestAlertRules(t *testing.T) {
 	}
 }
 
-// prometheus is a running one.
+// prometheus is a running Prometheus server.
 type prometheus struct{ address string }
 
 func startPrometheus(t *testing.T, program string, port int) prometheus {
@@ -171,7 +171,7 @@ func startPrometheus(t *testing.T, program string, port int) prometheus {
 	return prometheus{address}
 }
 
-// finds reports whether a query finds a number.
+// finds reports whether a query returns a number.
 func (p prometheus) finds(t *testing.T, query string) bool {
 	t.Helper()
 	response, err := http.Get("http://" + p.address + "/api/v1/query?query=" + url.QueryEscape(query))

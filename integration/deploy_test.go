@@ -16,8 +16,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// yamlDocuments reads all documents of a file, which must be written without
-// keys that stand twice.
+// yamlDocuments reads all documents of a file, which must not have duplicate keys.
 func yamlDocuments(t *testing.T, path string) (documents []map[string]any) {
 	t.Helper()
 	decoder := yaml.NewDecoder(strings.NewReader(readText(t, path)))
@@ -34,7 +33,7 @@ func yamlDocuments(t *testing.T, path string) (documents []map[string]any) {
 	}
 }
 
-// at goes down into a document: names of members, and * for all of a list.
+// at returns the values at a path in a document; * stands for all elements of a list.
 func at(t *testing.T, v any, path ...string) (found []any) {
 	t.Helper()
 	if len(path) == 0 {
@@ -62,8 +61,8 @@ func only(t *testing.T, v any, path ...string) any {
 	return found[0]
 }
 
-// TestDeployedCaddyfile loads the Caddyfile of the image with each store, as a
-// container that has what the other files give it.
+// TestDeployedCaddyfile loads the Caddyfile of the image with each store, with the
+// variables and files that the deployment gives the container.
 func TestDeployedCaddyfile(t *testing.T) {
 	for _, store := range []string{"", "file", "redis redis://127.0.0.1:1"} {
 		t.Run(store, func(t *testing.T) {
@@ -95,12 +94,12 @@ func TestDeployedCaddyfile(t *testing.T) {
 	}
 }
 
-// TestDeployedVariables: what one file sets, the Caddyfile takes, and what that
-// needs is set.
+// TestDeployedVariables: the Caddyfile uses every variable that the deployment sets, and
+// every variable that it needs is set.
 func TestDeployedVariables(t *testing.T) {
 	taken := map[string]bool{}
 	for _, m := range regexp.MustCompile(`\{\$([A-Z_]+)(:[^}]*)?\}`).FindAllStringSubmatch(readText(t, "deploy/Caddyfile"), -1) {
-		taken[m[1]] = m[2] == "" // it has no default
+		taken[m[1]] = m[2] == "" // required: it has no default
 	}
 	check := func(file string, set []string) {
 		t.Helper()
@@ -129,7 +128,7 @@ func TestDeployedVariables(t *testing.T) {
 	}
 }
 
-// workload is the one of a file's documents that has pods.
+// workload is the document of a file that has a pod template.
 func workload(t *testing.T, file string) map[string]any {
 	t.Helper()
 	documents := yamlDocuments(t, file)
@@ -168,7 +167,7 @@ func TestKubernetes(t *testing.T) {
 			if only(t, pod, "securityContext", "runAsNonRoot") != true || only(t, container, "securityContext", "readOnlyRootFilesystem") != true {
 				t.Error("the pod may do more than it needs")
 			}
-			// Whatever the image declares as a volume is mounted: the rest cannot be written.
+			// Every volume of the image is mounted: nothing else can be written.
 			for _, path := range []string{"/data", "/config"} {
 				if !slices.Contains(at(t, container, "volumeMounts", "*", "mountPath"), any(path)) {
 					t.Errorf("%s is not mounted", path)
@@ -206,7 +205,7 @@ func TestDockerfile(t *testing.T) {
 			t.Errorf("%s %q", name, got)
 		}
 	}
-	// What is copied into the image is there.
+	// The files that are copied into the image exist.
 	for _, c := range said["COPY"] {
 		for _, from := range strings.Fields(c)[:len(strings.Fields(c))-1] {
 			if strings.HasPrefix(from, "--") || strings.HasPrefix(from, "/src") {
@@ -239,7 +238,7 @@ func TestSystemdUnit(t *testing.T) {
 	if strings.Contains(text, "--environ ") {
 		t.Error("the environment, with Redis' password, is written to the log")
 	}
-	// The programs that it starts are not installed here.
+	// The programs that it starts are not installed on this machine.
 	text = strings.ReplaceAll(text, "/usr/local/bin/rudder-session-caddy", "/bin/true")
 	unit := filepath.Join(t.TempDir(), "rudder-session.service")
 	if err := os.WriteFile(unit, []byte(text), 0o600); err != nil {
@@ -251,8 +250,8 @@ func TestSystemdUnit(t *testing.T) {
 	}
 }
 
-// TestWorkflows: each uses what it names at a fixed commit, with no more rights
-// than it needs, and calls what is here.
+// TestWorkflows: each workflow pins its actions to commits, has no more permissions than
+// it needs, and calls scripts that exist.
 func TestWorkflows(t *testing.T) {
 	files, err := filepath.Glob(".github/workflows/*.yml")
 	if err != nil || len(files) == 0 {

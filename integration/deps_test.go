@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestLowerRoomsKnowNothingOfCaddy holds enrich and sessionstate, with all that
-// they stand on, free of Caddy.
+// TestLowerRoomsKnowNothingOfCaddy: enrich and sessionstate, with all their dependencies,
+// do not import Caddy.
 func TestLowerRoomsKnowNothingOfCaddy(t *testing.T) {
 	packages := strings.Fields(goCommand(t, "list", "-deps", "./enrich", "./sessionstate/..."))
 	for _, want := range []string{"enrich", "sessionstate", "sessionstate/filestore", "sessionstate/redisstore"} {
@@ -43,15 +43,15 @@ func TestStoresAreLinkedWhereImported(t *testing.T) {
 			t.Errorf("go list -deps %s: %s is there: %v", strings.Join(c.args, " "), client, !c.want)
 		}
 	}
-	// bbolt is no concern of those who keep sessions elsewhere.
+	// bbolt is not linked where the file store is not used.
 	packages := strings.Fields(goCommand(t, "list", "-deps", "./caddymodule"))
 	if slices.Contains(packages, "github.com/rudder-session/rudder-session/sessionstate/filestore") {
 		t.Error("caddymodule links the file store")
 	}
 }
 
-// TestRequirements holds the modules that this one names itself to a short
-// list: each is downloaded by everybody who builds a Caddy with it.
+// TestRequirements keeps the direct requirements of this module to a short list: all who
+// build a Caddy with it download each of them.
 func TestRequirements(t *testing.T) {
 	allowed := []string{
 		"github.com/araddon/dateparse",
@@ -118,8 +118,8 @@ func goCommand(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// TestTheCoreIsPure holds what decides about sessions free of clocks, locks,
-// cancellation, and all but the standard library and one hash.
+// TestTheCoreIsPure: the package that decides about sessions does not import clocks,
+// locks or contexts, and nothing but the standard library and one hash.
 func TestTheCoreIsPure(t *testing.T) {
 	const core = "./sessionstate/session"
 	own := strings.Fields(goCommand(t, "list", "-f", `{{join .Imports " "}}`, core))

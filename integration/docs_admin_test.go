@@ -6,9 +6,8 @@ import (
 	"testing"
 )
 
-// TestAdminDocs runs every curl line of docs/admin-api.md, in order, with an
-// empty table, and compares what it prints with the block behind it, if there
-// is one.
+// TestAdminDocs runs every curl line of docs/admin-api.md, in order, with an empty table,
+// and compares the output with the block that follows, if there is one.
 func TestAdminDocs(t *testing.T) {
 	p := run(t, withAdmin("file", ""))
 	dir := t.TempDir()

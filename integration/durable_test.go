@@ -13,8 +13,8 @@ import (
 	"github.com/rudder-session/rudder-session/internal/redistest"
 )
 
-// forwarded sends an event to a process, and returns the session that it reached
-// the data plane with.
+// forwarded sends an event to a process, and returns the session with which it reached
+// the data plane.
 func (p *process) forwarded(path, body string) string {
 	p.t.Helper()
 	got, err := p.send(path, body)
@@ -24,8 +24,8 @@ func (p *process) forwarded(path, body string) string {
 	return proxytest.Messages(p.t.(*testing.T), &proxytest.Arrival{Body: []byte(got.body)})[0].Session()
 }
 
-// TestKilledWhenForwarded kills a proxy as soon as an event has come back from
-// the data plane: what the event began or ended is known after the restart.
+// TestKilledWhenForwarded kills a proxy as soon as an event has reached the data plane:
+// after the restart, the sessions that it began or ended are known.
 func TestKilledWhenForwarded(t *testing.T) {
 	plane := proxytest.NewDataPlane(t)
 	plane.ReplyWith(echo)
@@ -106,8 +106,9 @@ func TestKilledWhenForwarded(t *testing.T) {
 	}
 }
 
-// TestFileTakenAway: a control call is not answered 200 for what will not last,
-// events of known users go on, and a reload opens what is there now.
+// TestFileTakenAway: while the file is gone, a control call is not answered 200, because
+// it would be lost; events of known users are served, and a reload opens the file that
+// is there then.
 func TestFileTakenAway(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sessions.db")
 	s := proxytest.Setup{Global: "metrics\n" + inFile(path), Session: "automatic off", Site: withMetrics}
@@ -146,7 +147,7 @@ func TestFileTakenAway(t *testing.T) {
 	}
 }
 
-// TestFileByOtherNames: a reload that names the file in another way finds it open.
+// TestFileByOtherNames: a reload that names the same file differently uses the open one.
 func TestFileByOtherNames(t *testing.T) {
 	dir := t.TempDir()
 	path, hard, soft := filepath.Join(dir, "sessions.db"), filepath.Join(dir, "hard.db"), filepath.Join(dir, "soft.db")
@@ -174,7 +175,7 @@ func TestFileByOtherNames(t *testing.T) {
 			t.Errorf("%s: session %s", name, got)
 		}
 	}
-	// A file that was moved is found where it is now.
+	// A file that was moved is found at its new path.
 	if err := os.Rename(path, path+".moved"); err != nil {
 		t.Fatal(err)
 	}
@@ -187,8 +188,8 @@ func TestFileByOtherNames(t *testing.T) {
 	}
 }
 
-// TestForgetLeavesNoTraces: after forget an id is nowhere in the file, and files
-// that were set aside are named, and go on demand.
+// TestForgetLeavesNoTraces: after forget, an id is nowhere in the file; files that were
+// set aside are listed, and deleted on request.
 func TestForgetLeavesNoTraces(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sessions.db")
 	if err := os.WriteFile(path, []byte("an-id-of-somebody"), 0o600); err != nil {

@@ -30,7 +30,7 @@ func hangsUp(t *testing.T) string {
 			if err != nil {
 				return
 			}
-			// It has begun to read, and so has whoever sends.
+			// Wait until the sender has begun to write.
 			io.ReadFull(c, make([]byte, 100))
 			c.Close()
 		}
@@ -38,8 +38,8 @@ func hangsUp(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// TestBodyAfterErrors: where the data plane is down, another one gets the body
-// from the error routes, changed or as it came.
+// TestBodyAfterErrors: if the data plane is down, another one gets the body from the
+// error routes, changed or as it came.
 func TestBodyAfterErrors(t *testing.T) {
 	zipped := proxytest.Zip(t, proxytest.Event("in", "m1"))
 	f := newFaults(t)
@@ -66,7 +66,7 @@ func TestBodyAfterErrors(t *testing.T) {
 		for kind, first := range map[string]string{"down": closedPort(t), "hangs up": hangsUp(t)} {
 			for options, block := range map[string]string{"plain": "", "buffered": "{\nrequest_buffers 1MB\nlb_retries 2\nlb_try_interval 1ms\nlb_retry_match {\nmethod POST\n}\n}"} {
 				if strings.HasPrefix(name, "too large") && (kind == "hangs up" || options == "buffered") {
-					continue // it streams, and is gone, as in Caddy alone
+					continue // a streamed body is consumed, as in Caddy alone
 				}
 				t.Run(name+"/"+kind+"/"+options, func(t *testing.T) {
 					p := run(t, proxytest.Setup{
@@ -110,8 +110,8 @@ func TestBodyAfterErrors(t *testing.T) {
 	}
 }
 
-// TestErrorsThatRefuse: what the client is told decides whether the start mark
-// is free again, whoever has told it.
+// TestErrorsThatRefuse: the client's answer decides whether the start mark is free again,
+// whether it comes from the data plane or from Caddy.
 func TestErrorsThatRefuse(t *testing.T) {
 	answers := func(block string) string {
 		return "rudder_session\nreverse_proxy $UPSTREAM {\n@bad status 500\nhandle_response @bad {\n" + block + "\n}\n}"
@@ -145,7 +145,7 @@ func TestErrorsThatRefuse(t *testing.T) {
 			proxytest.Serving.Wait(0)
 			p.Plane.Reply(http.StatusOK, "ok")
 			p.Plane.Take()
-			// The mark may be settled only after the answer.
+			// The mark may be freed only after the answer was sent.
 			n, marked := 1, false
 			next := func() bool {
 				n++

@@ -13,7 +13,8 @@ import (
 // origin is a request header as a browser sends it.
 var origin = http.Header{"Origin": {"https://shop.example"}}
 
-// checkCORS holds an answer of the proxy's own to the data plane's headers.
+// checkCORS checks that an answer of the proxy has the same CORS headers as the data
+// plane's.
 func checkCORS(t *testing.T, name string, got proxytest.Reply, origin string) {
 	t.Helper()
 	credentials := ""
@@ -28,7 +29,7 @@ func checkCORS(t *testing.T, name string, got proxytest.Reply, origin string) {
 	}
 }
 
-// checkProblem holds an answer to be an error of the proxy's own.
+// checkProblem checks that an answer is an error of the proxy.
 func checkProblem(t *testing.T, name string, got proxytest.Reply, status int, names string) {
 	t.Helper()
 	var body map[string]string
@@ -43,7 +44,7 @@ func checkProblem(t *testing.T, name string, got proxytest.Reply, status int, na
 	}
 }
 
-// TestAnswers has the answers that the proxy gives itself.
+// TestAnswers: the answers that the proxy itself gives.
 func TestAnswers(t *testing.T) {
 	p := run(t, proxytest.Setup{Session: "write_keys wk1"})
 	const jsonType, textType = "application/json", "text/plain; charset=utf-8"
@@ -51,8 +52,8 @@ func TestAnswers(t *testing.T) {
 		path, writeKey, body string
 		status               int
 		contentType          string
-		answer               string // "" where it is an error in JSON
-		names                string // what the error is about
+		answer               string // "" for an error in JSON
+		names                string // a text in the error
 	}{
 		"start":          {"/v1/startSession", "wk1", `{"anonymousId":"a","sessionId":1234567890}`, 200, jsonType, "{\"sessionId\":1234567890}\n", ""},
 		"end":            {"/v1/endSession", "wk1", `{"anonymousId":"a"}`, 200, jsonType, "{\"sessionId\":null}\n", ""},
@@ -94,8 +95,7 @@ func TestAnswers(t *testing.T) {
 	p.Expect(t)
 }
 
-// TestAuthorization has the forms of the header that the data plane knows, and
-// does not.
+// TestAuthorization: forms of the header that the data plane accepts, and others.
 func TestAuthorization(t *testing.T) {
 	for name, c := range map[string]struct {
 		header []string
@@ -158,7 +158,7 @@ func TestCurrentSession(t *testing.T) {
 	is("/v1/session?userId=a1", "wk1", "null")
 	is("/v1/session?anonymousId=a1", "wk2", "null")
 
-	// It changed nothing: the start mark is still to be had.
+	// None of them changed anything: the start mark is still free.
 	p.Post(t, "/v1/track", proxytest.Event("a1", "m1"))
 	p.Expect(t, "1234567890!")
 	p.Post(t, "/v1/endSession", `{"anonymousId":"a1"}`)
@@ -177,7 +177,7 @@ func TestCurrentSession(t *testing.T) {
 	p.Expect(t)
 }
 
-// TestOtherRequestsPass has the methods and paths that are not the proxy's.
+// TestOtherRequestsPass: methods and paths that the proxy does not handle.
 func TestOtherRequestsPass(t *testing.T) {
 	p := run(t, proxytest.Setup{Session: "automatic proxy"})
 	p.Plane.Reply(http.StatusNotFound, "404 page not found\n")

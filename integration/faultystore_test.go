@@ -29,8 +29,8 @@ func init() {
 //
 //	store test_faulty NAME [shared]
 //
-// A shared one is written to for every change; one of the table's own, for what
-// is no control call, a little later.
+// A shared one is written to at every change. Otherwise only this process uses it, and
+// changes by events are written a little later.
 type faultyModule struct{ Name, Shared string }
 
 func (*faultyModule) CaddyModule() caddy.ModuleInfo {
@@ -73,30 +73,32 @@ var faultiesMade atomic.Int32
 
 var errFaulty = errors.New("connect: connection refused")
 
-// faults says what a test's stores do, and counts what is done to them.
+// faults decides how a test's stores fail, and counts their calls.
 type faults struct {
 	t    *testing.T
 	name string
-	// reads, writes and opens: these fail. losses: so many writes lose a race
-	// against nobody. unanswered: so many are carried out, and fail. stalls: calls
-	// hang until their deadline.
+	// reads, writes and opens: these calls fail. losses: this many writes conflict,
+	// although nobody else writes. failures: this many writes fail. unanswered: this
+	// many are carried out, and fail all the same. stalls: calls hang until their
+	// deadline.
 	reads, writes, opens, stalls atomic.Bool
 	losses, failures, unanswered atomic.Int32
 	// only bounds failures to keys that contain it.
 	only           atomic.Pointer[string]
 	opened, closed atomic.Int32
-	// interval is how long an own store's changes wait. It is set before use.
+	// interval is the flush interval of a store that is not shared. It is set before
+	// use.
 	interval time.Duration
-	// memory is the disk of these stores: what one has written another reads.
+	// memory is the disk of these stores: they all read and write it.
 	memory *memorystore.Store
 
 	mu    sync.Mutex
 	wrote sync.Cond
-	// written counts the changes that were carried out, or came too late.
+	// written counts the changes that were carried out, and those that conflicted.
 	written int
 }
 
-// write counts one.
+// write counts a write.
 func (f *faults) write() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -104,14 +106,14 @@ func (f *faults) write() {
 	f.wrote.Broadcast()
 }
 
-// writesDone returns how many writes there were.
+// writesDone returns the number of writes so far.
 func (f *faults) writesDone() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.written
 }
 
-// waitWritten returns when there were so many.
+// waitWritten waits until there were n writes.
 func (f *faults) waitWritten(n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -137,14 +139,14 @@ func newFaults(t *testing.T) *faults {
 	return f
 }
 
-// option is the line of the global option that uses these stores.
+// option is the line of the global option that uses a shared store with these faults.
 func (f *faults) option() string { return "store test_faulty `" + f.name + "` shared" }
 
-// own is the line with which the table takes them for its own.
+// own is the line for a store that only this process changes.
 func (f *faults) own() string { return "store test_faulty `" + f.name + "`" }
 
-// eachKind runs a test with stores that are the table's own, and with such that
-// others change too. with makes a configuration that uses them.
+// eachKind runs a test with a store that only this process changes, and with a shared
+// one. with makes a configuration that uses it.
 func eachKind(t *testing.T, test func(t *testing.T, f *faults, kind string, with func(session string) proxytest.Setup)) {
 	for kind, option := range map[string]func(*faults) string{"own": (*faults).own, "shared": (*faults).option} {
 		t.Run(kind, func(t *testing.T) {
@@ -168,7 +170,7 @@ func (f *faults) open(shared bool) (sessionstate.Store, error) {
 	return s, nil
 }
 
-// sharedFaulty is a store that others change too, which they do not.
+// sharedFaulty is a shared store, although nobody else changes it.
 type sharedFaulty struct{ *faultyStore }
 
 func (sharedFaulty) Watch(func(string), func()) bool { return true }
@@ -178,7 +180,8 @@ func (sharedFaulty) At(local time.Time) time.Time { return local }
 
 func (sharedFaulty) Ahead() (ahead, within time.Duration, known bool) { return 0, 0, true }
 
-// faultyStore is no Resident: there is a cache before it, as before a disk.
+// faultyStore is not Resident, so that the table has a cache in front of it, as in front
+// of a disk.
 type faultyStore struct {
 	*faults
 	shut atomic.Bool

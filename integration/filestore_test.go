@@ -19,13 +19,12 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// inFile is the global option that keeps sessions in a file. The options of the
-// store stand in its block.
+// inFile is the global option that keeps sessions in a file, with options in its block.
 func inFile(path string, options ...string) string {
 	return fmt.Sprintf("rudder_session {\nstore file %q {\n%s\n}\n}", path, strings.Join(options, "\n"))
 }
 
-// stopCaddy ends the configuration, as a process does that is told to end.
+// stopCaddy stops Caddy as on a termination signal.
 func (p *proxy) stopCaddy(t *testing.T) {
 	t.Helper()
 	p.Client.CloseIdleConnections()
@@ -35,7 +34,7 @@ func (p *proxy) stopCaddy(t *testing.T) {
 	}
 }
 
-// stored returns the sessions that a crash would leave of a file in use.
+// stored returns the sessions that would be in a file in use after a crash.
 func stored(t *testing.T, path string) (sessions []*session.Session) {
 	t.Helper()
 	content, err := os.ReadFile(path)
@@ -60,8 +59,7 @@ func stored(t *testing.T, path string) (sessions []*session.Session) {
 	return sessions
 }
 
-// TestFileByDefault: without a word of it sessions are kept in a file, which is
-// for nobody else to read.
+// TestFileByDefault: by default sessions are kept in a file that only its owner can read.
 func TestFileByDefault(t *testing.T) {
 	p := run(t, proxytest.Setup{})
 	p.Start(t, "a1", id1)
@@ -70,7 +68,7 @@ func TestFileByDefault(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("%v, %v", info, err)
 	}
-	// It is on the disk when it is answered.
+	// The call is on the disk when it is answered.
 	if found := stored(t, path); len(found) != 1 || found[0].Segments[0].ID != id1 {
 		t.Errorf("stored: %+v", found)
 	}
@@ -81,7 +79,7 @@ func TestFileByDefault(t *testing.T) {
 	}
 }
 
-// TestStopWritesAll: what may be written later is, when Caddy is told to end.
+// TestStopWritesAll: pending changes are written when Caddy is told to stop.
 func TestStopWritesAll(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sessions.db")
 	s := proxytest.Setup{Global: inFile(path, "flush_interval 1h"), Session: "automatic proxy"}
@@ -121,7 +119,8 @@ func TestStopWritesAll(t *testing.T) {
 	}
 }
 
-// TestPathChanges: each file has its sessions, whenever it is used again.
+// TestPathChanges: each file has its own sessions, and still has them when it is used
+// again.
 func TestPathChanges(t *testing.T) {
 	dir := t.TempDir()
 	one := proxytest.Setup{Global: inFile(filepath.Join(dir, "one.db"))}
@@ -143,9 +142,9 @@ func TestPathChanges(t *testing.T) {
 	}
 }
 
-// TestFileReloads reloads under clients, from one file to another and back, and
-// with other options of the same: nobody finds a file locked, and no session is
-// another.
+// TestFileReloads reloads while clients send requests, from one file to another and
+// back, and with other options for the same file: no reload finds a file locked, and no
+// session changes.
 func TestFileReloads(t *testing.T) {
 	const reloads, clients = 40, 8
 	dir := t.TempDir()
@@ -166,7 +165,7 @@ func TestFileReloads(t *testing.T) {
 		group.Go(func() {
 			for i := 0; !stop.Load(); i++ {
 				got, err := p.Try(proxytest.Request{Path: "/v1/track", WriteKey: "wk1", Body: proxytest.Event(fmt.Sprint("a", c), fmt.Sprint("m", i)), Received: received})
-				// A connection may be lost where one listener takes over from another.
+				// A connection may be lost when one listener takes over from another.
 				if err == nil && (got.Status != http.StatusOK || got.Body != "ok") {
 					t.Errorf("answered %d %q", got.Status, got.Body)
 				}
@@ -231,13 +230,13 @@ func TestTwoSitesOneFile(t *testing.T) {
 	}
 }
 
-// TestFlushIntervalChanges: what waits for a longer interval is written when a
-// shorter one takes over.
+// TestFlushIntervalChanges: when the interval is made shorter, changes that wait for the
+// longer one are written.
 func TestFlushIntervalChanges(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sessions.db")
 	s := proxytest.Setup{Global: inFile(path, "flush_interval 1h"), Session: "automatic proxy"}
 	p := run(t, s)
-	// longer is for how much longer than a moment the session is known to last.
+	// longer is the length of the stored session.
 	longer := func() int64 {
 		segment := stored(t, path)[0].Segments[0]
 		return segment.Last.Time - segment.From.Time
@@ -251,7 +250,7 @@ func TestFlushIntervalChanges(t *testing.T) {
 	s.Global = inFile(path, "flush_interval 1ms")
 	p.mustLoad(t, s)
 	redistest.Await(t, "it is written", func() bool { return longer() >= 60_000 })
-	// Now and from then on.
+	// Pending changes, and later ones.
 	p.Now = p.Now.Add(time.Minute)
 	p.Post(t, "/v1/track", proxytest.Event("a1", "m3"))
 	redistest.Await(t, "it is written", func() bool { return longer() >= 120_000 })

@@ -15,9 +15,9 @@ import (
 	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
-// BenchmarkFloodOfNewIDs sends new ids under one write key, in batches, as fast as
-// RUDDER_SESSION_FLOOD (30000) a second, and counts what becomes of control calls
-// and of new users under another one. It takes -benchtime 1x.
+// BenchmarkFloodOfNewIDs sends new ids under one write key, in batches, at a rate of
+// RUDDER_SESSION_FLOOD (30000) a second, and counts the results of control calls and of
+// new users under another write key. Run it with -benchtime 1x.
 func BenchmarkFloodOfNewIDs(b *testing.B) {
 	rate := 30_000
 	if n, err := strconv.Atoi(os.Getenv("RUDDER_SESSION_FLOOD")); err == nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/rudder-session/rudder-session/internal/redistest"
 )
 
-// links is what the admin endpoint tells of users and devices.
+// links is the admin endpoint's answer about users and devices.
 type links struct {
 	Known   bool
 	Current *int64
@@ -47,8 +47,8 @@ func (p *proxy) begins(t *testing.T, device, user string, id int64) {
 	}
 }
 
-// TestAdminOfFollowedUsers: users and devices are shown, and with the one that is
-// forgotten goes what others' sessions know of it.
+// TestAdminOfFollowedUsers: users and devices are shown; when one is forgotten, links to
+// it in other sessions are removed too.
 func TestAdminOfFollowedUsers(t *testing.T) {
 	redis := redistest.Start(t)
 	for name, store := range map[string]string{"memory": "memory", "file": "file", "redis": "redis " + redis.URL()} {
@@ -104,8 +104,8 @@ func TestAdminOfFollowedUsers(t *testing.T) {
 	}
 }
 
-// TestFollowingExplained: what is explained names the device, and whom it belongs
-// to; and that is counted as it was decided.
+// TestFollowingExplained: an explanation names the device and its user, and the counters
+// agree with it.
 func TestFollowingExplained(t *testing.T) {
 	p := run(t, withAdmin("memory", "follow_user"))
 	p.Now = time.Now().Add(-time.Minute)
@@ -132,8 +132,8 @@ func TestFollowingExplained(t *testing.T) {
 	}
 }
 
-// TestFollowingWhenTheStoreFails: an event whose user's session or device cannot
-// be looked up goes on as it came, or is refused for now.
+// TestFollowingWhenTheStoreFails: an event whose user or device cannot be looked up is
+// forwarded as it came, or refused with a 503, as on_store_error says.
 func TestFollowingWhenTheStoreFails(t *testing.T) {
 	for _, mode := range []string{"pass", "reject"} {
 		t.Run(mode, func(t *testing.T) {

@@ -8,8 +8,8 @@ import (
 	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
-// TestHeaderUpComesLater: what reverse_proxy changes in headers the handler does
-// not see; what request_header changes it does.
+// TestHeaderUpComesLater: the handler does not see headers that reverse_proxy changes,
+// but those that request_header changes.
 func TestHeaderUpComesLater(t *testing.T) {
 	const basic = "Basic d2sxOg==" // wk1
 	for name, c := range map[string]struct{ site, writeKey, arrives string }{
@@ -29,7 +29,7 @@ func TestHeaderUpComesLater(t *testing.T) {
 			}
 		})
 	}
-	// What header_up puts in is too late for the handler.
+	// A header that header_up sets comes too late for the handler.
 	p := run(t, proxytest.Setup{Site: "rudder_session\nreverse_proxy $UPSTREAM {\nheader_up Authorization \"" + basic + "\"\n}"})
 	if got := p.Send(t, proxytest.Request{Path: "/v1/startSession", Body: `{"anonymousId":"one"}`}); got.Status != http.StatusUnauthorized {
 		t.Errorf("%d %s", got.Status, got.Body)

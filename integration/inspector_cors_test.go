@@ -8,8 +8,8 @@ import (
 	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
-// TestInspectorHasNoCORS: nothing that the inspector answers, errors included, may
-// be read by a page of another origin.
+// TestInspectorHasNoCORS: a page of another origin cannot read any answer of the
+// inspector, errors included.
 func TestInspectorHasNoCORS(t *testing.T) {
 	p := run(t, inspected("table memory"))
 	asking := http.Header{"Content-Type": {"application/json"}}

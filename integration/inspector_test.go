@@ -21,7 +21,7 @@ func inspected(option string) proxytest.Setup {
 	}
 }
 
-// inspect asks as the page does.
+// inspect sends a request as the page does.
 func (p *proxy) inspect(t *testing.T, what, body string) proxytest.Reply {
 	t.Helper()
 	return p.Send(t, proxytest.Request{Path: "/look/api/" + what, Body: body, Header: http.Header{
@@ -53,7 +53,7 @@ func TestInspectorPage(t *testing.T) {
 			t.Error(csp)
 		}
 	}
-	// It has a sentence for each reason.
+	// The page has a sentence for each reason.
 	script := p.Send(t, proxytest.Request{Method: "GET", Path: "/look/inspector.js"}).Body
 	for r := range session.Reasons {
 		if !strings.Contains(script, "\n  "+r.String()+": '") {
@@ -102,7 +102,7 @@ func TestInspectorData(t *testing.T) {
 			t.Errorf("%s %s: %d %s", c.what, c.body, got.Status, got.Body)
 		}
 	}
-	// Nobody but the page itself is answered.
+	// Only requests of the page itself are answered.
 	for name, r := range map[string]proxytest.Request{
 		"another site": {Path: "/look/api/session", Body: user1, Header: http.Header{"Content-Type": {"application/json"}, "Sec-Fetch-Site": {"cross-site"}}},
 		"a form":       {Path: "/look/api/session", Body: user1, Header: http.Header{"Content-Type": {"text/plain"}}},
@@ -114,8 +114,8 @@ func TestInspectorData(t *testing.T) {
 	}
 }
 
-// TestDecisionsAreKeptWhileAskedFor: before somebody asks none are, and no more
-// than a thousand after; what is large is cut.
+// TestDecisionsAreKeptWhileAskedFor: decisions are kept only after somebody has asked for
+// them, at most a thousand; long texts are truncated.
 func TestDecisionsAreKeptWhileAskedFor(t *testing.T) {
 	p := run(t, inspected("table memory"))
 	p.Start(t, "before", 1111111111)
@@ -139,8 +139,8 @@ func TestDecisionsAreKeptWhileAskedFor(t *testing.T) {
 	}
 }
 
-// TestForgottenDecisions: with a user go the decisions that are kept about him and
-// his devices, and no others.
+// TestForgottenDecisions: when a user is forgotten, the kept decisions about the user and
+// their devices are deleted, and no others.
 func TestForgottenDecisions(t *testing.T) {
 	s := inspected("table memory")
 	s.Global = "admin 127.0.0.1:$PORT2\n" + s.Global

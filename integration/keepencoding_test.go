@@ -10,8 +10,8 @@ import (
 	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
-// TestKeepEncoding: what came compressed and was changed goes on compressed; all
-// else as without the option.
+// TestKeepEncoding: a changed body that arrived compressed is compressed again; all
+// others are forwarded as without the option.
 func TestKeepEncoding(t *testing.T) {
 	batch := `{"batch":[` + strings.Repeat(proxytest.Event("a1", "m1")+",", 50) + proxytest.Event("a1", "m2") + `]}`
 	single := proxytest.Event("a1", "m3")

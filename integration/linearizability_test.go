@@ -16,29 +16,30 @@ import (
 	"github.com/rudder-session/rudder-session/internal/redistest"
 )
 
-// operation is what a client asks for.
+// operation is a request of a client.
 type operation struct {
 	user string
 	call string // "start", "end", "reset", or "event"
-	// id is what startSession asks for; message is the event's.
+	// id is the id of a startSession; message is the event's messageId.
 	id      int64
 	message string
 }
 
-// outcome is what the client sees of it.
+// outcome is the result of an operation, as the client sees it.
 type outcome struct {
 	id    int64 // 0 is none
 	start bool
-	// unknown: there was no answer, it may have happened or not, or be yet to.
+	// unknown: there was no answer. It may have been carried out, or not, or may still
+	// be carried out.
 	unknown bool
 }
 
-// belief is what a user's session may be, given what clients have seen.
+// belief is a possible state of a user's session, given what clients have seen.
 type belief struct {
-	id     int64 // 0 is none, unseen one that nobody has been told
+	id     int64 // 0 is none; unseen is one that no client knows
 	marked string
-	// owed are the messages without an answer that may have got the start mark
-	// of an earlier session: sent again they get it again.
+	// owed are the unanswered messages that may have got the start mark of an earlier
+	// session, and would get it again in a retry.
 	owed string
 }
 
@@ -49,7 +50,7 @@ func (s belief) begin(id int64) belief {
 	return belief{id: id, owed: s.owed}
 }
 
-// owes returns which session's mark a message has.
+// owes returns the session whose mark a message may have.
 func (s belief) owes(message string) (id int64, ok bool) {
 	_, rest, ok := strings.Cut(";"+s.owed, ";"+message+"=")
 	if ok {
@@ -61,8 +62,7 @@ func (s belief) owes(message string) (id int64, ok bool) {
 // unseen is the id of a session that a resetSession without an answer began.
 const unseen = -1
 
-// sessionModel is one user's session as if there was one proxy, and one request
-// at a time.
+// sessionModel models one user's session with a single proxy and one request at a time.
 var sessionModel = porcupine.Model{
 	Partition: func(history []porcupine.Operation) [][]porcupine.Operation {
 		users := map[string][]porcupine.Operation{}
@@ -117,8 +117,8 @@ func (o operation) step(s belief, out outcome) (bool, any) {
 	return out.unknown || out.id == s.id && out.start == mine, s
 }
 
-// TestLinearizable: with three proxies, of which one or the other crashes, each
-// user's session is at every moment what it would be with a single one.
+// TestLinearizable: with three proxies that crash now and then, each user's session is at
+// every moment the same as with a single proxy.
 func TestLinearizable(t *testing.T) {
 	redis := redistest.Start(t)
 	plane := proxytest.NewDataPlane(t)
@@ -143,7 +143,7 @@ func TestLinearizable(t *testing.T) {
 					// and no order of the two explains that.
 					o.call = []string{"end", "reset"}[user%2]
 				}
-				// What is not answered is sent again, as SDKs do: to another proxy.
+				// Without an answer it is sent again, as SDKs do, to another proxy.
 				for try := range 3 {
 					if h.do(t, proxies.get(worker+n+try), o) || o.call != "event" {
 						break
@@ -173,7 +173,7 @@ func (h *history) count() int {
 	return len(h.ops)
 }
 
-// do carries out an operation and notes it, and reports whether it was answered.
+// do carries out and records an operation, and reports whether it was answered.
 func (h *history) do(t *testing.T, p *process, o operation) bool {
 	path, body := "/v1/"+o.call+"Session", fmt.Sprintf(`{"anonymousId":%q}`, o.user)
 	switch o.call {
@@ -187,7 +187,7 @@ func (h *history) do(t *testing.T, p *process, o operation) bool {
 	op := porcupine.Operation{Input: o, Call: call, Return: time.Since(h.begun).Nanoseconds()}
 	switch {
 	case err != nil && strings.Contains(err.Error(), "connection refused"):
-		return false // it cannot have happened
+		return false // it cannot have been carried out
 	case err != nil:
 		op.Output, op.Return = outcome{unknown: true}, time.Hour.Nanoseconds()
 	case a.status != http.StatusOK:
@@ -218,7 +218,7 @@ func seen(t *testing.T, o operation, a answer) outcome {
 	return outcome{id: id, start: m.Context.SessionStart != nil}
 }
 
-// check looks for an order of the operations in which each outcome is right.
+// check searches for an order of the operations that explains every outcome.
 func (h *history) check(t *testing.T) {
 	unknown := 0
 	marks := map[string]map[string]bool{} // the messages, by user and session

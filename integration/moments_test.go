@@ -9,7 +9,7 @@ import (
 	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
-// at sends a body so that it is received at this moment.
+// at sends a body so that it is received at a time.
 func (p *proxy) at(t *testing.T, received time.Time, path, body string) proxytest.Reply {
 	t.Helper()
 	return p.Send(t, proxytest.Request{Path: path, WriteKey: "wk1", Body: body, Received: received})
@@ -27,14 +27,14 @@ func (p *proxy) arrived(t *testing.T) string {
 
 func millis(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
 
-// TestGeneratedIDs: the moment of the call, raised by one as often as needed.
+// TestGeneratedIDs: the id is the time of the call, raised by one as often as needed.
 func TestGeneratedIDs(t *testing.T) {
 	p := run(t, proxytest.Setup{})
 	now := p.Now
 	const body = `{"anonymousId":"a1"}`
 	for i, c := range []struct {
 		path, body string
-		want       int64 // less the moment
+		want       int64 // relative to the time of the call
 	}{
 		{"/v1/startSession", body, 0},
 		{"/v1/startSession", body, 1},
@@ -43,7 +43,7 @@ func TestGeneratedIDs(t *testing.T) {
 		{"/v1/startSession", body, 4},
 		{"/v1/startSession", `{"anonymousId":"a2"}`, 0},
 		{"/v1/startSession", `{"anonymousId":"a3","originalTimestamp":"2024-01-01T00:00:00.000Z","sentAt":"2024-01-01T00:00:10.001Z"}`, -10001},
-		{"/v1/startSession", `{"anonymousId":"a3","originalTimestamp":"2024-01-01T00:00:10.000Z","sentAt":"2024-01-01T00:00:00.000Z"}`, -1}, // by the way of the request before
+		{"/v1/startSession", `{"anonymousId":"a3","originalTimestamp":"2024-01-01T00:00:10.000Z","sentAt":"2024-01-01T00:00:00.000Z"}`, -1}, // by the latency of the previous request
 	} {
 		got := p.at(t, now, c.path, c.body)
 		if want := fmt.Sprintf("{\"sessionId\":%d}\n", now.UnixMilli()+c.want); got.Body != want {
@@ -52,8 +52,8 @@ func TestGeneratedIDs(t *testing.T) {
 	}
 }
 
-// TestOneMoment: of what happened in one millisecond, the later arrival belongs
-// to the newer session.
+// TestOneMoment: of two messages with the same time, the later arrival belongs to the
+// newer session.
 func TestOneMoment(t *testing.T) {
 	p := run(t, proxytest.Setup{})
 	now := p.Now
@@ -78,8 +78,8 @@ func TestOneMoment(t *testing.T) {
 	}
 }
 
-// TestBatchSentAgain: a retry has another sentAt and arrives later. Its events
-// and its control calls are what they were.
+// TestBatchSentAgain: a retry has another sentAt and arrives later. Its events and control
+// calls keep their times.
 func TestBatchSentAgain(t *testing.T) {
 	p := run(t, proxytest.Setup{})
 	p.Start(t, "a1", id1)
@@ -96,7 +96,7 @@ func TestBatchSentAgain(t *testing.T) {
 		p.at(t, made.Add(late), "/v1/batch", body)
 		p.Expect(t, "1234567890!", "2345678901!", "")
 		if late == 0 {
-			// The user goes on before the retry.
+			// The user starts another session before the retry.
 			p.at(t, made.Add(time.Second), "/v1/startSession", `{"anonymousId":"a1","sessionId":3456789012}`)
 		}
 		p.at(t, made.Add(late).Add(2*time.Second), "/v1/page", `{"anonymousId":"a1","messageId":"m4"}`)
@@ -104,14 +104,14 @@ func TestBatchSentAgain(t *testing.T) {
 	}
 }
 
-// TestAutomaticSessions has the moments at which the proxy's own sessions begin.
+// TestAutomaticSessions: when the proxy's automatic sessions begin.
 func TestAutomaticSessions(t *testing.T) {
 	const timeout, cutoff = 30 * time.Minute, time.Hour
 	p := run(t, proxytest.Setup{Session: "automatic proxy 30m\ncutoff 1h"})
 	begin := p.Now
 	n := 0
-	// is expects an event, received at a moment, to be in the session that
-	// began at another.
+	// is expects an event that is received at one time to be in the session that began at
+	// another.
 	is := func(anonymousID string, received, began time.Time, first bool) {
 		t.Helper()
 		n++
@@ -140,8 +140,7 @@ func TestAutomaticSessions(t *testing.T) {
 	}
 }
 
-// TestRetention: a user who was not seen for so long is forgotten, and nobody
-// else.
+// TestRetention: users who were not seen for the retention are forgotten, others are not.
 func TestRetention(t *testing.T) {
 	p := run(t, proxytest.Setup{Global: "rudder_session {\n\tretention 10h\n}"})
 	now := p.Now
@@ -158,8 +157,8 @@ func TestRetention(t *testing.T) {
 	}
 }
 
-// TestNeverLaterThanReceived: a clock that runs ahead does not put events into
-// a session's future.
+// TestNeverLaterThanReceived: events of a device whose clock is ahead are not later than
+// their arrival.
 func TestNeverLaterThanReceived(t *testing.T) {
 	p := run(t, proxytest.Setup{Session: "automatic proxy"})
 	const ahead = `{"anonymousId":"a1","messageId":"m1","originalTimestamp":"2024-01-01T01:00:00Z","sentAt":"2024-01-01T00:00:00Z"}`

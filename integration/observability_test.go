@@ -24,7 +24,7 @@ import (
 	"github.com/rudder-session/rudder-session/internal/redistest"
 )
 
-// series are counters by their name and labels, without what all have.
+// series are counters by name and labels, without the common prefix.
 type series map[string]float64
 
 func (p *proxy) counters(t *testing.T) series {
@@ -43,7 +43,7 @@ func (p *proxy) counters(t *testing.T) series {
 	return s
 }
 
-// more is what has been counted since.
+// more returns the counters that have grown since an earlier time.
 func (s series) more(before series) (grown []string) {
 	for _, name := range slices.Sorted(maps.Keys(s)) {
 		if n := s[name] - before[name]; n != 0 && !strings.HasPrefix(name, "cache_") {
@@ -55,8 +55,7 @@ func (s series) more(before series) (grown []string) {
 
 const withMetrics = "metrics /metrics\n" + proxytest.Directives
 
-// TestCounts sends a request of each kind, and holds all that was counted
-// against what happened.
+// TestCounts sends a request of each kind, and compares all counters with what happened.
 func TestCounts(t *testing.T) {
 	f := newFaults(t)
 	p := run(t, proxytest.Setup{
@@ -216,8 +215,8 @@ func TestCounts(t *testing.T) {
 	}
 }
 
-// TestCountsGoOn through reloads, and after one that fails; the table's figures
-// are those of the table that is used.
+// TestCountsGoOn: counters keep their values through reloads, and after one that fails;
+// the table's figures are those of the table in use.
 func TestCountsGoOn(t *testing.T) {
 	memory := proxytest.Setup{Global: "admin 127.0.0.1:$PORT2\nmetrics\nrudder_session {\nstore memory\ncapacity 10\n}", Site: withMetrics}
 	p := run(t, memory)
@@ -266,7 +265,7 @@ func TestCountsGoOn(t *testing.T) {
 	for name, want := range map[string]string{`sessions{table="memory"}`: "2", `capacity{table="memory"}`: "20"} {
 		redistest.Await(t, name+" to be "+want, func() bool { return figure(false, name) == want })
 	}
-	// It fails behind what provisions this module.
+	// It fails after this module was provisioned.
 	if err := p.Load(t, proxytest.Setup{Global: memory.Global, Site: withMetrics, More: "http://127.0.0.1:$PORT {\nbind 256.0.0.1\n}"}); err == nil {
 		t.Fatal("it was loaded")
 	}
@@ -281,8 +280,8 @@ func TestCountsGoOn(t *testing.T) {
 	}
 }
 
-// TestAccessLogAndPlaceholders: what became of a request is there for both, and
-// ids are in placeholders alone.
+// TestAccessLogAndPlaceholders: both have the outcome of a request, but only placeholders
+// have ids.
 func TestAccessLogAndPlaceholders(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "access.log")
 	names := []string{"endpoint", "outcome", "reason", "session_id", "events", "stamped", "cleared", "untouched", "consumed"}
@@ -331,8 +330,8 @@ func TestAccessLogAndPlaceholders(t *testing.T) {
 	}
 }
 
-// TestPlaceholdersOfOtherRequests: they are empty, and not as they are written in
-// the Caddyfile; whichever handler a request is the business of fills them.
+// TestPlaceholdersOfOtherRequests: placeholders are replaced by nothing, rather than left
+// as they are in the Caddyfile; the handler that works on a request fills them.
 func TestPlaceholdersOfOtherRequests(t *testing.T) {
 	p := run(t, proxytest.Setup{Site: "header >X-Told `{http.rudder_session.outcome} {http.rudder_session.events} {http.rudder_session.session_id} {http.rudder_session.nothing}`\n" +
 		"route {\nrudder_session {\nprefix /a\n}\nrudder_session {\nprefix /b\n}\nreverse_proxy $UPSTREAM\n}"})
@@ -347,7 +346,7 @@ func TestPlaceholdersOfOtherRequests(t *testing.T) {
 	}
 }
 
-// spans takes what Caddy exports, as a collector of OpenTelemetry does.
+// spans receives the spans that Caddy exports, like an OpenTelemetry collector.
 type spans struct {
 	mu  sync.Mutex
 	all []*trace.Span
@@ -381,7 +380,7 @@ func (s *spans) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// TestTraces: within the request's span there is one of the handler's, with what
+// TestTraces: the request's span has a child span of the handler, with attributes of what
 // it did.
 func TestTraces(t *testing.T) {
 	collected := &spans{}

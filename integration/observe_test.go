@@ -10,8 +10,8 @@ import (
 	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
-// TestLogsAndMetrics makes calls of every kind, wrong ones too: what is logged
-// and counted tells of them, and names nobody.
+// TestLogsAndMetrics makes calls of every kind, invalid ones too: they are logged and
+// counted, without any ids.
 func TestLogsAndMetrics(t *testing.T) {
 	f := newFaults(t)
 	file := filepath.Join(t.TempDir(), "log")
@@ -32,7 +32,7 @@ func TestLogsAndMetrics(t *testing.T) {
 	const invalid = "caddy_rudder_session_invalid_session_ids_total"
 	before := count(invalid)
 
-	// Whoever these texts name must be found nowhere.
+	// These texts must not appear anywhere.
 	const secretID, secretUser, secretKey, secretEvent = "secret-anonymous", "secret-user", "secret-key", "secret-event"
 	send := func(path, body string) {
 		p.Send(t, proxytest.Request{Path: path, WriteKey: secretKey, Body: body})

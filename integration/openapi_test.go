@@ -30,7 +30,7 @@ func (o openAPI) resolve(v any) map[string]any {
 	return o.resolve(only(o.t, o.d, path...))
 }
 
-// check holds a value against a schema, as far as the document uses schemas.
+// check validates a value against a schema, with the keywords that the document uses.
 func (o openAPI) check(schema any, v any) error {
 	s := o.resolve(schema)
 	for _, part := range anyList(s["allOf"]) {
@@ -95,8 +95,8 @@ func kindOf(v any) string {
 	return fmt.Sprintf("%T", v)
 }
 
-// TestOpenAPI has the handler give every answer that docs/openapi.yaml has, and
-// holds each against it.
+// TestOpenAPI makes the handler give every answer in docs/openapi.yaml, and validates each
+// against the document.
 func TestOpenAPI(t *testing.T) {
 	o := openAPI{t, yamlDocuments(t, "docs/openapi.yaml")[0]}
 	f := newFaults(t)
@@ -185,7 +185,7 @@ func TestOpenAPI(t *testing.T) {
 					t.Errorf("%s: %v", status, err)
 				}
 			}
-			// The example is what it is an example of, and works.
+			// The example is valid, and works.
 			if body, ok := operation["requestBody"]; ok {
 				content := only(t, o.resolve(body), "content", "application/json").(map[string]any)
 				text, err := json.Marshal(content["example"])

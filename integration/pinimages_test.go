@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestPinImages runs scripts/pin-images.sh on a copy of what it changes, with a
-// Docker that knows one digest for each tag.
+// TestPinImages runs scripts/pin-images.sh on a copy of the files that it changes, with a
+// fake docker that knows one digest for each tag.
 func TestPinImages(t *testing.T) {
 	root := t.TempDir()
 	files := []string{"scripts/pin-images.sh", "deploy/Dockerfile", "deploy/compose.yaml"}
@@ -61,7 +61,7 @@ func TestPinImages(t *testing.T) {
 	if said := script(false, "--check"); said != "" {
 		t.Error(said)
 	}
-	// A tag that was moved is told, and can be followed.
+	// A tag that has moved is reported, and can be updated.
 	tags("second")
 	if said := script(true, "--check"); strings.Count(said, " is not ") != 4 {
 		t.Error(said)

@@ -13,7 +13,7 @@ import (
 	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
-// TestPlacement puts the directive where configurations put it: without any
+// TestPlacement puts the directive at the usual places in configurations: without an
 // `order` line it works on events and control calls in all of them.
 func TestPlacement(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -45,7 +45,7 @@ func TestPlacement(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := run(t, proxytest.Setup{Site: c.site, Before: c.snippet})
-			// A repeat begins a new session, so to do it twice would show.
+			// Each such call begins a new session, so handling it twice would show.
 			started := p.Post(t, c.prefix+"/v1/startSession", `{"anonymousId":"a1","userId":"u1"}`)
 			id, ok := strings.CutPrefix(strings.TrimSuffix(started.Body, "}\n"), `{"sessionId":`)
 			if started.Status != http.StatusOK || !ok {
@@ -80,12 +80,12 @@ func TestPlacement(t *testing.T) {
 	}
 }
 
-// TestRequestBodyLimit: what another directive refuses stays refused.
+// TestRequestBodyLimit: a body that another directive refuses is refused.
 func TestRequestBodyLimit(t *testing.T) {
 	p := run(t, proxytest.Setup{Site: "request_body {\n\tmax_size 500\n}\n" + proxytest.Directives})
 	p.Start(t, "a1", id1)
 	large := proxytest.Event("a1", strings.Repeat("m", 500))
-	// Without a length the limit is met while the body is read, which is here.
+	// Without a length, the limit is found when the handler reads the body.
 	chunked := func(path string) proxytest.Reply {
 		t.Helper()
 		r, _ := http.NewRequest(http.MethodPost, p.URL(path), io.NopCloser(strings.NewReader(large)))
@@ -134,8 +134,7 @@ func TestIncremental(t *testing.T) {
 	p.Expect(t, "1234567890!")
 }
 
-// TestProxyRetries: an attempt of reverse_proxy's own sends the same bytes as
-// the one before.
+// TestProxyRetries: a retry by reverse_proxy sends the same bytes as the first attempt.
 func TestProxyRetries(t *testing.T) {
 	p := run(t, proxytest.Setup{Site: `rudder_session
 reverse_proxy $UPSTREAM {

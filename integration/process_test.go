@@ -36,7 +36,7 @@ var built = sync.OnceValues(func() (string, error) {
 	return path, err
 })
 
-// builtIn is the directory that it is in, once it is needed.
+// builtIn is the directory of that Caddy, once it is built.
 var builtIn string
 
 // TestMain runs the tests in the root of the repository, whose files they read.
@@ -51,7 +51,7 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// process is a Caddy of its own, which can be killed.
+// process is a Caddy in its own process, which can be killed.
 type process struct {
 	t      testing.TB
 	port   int
@@ -62,7 +62,7 @@ type process struct {
 	ended  chan struct{}
 }
 
-// startProcess runs a Caddy with this global option, before an upstream.
+// startProcess runs a Caddy with a global option in front of an upstream.
 func startProcess(t testing.TB, upstream, option, handler string) *process {
 	t.Helper()
 	dir := t.TempDir()
@@ -107,7 +107,7 @@ http://:%d {
 	return nil
 }
 
-// start runs the process, and returns whether it takes connections.
+// start runs the process, and reports whether it accepts connections.
 func (p *process) start() bool {
 	p.t.Helper()
 	path, err := built()
@@ -148,13 +148,13 @@ func (p *process) start() bool {
 
 func (p *process) address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port)) }
 
-// kill ends the process at once, as a crash does.
+// kill ends the process at once, like a crash.
 func (p *process) kill() {
 	p.cmd.Process.Kill()
 	<-p.ended
 }
 
-// stop has the process end by itself.
+// stop makes the process shut down.
 func (p *process) stop() {
 	p.cmd.Process.Signal(os.Interrupt)
 	select {
@@ -165,8 +165,8 @@ func (p *process) stop() {
 	}
 }
 
-// answer is what a process answers. An upstream that echoes sends events back,
-// as they reached it.
+// answer is the answer of a process. With an upstream that echoes, its body is the request
+// as it reached the upstream.
 type answer struct {
 	status int
 	body   string
@@ -193,7 +193,7 @@ func (p *process) do(method, path, body string) (a answer, err error) {
 	return answer{response.StatusCode, string(text)}, err
 }
 
-// session reads the session id of an answer of a control endpoint; 0 is null.
+// session reads the session id in the answer of a control endpoint; 0 stands for null.
 func (a answer) session() (id int64, err error) {
 	var v struct{ SessionID int64 }
 	if a.status != http.StatusOK {
@@ -202,7 +202,7 @@ func (a answer) session() (id int64, err error) {
 	return v.SessionID, json.Unmarshal([]byte(a.body), &v)
 }
 
-// current asks for the session of a user.
+// current requests the current session of a user.
 func (p *process) current(anonymousID string) (int64, error) {
 	a, err := p.do(http.MethodGet, "/v1/session?anonymousId="+anonymousID, "")
 	if err != nil {
@@ -211,10 +211,10 @@ func (p *process) current(anonymousID string) (int64, error) {
 	return a.session()
 }
 
-// echo has a data plane answer with what it got.
+// echo makes a data plane answer with the request's body.
 func echo(a *proxytest.Arrival) (int, string) { return http.StatusOK, string(a.Body) }
 
-// fleet is some processes with the same configuration.
+// fleet is several processes with the same configuration.
 type fleet struct {
 	processes []*process
 	starting  []sync.RWMutex // held while one is killed and started
@@ -229,8 +229,8 @@ func startFleet(t *testing.T, n int, upstream, option, handler string) *fleet {
 	return f
 }
 
-// get returns a process as soon as it is not being started; it may be killed
-// while it is used.
+// get waits until a process is not being restarted, and returns it. It may be killed while
+// it is used.
 func (f *fleet) get(i int) *process {
 	i %= len(f.processes)
 	f.starting[i].RLock()

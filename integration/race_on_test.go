@@ -2,5 +2,5 @@
 
 package integration_test
 
-// raceFlags has processes that tests start watched for races, as they are.
+// raceFlags builds the processes that tests start with the race detector, like the tests.
 var raceFlags = []string{"-race"}

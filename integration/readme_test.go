@@ -33,8 +33,8 @@ import (
 
 const exampleAddress = "127.0.0.1:8080"
 
-// TestReadme runs every curl line of README.md, in order, against
-// Caddyfile.example, and compares what it prints with the block that follows.
+// TestReadme runs every curl line of README.md, in order, against Caddyfile.example, and
+// compares the output with the block that follows.
 func TestReadme(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Fatal("curl is needed")
@@ -80,14 +80,14 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// idMap has the generated session ids that were printed, by those that are
-// shown. Each must stand for one, and for no other's.
+// idMap maps the generated session ids that a document shows to those that were printed.
+// It must be one-to-one.
 type idMap map[string]string
 
 var generatedID = regexp.MustCompile(`\b\d{13}\b`)
 
-// same compares a printed line with a shown one. Ids that a command itself
-// names are as they are; others must be generated ones.
+// same compares a printed line with a shown one. Ids that a command chooses must be
+// equal; others are generated, and go through the map.
 func (ids idMap) same(got, want, commands string) bool {
 	at, pattern := 0, ""
 	var shown []string
@@ -136,8 +136,8 @@ func TestIDMap(t *testing.T) {
 	}
 }
 
-// runExample runs Caddyfile.example in this process, on free ports of loopback
-// and without an admin endpoint, and returns its address.
+// runExample runs Caddyfile.example in this process, on free ports of the loopback
+// interface and without an admin endpoint, and returns its address.
 func runExample(t *testing.T) string {
 	address, echo := twoFreeAddresses(t)
 	_, port, _ := net.SplitHostPort(address)
@@ -180,8 +180,8 @@ func twoFreeAddresses(t *testing.T) (string, string) {
 	return free[0], free[1]
 }
 
-// quietConfig turns off what a configuration should not have in a test: the admin
-// endpoint, what is written to disk, the log.
+// quietConfig turns off parts of a configuration that a test should not have: the admin
+// endpoint, files on disk, the log.
 func quietConfig(t *testing.T, config []byte) []byte {
 	t.Helper()
 	var c map[string]any
@@ -225,8 +225,8 @@ func adaptCaddyfile(t *testing.T, text string) ([]byte, []caddyconfig.Warning) {
 	return adapted, warnings
 }
 
-// TestExample holds Caddyfile.example in the form that `caddy fmt` gives it,
-// and free of warnings.
+// TestExample: Caddyfile.example is formatted as by `caddy fmt`, and loads without
+// warnings.
 func TestExample(t *testing.T) {
 	text := []byte(readText(t, "Caddyfile.example"))
 	if formatted := caddyfile.Format(text); !bytes.Equal(formatted, text) {
@@ -259,8 +259,8 @@ func parseConfig(t *testing.T, config []byte) *caddy.Config {
 	return c
 }
 
-// TestExamplesInDocs loads every configuration that the documentation shows. A
-// block that begins with the directive is put into a site.
+// TestExamplesInDocs loads every configuration in the documentation. A block that begins
+// with the directive is put into a site.
 func TestExamplesInDocs(t *testing.T) {
 	t.Setenv("SESSION_TIMEOUT", "30m")
 	t.Setenv("APP_WRITE_KEY", "2abcAndroid")
@@ -296,8 +296,8 @@ func TestExamplesInDocs(t *testing.T) {
 	}
 }
 
-// TestErrorsInDocs holds the messages that docs/configuration.md shows to those
-// that the Caddyfile tests expect.
+// TestErrorsInDocs: every message in docs/configuration.md is one that the Caddyfile tests
+// expect.
 func TestErrorsInDocs(t *testing.T) {
 	files, err := filepath.Glob("caddymodule/testdata/caddyfile/*.caddyfiletest")
 	if err != nil {
@@ -324,8 +324,8 @@ func TestErrorsInDocs(t *testing.T) {
 	}
 }
 
-// TestOptionsInDocs compares the options in the syntax that is written above
-// the UnmarshalCaddyfile methods, and those of the JSON, with the documentation.
+// TestOptionsInDocs compares the options in the comments of the UnmarshalCaddyfile
+// methods, and those of the JSON, with the documentation.
 func TestOptionsInDocs(t *testing.T) {
 	for _, c := range []struct {
 		document string
@@ -380,8 +380,8 @@ func TestOptionsInDocs(t *testing.T) {
 	}
 }
 
-// syntaxOptions returns the words that begin the lines of the blocks in the
-// syntax of UnmarshalCaddyfile methods.
+// syntaxOptions returns the first word of each line of the blocks in the comments of
+// UnmarshalCaddyfile methods.
 func syntaxOptions(t *testing.T, file string) (options []string) {
 	t.Helper()
 	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)

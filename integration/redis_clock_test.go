@@ -9,8 +9,8 @@ import (
 	"github.com/rudder-session/rudder-session/internal/redistest"
 )
 
-// TestRedisClock: what a proxy decides goes by Redis' clock, and a clock that jumps
-// past the retention makes it forget nothing.
+// TestRedisClock: a proxy decides by Redis' clock, and forgets nothing when that clock
+// jumps past the retention.
 func TestRedisClock(t *testing.T) {
 	server := redistest.Start(t)
 	between := redistest.StartProxy(t, server)
@@ -30,7 +30,7 @@ func TestRedisClock(t *testing.T) {
 		return time.UnixMilli(id)
 	}
 	off := func(at time.Time) time.Duration { return at.Sub(p.Now) }
-	// The store is opened by the first request, and connected then.
+	// The first request opens and connects the store.
 	if d := off(start()); d < 30*time.Minute || d > 90*time.Minute {
 		t.Errorf("a session began %v after now, not an hour", d)
 	}

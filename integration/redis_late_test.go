@@ -10,8 +10,8 @@ import (
 	"github.com/rudder-session/rudder-session/internal/redistest"
 )
 
-// TestLateEventsOverTwoProxies: a device that was offline sends what it did in the
-// last hour, half of it through another proxy. It is one session with one mark.
+// TestLateEventsOverTwoProxies: a device that was offline sends the events of the last
+// hour, half of them through another proxy. They are one session with one mark.
 func TestLateEventsOverTwoProxies(t *testing.T) {
 	server := redistest.Start(t)
 	plane := proxytest.NewDataPlane(t)

@@ -15,8 +15,8 @@ func withRedis(urls []string, more string) string {
 	return fmt.Sprintf("rudder_session {\nstore redis %s {\n%s\n}\n}", strings.Join(urls, " "), more)
 }
 
-// arrives sends an event and returns the session it reached the data plane with;
-// "unchanged" if it did as it came, "none" if it did not.
+// arrives sends an event, and returns the session with which it reached the data plane;
+// "unchanged" if it arrived as it was sent, "none" if it did not arrive.
 func (p *proxy) arrives(t *testing.T, anonymousID, messageID string) string {
 	t.Helper()
 	body := proxytest.Event(anonymousID, messageID)
@@ -31,13 +31,12 @@ func (p *proxy) arrives(t *testing.T, anonymousID, messageID string) string {
 	return proxytest.Messages(t, a...)[0].Session()
 }
 
-// TestRedisFaults has a server that does not do what it should, in several ways,
-// and each option of what is to become of events then.
+// TestRedisFaults tries several faults of a server, with each value of on_store_error.
 func TestRedisFaults(t *testing.T) {
 	type fault struct {
 		begin, end func(*redistest.Server)
-		// known and unmarked are what becomes of an event of a session that is in
-		// memory: of one that changes nothing, and of one that takes the mark.
+		// known and unmarked say whether events of a session in memory succeed: one that
+		// changes nothing, and one that takes the mark.
 		known, unmarked bool
 	}
 	for name, f := range map[string]fault{
@@ -103,7 +102,7 @@ func TestRedisFaults(t *testing.T) {
 	}
 }
 
-// TestCaddyStartsWithoutRedis: a Redis that is not there yet keeps no event up.
+// TestCaddyStartsWithoutRedis: events are not delayed while Redis is not there yet.
 func TestCaddyStartsWithoutRedis(t *testing.T) {
 	server := redistest.Start(t)
 	server.Kill()
@@ -120,8 +119,8 @@ func TestCaddyStartsWithoutRedis(t *testing.T) {
 	}
 }
 
-// TestRedisFailover kills the master: when a replica has taken its place, all is
-// as it was.
+// TestRedisFailover kills the master: after a replica has taken over, everything works as
+// before.
 func TestRedisFailover(t *testing.T) {
 	master := redistest.Start(t)
 	replica := redistest.StartReplica(t, master)
@@ -136,7 +135,7 @@ func TestRedisFailover(t *testing.T) {
 	redistest.Await(t, "a session is started", func() bool {
 		return p.Post(t, "/v1/startSession", `{"anonymousId":"a2","sessionId":1234567891}`).Status == http.StatusOK
 	})
-	// The Sentinel that led the vote tells the proxy before it tells the others.
+	// The Sentinel that led the election notifies the proxy before the other Sentinels.
 	redistest.Await(t, "the replica is promoted", func() bool { return sentinels.Master() == replica.Addr })
 	for user, want := range map[string]string{"a1": "1234567890", "a2": "1234567891!"} {
 		if got := p.arrives(t, user, "m2"); got != want {

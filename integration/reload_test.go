@@ -15,7 +15,7 @@ import (
 	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
-// current asks which session of wk1 is current.
+// current requests the current session under wk1.
 func (p *proxy) current(t *testing.T, anonymousID string) string {
 	t.Helper()
 	got := p.Send(t, proxytest.Request{Method: http.MethodGet, Path: "/v1/session?anonymousId=" + anonymousID, WriteKey: "wk1"})
@@ -33,7 +33,7 @@ func (p *proxy) mustLoad(t *testing.T, s proxytest.Setup) {
 	}
 }
 
-// capacity is the global option with this line more.
+// capacity is the global option with a capacity and one more line.
 func capacity(n int, more string) string {
 	return fmt.Sprintf("rudder_session {\n\tcapacity %d\n%s\n}", n, more)
 }
@@ -44,8 +44,8 @@ func TestSessionsSurviveReloads(t *testing.T) {
 	}
 }
 
-// testReloads reloads with a store, and at last without the module: kept is
-// whether sessions are there again when it comes back.
+// testReloads reloads with a store, and at last without the module; kept says whether
+// the sessions are still there when the module comes back.
 func testReloads(t *testing.T, store string, kept bool) {
 	p := run(t, proxytest.Setup{Global: capacity(10, store)})
 	p.Start(t, "a1", id1)
@@ -63,7 +63,7 @@ func testReloads(t *testing.T, store string, kept bool) {
 		p.Post(t, "/v1/track", proxytest.Event("a1", "m2"))
 		p.Expect(t, "1234567890!", "1234567890")
 	}
-	// Memory that no configuration uses any more is given back.
+	// A table that no configuration uses any more is freed.
 	p.mustLoad(t, proxytest.Setup{Site: "reverse_proxy $UPSTREAM"})
 	proxytest.Serving.Wait(0)
 	p.mustLoad(t, proxytest.Setup{Global: capacity(10, store)})
@@ -99,8 +99,8 @@ func TestCapacityChanges(t *testing.T) {
 	}
 }
 
-// TestFailingReload: a configuration that does not start leaves the table, and
-// its capacity, as they were.
+// TestFailingReload: a configuration that fails to start does not change the table or its
+// capacity.
 func TestFailingReload(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

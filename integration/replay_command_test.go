@@ -29,7 +29,7 @@ func policyOptions(more ...string) (all []string) {
 	return all
 }
 
-// replayPolicy makes a policy of lines of a Caddyfile.
+// replayPolicy makes a policy from lines of a Caddyfile.
 func replayPolicy(t *testing.T, options string) replay.Policy {
 	t.Helper()
 	config, err := new(caddymodule.SiteConfig).With(options)
@@ -43,7 +43,7 @@ func replayPolicy(t *testing.T, options string) replay.Policy {
 	return replay.Policy{Name: options, Site: site}
 }
 
-// replayedLines replays lines, and returns those that come out, by their member "seq".
+// replayedLines replays lines, and returns the output lines by their member "seq".
 func replayedLines(t *testing.T, options string, lines []byte) map[string][]byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -74,8 +74,8 @@ func memberOf(t *testing.T, line []byte, name string) (value []byte) {
 	return value
 }
 
-// TestReplayCommandOfCaptures: captures that are replayed from files are, byte for
-// byte, what arrives when they are sent through a Caddy with the same options.
+// TestReplayCommandOfCaptures: the replay of captures gives the same bytes as sending them
+// through a Caddy with the same options.
 func TestReplayCommandOfCaptures(t *testing.T) {
 	for _, file := range captureFiles {
 		lines, err := os.ReadFile(filepath.Join("testdata/captures", file))
@@ -108,7 +108,7 @@ func TestReplayCommandOfCaptures(t *testing.T) {
 	}
 }
 
-// plainRequest is the captured request with its body as it is in its line.
+// plainRequest is the captured request with the body of its line.
 func (c *captured) plainRequest(t *testing.T) proxytest.Request {
 	t.Helper()
 	r := c.request(t)
@@ -117,7 +117,8 @@ func (c *captured) plainRequest(t *testing.T) proxytest.Request {
 	return r
 }
 
-// trafficSeed is that of the random traffic: to repeat a failure, which names its own.
+// trafficSeed is the seed of the random traffic. To repeat a failure, use the seed that it
+// names.
 var trafficSeed = flag.Uint64("traffic-seed", 0, "the seed of random traffic; 0 for those that are always tried")
 
 // seeds returns the seeds to try.
@@ -131,8 +132,8 @@ func seeds(n uint64) (all []uint64) {
 	return all
 }
 
-// TestReplayCommandOfTraffic: requests that are made up at random come out of files as
-// they do of a Caddy, whatever the policy.
+// TestReplayCommandOfTraffic: random requests are decided the same by a replay as by a
+// Caddy, with every policy.
 func TestReplayCommandOfTraffic(t *testing.T) {
 	for _, options := range policyOptions("share_sessions", "share_sessions\nfollow_user") {
 		t.Run(strings.ReplaceAll(options, "\n", " "), func(t *testing.T) {
@@ -199,8 +200,8 @@ func sessionFields(t *testing.T, message []byte) string {
 	return string(m.Context.SessionID) + " " + string(m.Context.SessionStart)
 }
 
-// TestReplayCommandOfEvents: an event that is stored already gets the session that it
-// gets when it is sent.
+// TestReplayCommandOfEvents: a stored event gets the same session in a replay as when it
+// is sent.
 func TestReplayCommandOfEvents(t *testing.T) {
 	for _, options := range policyOptions() {
 		t.Run(strings.ReplaceAll(options, "\n", " "), func(t *testing.T) {

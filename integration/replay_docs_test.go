@@ -11,8 +11,8 @@ import (
 	"github.com/rudder-session/rudder-session/internal/shop"
 )
 
-// TestReportInTheDocs: the report in the documentation is what the command there
-// prints about a small month of the shop.
+// TestReportInTheDocs: the report in the documentation equals the output of the command
+// there for a small month of the shop.
 func TestReportInTheDocs(t *testing.T) {
 	text, err := os.ReadFile("docs/choosing-a-policy.md")
 	if err != nil {

@@ -62,7 +62,7 @@ func (c *captured) status() int {
 	return proxytest.HangUp
 }
 
-// refused reports whether the SDK gave the request up.
+// refused reports whether the answer made the SDK give up the request.
 func (c *captured) refused() bool {
 	s := c.status()
 	return s >= 400 && s < 500 && s != http.StatusTooManyRequests
@@ -74,7 +74,7 @@ func (c *captured) events() bool {
 	return c.Method == http.MethodPost && slices.Contains([]string{"/v1/identify", "/v1/track", "/v1/page", "/v1/screen", "/v1/group", "/v1/alias", "/v1/batch", "/beacon/v1/batch"}, path)
 }
 
-// request is the captured request, sent again at the same moment.
+// request is the captured request, to be sent at the same time as then.
 func (c *captured) request(t *testing.T) proxytest.Request {
 	t.Helper()
 	r := proxytest.Request{Method: c.Method, Path: c.URL, Header: http.Header{}, Received: time.UnixMilli(c.TMS), Body: c.BodyText}
@@ -92,8 +92,8 @@ func (c *captured) request(t *testing.T) proxytest.Request {
 	return r
 }
 
-// messages returns what the request's events are to their sessions. Sessions
-// are left out: SDKs may send anything for an id.
+// messages returns the parts of the request's events that matter for sessions, except the
+// session ids: SDKs may send anything as an id.
 func (c *captured) messages(t *testing.T) []capturedMessage {
 	t.Helper()
 	var body struct {
@@ -116,7 +116,7 @@ type capturedMessage struct {
 	Properties                                           map[string]any
 }
 
-// key tells whose session a message is in: the field, and its value.
+// key identifies the owner of a message's session by the name and value of an id.
 func (m *capturedMessage) key() [2]string {
 	if m.AnonymousID == "" || m.Channel == "server" && m.UserID != "" {
 		return [2]string{"userId", m.UserID}
@@ -124,15 +124,15 @@ func (m *capturedMessage) key() [2]string {
 	return [2]string{"anonymousId", m.AnonymousID}
 }
 
-// replay sends a captured request, has it answered as it was, and returns what
-// arrived.
+// replay sends a captured request, gives it the captured answer, and returns what arrived
+// at the data plane.
 func (p *proxy) replay(t *testing.T, c *captured) *proxytest.Arrival {
 	t.Helper()
 	return p.send(t, c, c.request(t))
 }
 
-// send sends a request instead of a captured one, has it answered as that was, and
-// returns what arrived.
+// send sends a request in place of a captured one, gives it the captured answer, and
+// returns what arrived at the data plane.
 func (p *proxy) send(t *testing.T, c *captured, r proxytest.Request) *proxytest.Arrival {
 	t.Helper()
 	p.Plane.Reply(c.status(), "captured")
@@ -151,8 +151,8 @@ func (p *proxy) send(t *testing.T, c *captured, r proxytest.Request) *proxytest.
 	return a[0]
 }
 
-// control makes a control call for the owner of a message, so that it happens
-// this long before the moment at which it is received.
+// control makes a control call for the owner of a message. It happens before earlier than
+// it is received.
 func (p *proxy) control(t *testing.T, call string, of [2]string, received time.Time, before time.Duration) string {
 	t.Helper()
 	body := fmt.Sprintf(`{%q:%q,"originalTimestamp":%q,"sentAt":%q}`, of[0], of[1], proxytest.Fill("$now", received.Add(-before)), proxytest.Fill("$now", received))
@@ -166,7 +166,7 @@ func (p *proxy) control(t *testing.T, call string, of [2]string, received time.T
 
 var captureFiles = []string{"js-v3.jsonl", "node.jsonl", "service-worker.jsonl", "mobile-synthetic.jsonl"}
 
-// TestReplayWithoutSession: with no session, all that SDKs send arrives byte for
+// TestReplayWithoutSession: without a session, everything that SDKs send arrives byte for
 // byte.
 func TestReplayWithoutSession(t *testing.T) {
 	for _, file := range captureFiles {
@@ -194,8 +194,8 @@ func TestReplayWithoutSession(t *testing.T) {
 	}
 }
 
-// TestReplayInSession replays events of users for each of whom a session was
-// begun the day before.
+// TestReplayInSession replays events after a session was started for each user on the day
+// before.
 func TestReplayInSession(t *testing.T) {
 	for _, file := range captureFiles[:3] {
 		t.Run(file, func(t *testing.T) {
@@ -219,7 +219,7 @@ func TestReplayInSession(t *testing.T) {
 				}
 				for i := range got {
 					if sent[i].OriginalTimestamp.UnixMilli() < all[0].TMS-(24*time.Hour).Milliseconds() {
-						// A server-side SDK may date an event back.
+						// A server-side SDK may send an event with an earlier time.
 						if want := own(&sent[i]); got[i].Session() != want {
 							t.Errorf("%s, from before the session, has session %q", sent[i].MessageID, got[i].Session())
 						}
@@ -239,10 +239,10 @@ func TestReplayInSession(t *testing.T) {
 	}
 }
 
-// replayed is what was seen of a replay. Its sessions are key and id.
+// replayed is the result of a replay. Sessions are identified by key and id.
 type replayed struct {
 	begun map[[2]string]string // the ids of startSession
-	marks map[[3]string]string // who carries the start mark: the messageId
+	marks map[[3]string]string // the messageId that has the session's start mark
 	seen  map[[3]string]bool   // sessions with events that were not refused
 	users map[[2]string][]string
 }
@@ -257,8 +257,8 @@ func (r *replayed) check(t *testing.T, m *capturedMessage, session string, refus
 	}
 	owner, owned := r.marks[of]
 	if id != r.begun[key] && !owned {
-		// A session of its own begins on an identify with another user, on the web
-		// on an event without the user that there was, and nowhere else.
+		// Another session begins on an identify with another user, on the web also on an
+		// event without the previous user, and nowhere else.
 		other := slices.ContainsFunc(r.users[key], func(u string) bool { return u != m.UserID })
 		logout := m.Channel == "web" && m.UserID == ""
 		if m.Type != "identify" && !logout || !other || !marked {
@@ -284,9 +284,8 @@ func (r *replayed) check(t *testing.T, m *capturedMessage, session string, refus
 	}
 }
 
-// TestReplayMobile replays the life of mobile apps: installed, identified, sent
-// to the background, restarted. A session is begun, or ended, after the first
-// start of the app.
+// TestReplayMobile replays the life of mobile apps: installation, identify, background,
+// restart. A session is started, or ended, after the first start of the app.
 func TestReplayMobile(t *testing.T) {
 	scenarios := map[string][]captured{}
 	for _, c := range captures(t, "mobile-synthetic.jsonl") {
@@ -299,8 +298,8 @@ func TestReplayMobile(t *testing.T) {
 		for _, call := range []string{"startSession", "endSession"} {
 			t.Run(scenario+"/"+call, func(t *testing.T) {
 				p := run(t, proxytest.Setup{})
-				// Where the SDK tracks sessions itself, its restart is the end of
-				// what was said here.
+				// If the SDK tracks sessions itself, its restart ends the state that the
+				// call set.
 				automatic := strings.HasSuffix(scenario, "auto=true")
 				first, restarts, id := true, 0, ""
 				over := true // until the call

@@ -24,8 +24,8 @@ import (
 
 func init() { caddy.RegisterModule((*gatePolicy)(nil)) }
 
-// gatePolicy is asked by reverse_proxy before each attempt, which waits until it
-// may go on.
+// gatePolicy is a selection policy that reverse_proxy calls before each attempt, and that
+// can delay the attempt.
 type gatePolicy struct{}
 
 var gate struct {
@@ -54,7 +54,8 @@ func (*gatePolicy) Select(pool reverseproxy.UpstreamPool, _ *http.Request, _ htt
 
 func (*gatePolicy) UnmarshalCaddyfile(*caddyfile.Dispenser) error { return nil }
 
-// setGate has a function called before each attempt, with its number from 1.
+// setGate makes a function be called before each attempt, with the attempt's number from
+// 1.
 func setGate(t *testing.T, before func(attempt int)) {
 	set := func(before func(int)) {
 		gate.Lock()
@@ -65,8 +66,8 @@ func setGate(t *testing.T, before func(attempt int)) {
 	t.Cleanup(func() { set(nil) })
 }
 
-// proxied are the configurations with retries, each with its own options of
-// reverse_proxy.
+// proxyOptions returns the reverse_proxy options of each shipped configuration with
+// retries.
 func proxyOptions(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -93,7 +94,7 @@ func atDepth(text, indent string) [][]string {
 
 var someDuration = regexp.MustCompile(`(?m)^(\s*(lb_try_interval|lb_try_duration|response_header_timeout|read_timeout) )(\S+)$`)
 
-// faster divides some durations of options.
+// faster divides the durations of some options.
 func faster(t *testing.T, options string, by time.Duration, names ...string) string {
 	t.Helper()
 	return someDuration.ReplaceAllStringFunc(options, func(line string) string {
@@ -111,7 +112,7 @@ func faster(t *testing.T, options string, by time.Duration, names ...string) str
 	})
 }
 
-// inFrontOf is a site with these options in front of an address.
+// inFrontOf is a site that proxies to an address with some options.
 func inFrontOf(address, options string) proxytest.Setup {
 	return proxytest.Setup{Site: "rudder_session\nreverse_proxy " + address + " {\n" + options + "\nlb_policy test_gate\n}"}
 }
@@ -124,8 +125,8 @@ func serveAt(t *testing.T, l net.Listener, serve http.HandlerFunc) {
 	t.Cleanup(func() { server.Close(); <-done })
 }
 
-// TestRetriesAreForConnections: no configuration sends again what has not been
-// answered, for any SDK that may still wait for the answer.
+// TestRetriesAreForConnections: no configuration retries a request that was sent and not
+// answered, while an SDK may still wait for the answer.
 func TestRetriesAreForConnections(t *testing.T) {
 	const longestSDK = 30 * time.Second
 	for file, options := range proxyOptions(t) {
@@ -161,8 +162,8 @@ func TestRetriesAreForConnections(t *testing.T) {
 	}
 }
 
-// TestStalledDataPlane: what is not answered arrives once, on a new connection and
-// on one that was used before, and after a connection that was closed.
+// TestStalledDataPlane: a request that is not answered arrives once: on a new connection,
+// on a reused one, and after a connection that was closed.
 func TestStalledDataPlane(t *testing.T) {
 	for file, options := range proxyOptions(t) {
 		t.Run(file, func(t *testing.T) {
@@ -195,7 +196,7 @@ func TestStalledDataPlane(t *testing.T) {
 				"lb_try_interval", "lb_try_duration", "response_header_timeout", "read_timeout")))
 			t.Cleanup(func() { close(release) }) // before the server is closed
 			for _, id := range []string{"stalled", "reused", "closed"} {
-				// The connection that an answer leaves behind is used again.
+				// After an answer, its connection is reused.
 				for id == "reused" && p.Post(t, "/v1/track", proxytest.Event("quick", "m")).Status != http.StatusOK {
 				}
 				setGate(t, nil)
@@ -204,7 +205,7 @@ func TestStalledDataPlane(t *testing.T) {
 				attempts := gate.count
 				gate.Unlock()
 				if id == "closed" {
-					attempts-- // a slow machine has no second one
+					attempts-- // on a slow machine there may be no time for a second one
 				}
 				if got.Status < 500 || attempts > 1 {
 					t.Errorf("%s: answered %d, %d copies sent", id, got.Status, attempts)
@@ -214,8 +215,8 @@ func TestStalledDataPlane(t *testing.T) {
 	}
 }
 
-// TestDataPlaneClosesConnections: an event whose connection is closed without an
-// answer, whether new or used before, is sent again, and so is one of a pixel.
+// TestDataPlaneClosesConnections: an event whose connection, new or reused, is closed
+// without an answer is sent again, and so is a pixel request.
 func TestDataPlaneClosesConnections(t *testing.T) {
 	for file, options := range proxyOptions(t) {
 		t.Run(file, func(t *testing.T) {
@@ -223,8 +224,8 @@ func TestDataPlaneClosesConnections(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// Each connection but the first three, which are closed when the request is
-			// there, answers once, and is closed when it is used again.
+			// The first three connections are closed when the request arrives. Each later one
+			// answers once, and is closed when it is reused.
 			var mu sync.Mutex
 			connections, answered := 0, 0
 			serve := func(c net.Conn) {
@@ -279,8 +280,8 @@ func TestDataPlaneClosesConnections(t *testing.T) {
 	}
 }
 
-// TestDataPlaneIsDown: an event that comes while nobody listens arrives when
-// somebody does, after as many attempts as 5 s hold.
+// TestDataPlaneIsDown: an event that comes while the data plane does not listen arrives
+// when it does, after as many attempts as fit in 5 s.
 func TestDataPlaneIsDown(t *testing.T) {
 	for file, options := range proxyOptions(t) {
 		t.Run(file, func(t *testing.T) {

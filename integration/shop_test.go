@@ -8,7 +8,7 @@ import (
 	"github.com/rudder-session/rudder-session/internal/shop"
 )
 
-// TestShop replays a small month of the shop, and compares what each policy finds
+// TestShop replays a small month of the shop, and compares the sessions of each policy
 // with what people did.
 func TestShop(t *testing.T) {
 	var month bytes.Buffer

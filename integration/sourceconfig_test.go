@@ -20,15 +20,14 @@ import (
 	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
-// withDataPlanes is a source config with data planes, and withoutThem what is to
-// come of it.
+// withDataPlanes is a source config with data planes, withoutThem the expected result.
 const (
 	withDataPlanes = `{"source":{"id":"s","dataplanes":{"US":[{"url":"https://us.example","default":true}]},"config":{"dataplanes":1}},"x":"ü"}`
 	withoutThem    = `{"source":{"id":"s","config":{"dataplanes":1}},"x":"ü"}`
 )
 
-// behindSourceConfig runs a site with the handler in front of a control plane,
-// and at /plain/ the control plane alone.
+// behindSourceConfig runs a site with the handler in front of a control plane, and with
+// the control plane alone at /plain/.
 func behindSourceConfig(t *testing.T, options string, controlPlane http.HandlerFunc) *proxy {
 	t.Helper()
 	return run(t, sourceConfigSetup(t, options, controlPlane))
@@ -55,7 +54,7 @@ func sourceConfigSetup(t *testing.T, options string, controlPlane http.HandlerFu
 	}
 }
 
-// answering makes a control plane that always answers the same.
+// answering makes a control plane that always gives the same answer.
 func answering(status int, body string, header ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
@@ -73,7 +72,7 @@ func answering(status int, body string, header ...string) http.HandlerFunc {
 	}
 }
 
-// TestSourceConfigChanged: what is left of a source config, and of its header.
+// TestSourceConfigChanged: the rewritten source config and its header.
 func TestSourceConfigChanged(t *testing.T) {
 	const replaced = `{"source":{"id":"s","dataplanes":{"US":[{"url":"https://p.example/rs","default":true}]},"config":{"dataplanes":1}},"x":"ü"}`
 	for _, c := range []struct {
@@ -147,7 +146,7 @@ func TestSourceConfigChanged(t *testing.T) {
 	}
 }
 
-// mark is what the entity tags of bodies end with whose data planes are removed.
+// mark is the suffix of entity tags of bodies whose data planes were removed.
 const mark = "-rs0beb1114"
 
 func unzipText(t *testing.T, body string) string {
@@ -155,7 +154,7 @@ func unzipText(t *testing.T, body string) string {
 	return proxytest.Unzip(t, &proxytest.Arrival{Header: http.Header{"Content-Encoding": {"gzip"}}, Body: []byte(body)})
 }
 
-// TestSourceConfigUntouched: what is no source config that can be read reaches the
+// TestSourceConfigUntouched: an answer that is not a readable source config reaches the
 // client as without the handler.
 func TestSourceConfigUntouched(t *testing.T) {
 	for _, c := range []struct {
@@ -201,7 +200,7 @@ func TestSourceConfigUntouched(t *testing.T) {
 			if method == "" {
 				method = "GET"
 			}
-			// Without it Caddy unzips what comes.
+			// Without it, Go's transport decompresses the answer.
 			header := http.Header{"Accept-Encoding": {"gzip"}}
 			maps.Copy(header, c.request)
 			before := p.counters(t)
@@ -225,7 +224,7 @@ func TestSourceConfigUntouched(t *testing.T) {
 	}
 }
 
-// TestSourceConfigAsked: what the control plane is asked.
+// TestSourceConfigAsked: the requests that reach the control plane.
 func TestSourceConfigAsked(t *testing.T) {
 	asked := make(chan *http.Request, 1)
 	p := behindSourceConfig(t, "", func(w http.ResponseWriter, r *http.Request) { asked <- r })
@@ -256,11 +255,11 @@ func TestSourceConfigAsked(t *testing.T) {
 	}
 }
 
-// TestSourceConfigRevalidated: a client that asks whether its body is still right
-// is told so of rewritten ones only.
+// TestSourceConfigRevalidated: a conditional request gets a 304 only if the client has
+// the rewritten body.
 func TestSourceConfigRevalidated(t *testing.T) {
-	// A control plane that answers conditions as it should: its config changed on a
-	// day, and has an entity tag, weak or not.
+	// A control plane that handles conditional requests: its config has a modification
+	// time and an entity tag, weak or strong.
 	var current atomic.Value
 	current.Store(`"v1"`)
 	controlPlane := func(w http.ResponseWriter, r *http.Request) {
@@ -312,7 +311,7 @@ func TestSourceConfigRevalidated(t *testing.T) {
 				t.Errorf("%s, %v: %d %q with %s", tag, header, got.Status, got.Body, got.Header["Etag"])
 			}
 		}
-		// Who has the body that the control plane's own tag or date is of.
+		// Clients that have the control plane's own body, with its tag or date.
 		for _, header := range [][]string{
 			{"If-None-Match", tag}, {"If-None-Match", "W/" + strings.TrimPrefix(tag, "W/")}, {"If-None-Match", "*"}, {"If-None-Match", `"x", ` + tag},
 			{"If-Modified-Since", "Wed, 21 Oct 2015 07:28:00 GMT"}, {"If-None-Match", tag, "If-Modified-Since", "Wed, 21 Oct 2026 07:28:00 GMT"},
@@ -322,7 +321,7 @@ func TestSourceConfigRevalidated(t *testing.T) {
 			full(fmt.Sprintf("%s, %v", tag, header), get(header...))
 		}
 	}
-	// With other options the body is another.
+	// With other options the body is different.
 	current.Store(`"v1"`)
 	marked := get().Header.Get("Etag")
 	s.Site = strings.Replace(s.Site, "rudder_session_source_config {", "rudder_session_source_config {\ndata_plane https://p.example", 1)
@@ -335,8 +334,8 @@ func TestSourceConfigRevalidated(t *testing.T) {
 	}
 }
 
-// TestSourceConfigOfALargeWorkspace: the value of what comes out is that of what
-// came in, but for the data planes, and so are its bytes.
+// TestSourceConfigOfALargeWorkspace: except for the data planes, the answer has the same
+// value and the same bytes as the control plane's.
 func TestSourceConfigOfALargeWorkspace(t *testing.T) {
 	text := largeSourceConfig(t)
 	member := `"dataplanes":{"US":[{"url":"https://us.example","default":true}],"EU":[{"url":"https://eu.example","default":true}]},`
@@ -405,7 +404,7 @@ func largeSourceConfig(t *testing.T) string {
 	return text
 }
 
-// TestSourceConfigStreams: what is no source config arrives while it is written.
+// TestSourceConfigStreams: an answer that is not a source config is streamed.
 func TestSourceConfigStreams(t *testing.T) {
 	for _, c := range []struct{ name, path, contentType, first, options string }{
 		{"events", "/sourceConfig", "text/event-stream", "data: 1\n\n", ""},
@@ -441,8 +440,8 @@ func TestSourceConfigStreams(t *testing.T) {
 	}
 }
 
-// TestSourceConfigBroken: of an answer that breaks off nothing comes that a client
-// could take for the whole.
+// TestSourceConfigBroken: a client cannot take an answer that breaks off for a complete
+// one.
 func TestSourceConfigBroken(t *testing.T) {
 	p := behindSourceConfig(t, "", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -459,8 +458,8 @@ func TestSourceConfigBroken(t *testing.T) {
 	}
 }
 
-// TestSourceConfigCompressed: Caddy's own compression may stand around the handler
-// or behind it.
+// TestSourceConfigCompressed: Caddy's own compression may come before the handler or
+// after it.
 func TestSourceConfigCompressed(t *testing.T) {
 	long := strings.Replace(withDataPlanes, `"x":`, `"long":"`+strings.Repeat("abc", 1000)+`","x":`, 1)
 	want := strings.Replace(withoutThem, `"x":`, `"long":"`+strings.Repeat("abc", 1000)+`","x":`, 1)

@@ -8,8 +8,8 @@ import (
 	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
-// TestStoreErrors has every way in which a store may fail a user without a
-// session that is known.
+// TestStoreErrors: all ways in which a store may fail for a user whose session is not in
+// memory.
 func TestStoreErrors(t *testing.T) {
 	for name, fail := range map[string]func(*faults, bool){
 		"reads": func(f *faults, on bool) { f.reads.Store(on) },
@@ -80,9 +80,9 @@ func TestStalledStore(t *testing.T) {
 	})
 }
 
-// TestWriteErrors: a control call that cannot be written has not happened. Nor
-// has an event that gets a start mark, where others need to know of it; where
-// nobody else does it goes on, and its mark is written when that can be done.
+// TestWriteErrors: a control call that cannot be written has no effect. With a shared
+// store the same holds for an event that takes a start mark; otherwise the event is
+// served, and its mark is written later.
 func TestWriteErrors(t *testing.T) {
 	for _, mode := range []string{"pass", "reject"} {
 		t.Run(mode, func(t *testing.T) {
@@ -114,7 +114,7 @@ func TestWriteErrors(t *testing.T) {
 					p.Post(t, "/v1/track", proxytest.Event("a1", "m3"))
 					p.Post(t, "/v1/track", first)
 					p.Expect(t, "1234567890", "1234567890!")
-					// So it is for the next process.
+					// The next process sees the same.
 					p.mustLoad(t, proxytest.Setup{Site: "reverse_proxy $UPSTREAM"})
 					proxytest.Serving.Wait(0)
 					p.mustLoad(t, with(""))
@@ -153,7 +153,7 @@ func TestDeadStoreAndKnownSession(t *testing.T) {
 	})
 }
 
-// TestStoreFailsForOneUser: the events of others in the same batch are done.
+// TestStoreFailsForOneUser: the events of others in the same batch are not affected.
 func TestStoreFailsForOneUser(t *testing.T) {
 	for _, mode := range []string{"pass", "reject"} {
 		t.Run(mode, func(t *testing.T) {
@@ -163,8 +163,8 @@ func TestStoreFailsForOneUser(t *testing.T) {
 				if kind == "shared" {
 					p.Start(t, "bad", id1)
 				}
-				// An event of a session that is known fails where it is written, of
-				// one that is not where it is looked up.
+				// An event of a known session fails at the write, one of an unknown session
+				// at the read.
 				only := "bad"
 				f.only.Store(&only)
 				f.writes.Store(true)
@@ -186,7 +186,7 @@ func TestStoreFailsForOneUser(t *testing.T) {
 	}
 }
 
-// TestLostRaces: a write that loses against others is tried again.
+// TestLostRaces: a write that conflicts is tried again.
 func TestLostRaces(t *testing.T) {
 	eachKind(t, func(t *testing.T, f *faults, _ string, with func(string) proxytest.Setup) {
 		p := run(t, with(""))
@@ -199,8 +199,8 @@ func TestLostRaces(t *testing.T) {
 	})
 }
 
-// TestStoreDoesNotOpen: a configuration whose store cannot be had is refused,
-// and the one before it goes on.
+// TestStoreDoesNotOpen: a configuration whose store cannot be opened is refused, and the
+// previous one stays in use.
 func TestStoreDoesNotOpen(t *testing.T) {
 	f := newFaults(t)
 	p := run(t, proxytest.Setup{})

@@ -16,10 +16,9 @@ import (
 	"github.com/rudder-session/rudder-session/internal/redistest"
 )
 
-// BenchmarkStores sends the same requests through Caddys that differ in their
-// store alone, in turns, and prints for each what it does in relation to the
-// one with the memory store: requests a second, and processor time of the
-// process for each. It takes -benchtime 1x; more are more rounds.
+// BenchmarkStores sends the same requests in turns through Caddys that differ only in
+// their store, and prints requests a second and processor time for each request, relative
+// to the Caddy with the memory store. Run it with -benchtime 1x; more are more rounds.
 func BenchmarkStores(b *testing.B) {
 	redis := redistest.Start(b)
 	plane := proxytest.NewDataPlane(b)
@@ -31,13 +30,13 @@ func BenchmarkStores(b *testing.B) {
 	}
 	for _, traffic := range []struct {
 		name string
-		// before makes the known users what they are.
+		// before sets up the known users.
 		before, body func(n int) (path, body string)
 	}{
 		// In manual sessions nothing changes.
 		{"manual", startManual, oneEvent},
 		{"manual-batch", startManual, hundredEvents},
-		// The proxy's automatic sessions last longer with each event.
+		// Each event extends its automatic session.
 		{"automatic", oneEvent, oneEvent},
 		{"automatic-batch", oneEvent, hundredEvents},
 		// Each event is a user's first: the proxy begins a session.
@@ -96,7 +95,7 @@ func hundredEvents(n int) (path, body string) {
 	return "/v1/batch", `{"batch":[` + strings.Join(events, ",") + `]}`
 }
 
-// burst sends so many requests, a few at a time.
+// burst sends requests, a few at the same time.
 func (p *process) burst(b *testing.B, requests, first int, body func(n int) (string, string)) {
 	b.Helper()
 	var next atomic.Int64
@@ -118,7 +117,7 @@ func (p *process) burst(b *testing.B, requests, first int, body func(n int) (str
 	clients.Wait()
 }
 
-// cpu returns how much processor time the process has had.
+// cpu returns the processor time of the process so far.
 func (p *process) cpu(b *testing.B) time.Duration {
 	b.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))

@@ -126,8 +126,8 @@ type namedClient struct {
 	*http.Client
 }
 
-// clients returns one client for each version of HTTP, before the plain site
-// and the site on $PORT2, which has TLS.
+// clients returns a client for each version of HTTP, with the plain site and with the
+// site on $PORT2, which has TLS.
 func (p *proxy) clients(t *testing.T) []namedClient {
 	t.Helper()
 	secure := fmt.Sprintf("https://localhost:%d", p.Port2)
@@ -149,7 +149,7 @@ func (p *proxy) clients(t *testing.T) []namedClient {
 	}
 }
 
-// http3 is a client of HTTP/3: the one that Caddy itself has for upstreams.
+// http3 is an HTTP/3 client: the one that Caddy itself uses for upstreams.
 func http3(t *testing.T) http.RoundTripper {
 	t.Helper()
 	transport := &reverseproxy.HTTPTransport{
