@@ -17,8 +17,8 @@ import (
 	"github.com/rudder-session/rudder-session/internal/redistest"
 )
 
-// sessionCase is a worked example of the rules: requests in a row, to a handler
-// with an empty table.
+// sessionCase is a worked example of the rules: successive requests to a handler with an
+// empty table.
 type sessionCase struct {
 	Name, Rule, Config string
 	Steps              []caseStep
@@ -59,8 +59,8 @@ func TestCases(t *testing.T) {
 	for _, file := range files {
 		cases = append(cases, readCases(t, file)...)
 	}
-	// Cases of one configuration that do not name write keys share a Caddy: each
-	// has write keys of its own, and sessions are those of a write key.
+	// Cases with the same configuration that do not name write keys share a Caddy: each
+	// has its own write keys, and sessions belong to a write key.
 	configs := map[string][]*sessionCase{}
 	for i := range cases {
 		c := &cases[i]
@@ -100,8 +100,8 @@ func TestCases(t *testing.T) {
 	}
 }
 
-// alone reports whether a case has to have a Caddy of its own: what its
-// configuration or a request says names a write key, or concerns all of them.
+// alone reports whether a case needs its own Caddy: its configuration or a request names
+// a write key, or concerns all of them.
 func (c *sessionCase) alone() bool {
 	for _, word := range []string{"wk", "share_sessions"} {
 		if strings.Contains(c.Config, word) {
@@ -134,7 +134,7 @@ func readCases(t *testing.T, file string) (cases []sessionCase) {
 func (c *sessionCase) run(t *testing.T, p *proxy) {
 	t.Helper()
 	p.Now = time.Now().Truncate(time.Millisecond)
-	p.Plane.Take() // of a case before, if it failed
+	p.Plane.Take() // from an earlier case that failed
 	ids := placeholders{}
 	for i := range c.Steps {
 		if !p.runStep(t, &c.Steps[i], ids, c.suffix) {
@@ -143,7 +143,7 @@ func (c *sessionCase) run(t *testing.T, p *proxy) {
 	}
 }
 
-// proxy is a running Caddy before a data plane, to which cases are sent.
+// proxy is a running Caddy in front of a data plane, to which cases are sent.
 type proxy struct{ *proxytest.Proxy }
 
 func (p *proxy) runStep(t *testing.T, s *caseStep, ids placeholders, suffix string) bool {
@@ -214,10 +214,10 @@ func (p *proxy) runStep(t *testing.T, s *caseStep, ids placeholders, suffix stri
 	return !t.Failed()
 }
 
-// placeholders has the session ids that $s1, $s2 … stand for in a case.
+// placeholders has the session ids for $s1, $s2 … in a case.
 type placeholders map[string]string
 
-// bind reports whether a number can be what a placeholder stands for.
+// bind reports whether a placeholder can stand for a number, and from then on it does.
 func (p placeholders) bind(name string, id json.Number) bool {
 	if known, ok := p[name]; ok {
 		return known == id.String()

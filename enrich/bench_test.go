@@ -58,8 +58,8 @@ func benchTable(tb testing.TB, users int) (*sessionstate.Table, *Request) {
 	return table, r
 }
 
-// BenchmarkEnrich works on events of known sessions, next to what else one
-// would do to the same bytes, and less.
+// BenchmarkEnrich enriches events of known sessions, compared with other ways to process
+// the same bytes.
 func BenchmarkEnrich(b *testing.B) {
 	for _, shape := range []struct {
 		name          string

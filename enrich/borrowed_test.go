@@ -9,8 +9,7 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// TestBorrowed: verdicts that are borrowed say the same as those that may be kept,
-// request after request.
+// TestBorrowed: borrowed verdicts equal those that may be kept, request after request.
 func TestBorrowed(t *testing.T) {
 	bodies := []string{
 		`{"batch":[{"type":"track","event":"caf\u00e9","anonymousId":"a","messageId":"1","context":{"sessionId":"1234567890","sessionStart":true}},{"type":"page","userId":" u ","channel":"server"},{"type":"merge"},{"type":"startSession","anonymousId":"a","sessionId":7}]}`,

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// stopsOf is what document.stops has to be, a byte at a time.
+// stopsOf computes the expected document.stops, a byte at a time.
 func stopsOf(b []byte) []uint64 {
 	stops := make([]uint64, len(b)/64)
 	for i, c := range b[:len(stops)*64] {
@@ -26,7 +26,7 @@ func TestMarkStops(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for name, mark := range marks {
 		t.Run(name, func(t *testing.T) {
-			// Every byte at every place, among all kinds of neighbours.
+			// Every byte at every position, with all kinds of neighbours.
 			for c := range 256 {
 				for at := range 64 {
 					b := make([]byte, 64)
@@ -53,14 +53,14 @@ func checkMark(t *testing.T, mark func(stops []uint64, b []byte), b []byte) {
 	t.Helper()
 	want := append(stopsOf(b), 0xaaaa)
 	got := make([]uint64, len(want))
-	got[len(got)-1] = 0xaaaa // what is not of a whole block stays
+	got[len(got)-1] = 0xaaaa // the part after the last whole block is not written
 	if mark(got, b); !slices.Equal(got, want) {
 		t.Fatalf("%q:\n%x, not\n%x", b, got, want)
 	}
 }
 
-// However long a string is and wherever it begins, its end is found, and the
-// end of a body that has none.
+// The end of a string is found for every length and start, and so is the end of a body
+// with an unterminated string.
 func TestStringEnds(t *testing.T) {
 	for before := range 70 {
 		for length := range 200 {

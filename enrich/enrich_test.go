@@ -14,9 +14,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// TestSplice shows what becomes of each byte. The user a has the session
-// 1234567890, whose start mark is taken; m is a new one whose first event this
-// is; e has ended theirs.
+// TestSplice shows the changes byte by byte. The user a has the session 1234567890,
+// whose start mark is taken; m has a new session without events; e has ended theirs.
 func TestSplice(t *testing.T) {
 	for _, c := range []struct{ name, in, out string }{
 		{"no context", `{"anonymousId":"a"}`, `{"context":{"sessionId":1234567890},"anonymousId":"a"}`},
@@ -85,8 +84,8 @@ func spliceTable(t *testing.T) (*sessionstate.Table, *Request) {
 	return table, r
 }
 
-// TestMaxBody: a body is not made larger than the data plane takes; the start
-// mark then stays for the next event.
+// TestMaxBody: a body is not made larger than the data plane accepts; then the start mark
+// stays free for the next event.
 func TestMaxBody(t *testing.T) {
 	const event = `{"anonymousId":"m"}`
 	grownBy := len(`"context":{"sessionId":1111111111,"sessionStart":true},`)
@@ -146,7 +145,7 @@ func TestKey(t *testing.T) {
 	}
 }
 
-// brokenStore fails for keys that have a text in them. It is not resident.
+// brokenStore fails for keys that contain a text. It is not Resident.
 type brokenStore struct {
 	sessionstate.Store
 	text string
@@ -161,8 +160,8 @@ func (s brokenStore) Get(ctx context.Context, key string) (*session.Session, err
 	return s.Store.Get(ctx, key)
 }
 
-// TestStoreErrors: the events whose session can be had are stamped, the others
-// stay as they are, and a control call that failed is told.
+// TestStoreErrors: events whose session can be read are stamped, the others stay as they
+// are, and a failed control call is reported.
 func TestStoreErrors(t *testing.T) {
 	store := brokenStore{memorystore.New(), "bad"}
 	table := sessionstate.NewTable(store, sessionstate.Options{Settings: sessionstate.Settings{Capacity: 100}})
@@ -214,7 +213,7 @@ func countAllocations(t *testing.T, most float64, make func(events int) (*sessio
 	counts := map[int]float64{}
 	for _, events := range []int{2, 200} {
 		table, r, body := make(events)
-		// Not from the pool, which may be emptied at any time.
+		// Do not use the pool, which may be emptied at any time.
 		w := newWork()
 		counts[events] = testing.AllocsPerRun(20, func() {
 			result := Result{}

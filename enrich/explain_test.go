@@ -22,8 +22,8 @@ func TestEveryReasonIsExplained(t *testing.T) {
 	}
 }
 
-// TestExplain: the rules are those of the message, in their order, and nothing
-// is changed by asking.
+// TestExplain: there is one explanation for each message, in order, and explaining
+// changes nothing.
 func TestExplain(t *testing.T) {
 	table := sessionstate.NewTable(memorystore.New(), sessionstate.Options{Settings: sessionstate.Settings{Capacity: 100}})
 	defer table.Close()

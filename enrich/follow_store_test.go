@@ -15,7 +15,7 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// counted counts what a store is asked. Others may change it too, who tell.
+// counted is a shared store that counts its calls.
 type counted struct {
 	sessionstate.Store
 	watch         bool
@@ -40,18 +40,18 @@ func (c *counted) CompareAndSwap(ctx context.Context, changes []sessionstate.Swa
 
 func (c *counted) Watch(func(string), func()) bool { return c.watch }
 
-// since returns what the store was asked since the last time.
+// since returns the calls of the store since the last time.
 func (c *counted) since() string {
 	return fmt.Sprintf("%d gets, %d changes", c.gets.Swap(0), c.changes.Swap(0))
 }
 
 func tableOn(t *testing.T, store sessionstate.Store) *sessionstate.Table {
 	table := sessionstate.NewTable(store, sessionstate.Options{Settings: sessionstate.Settings{Capacity: 1000, FlushInterval: time.Hour}})
-	t.Cleanup(func() { _ = table.Close() }) // it holds nothing that counts
+	t.Cleanup(func() { _ = table.Close() }) // the error does not matter
 	return table
 }
 
-// enrichAt enriches a request, and returns its body as it goes on.
+// enrichAt enriches a request that is received at a time, and returns the new body.
 func enrichAt(t *testing.T, table *sessionstate.Table, at int64, follow bool, body string) string {
 	t.Helper()
 	r := &Request{
@@ -74,17 +74,17 @@ const (
 	ownID     = `,"context":{"sessionId":1700000000}`
 )
 
-// TestStoreTraffic: an event of a known user and device asks the store nothing
-// more; one of the backend looks up one session more, once. That an SDK's own
-// session goes on is written each eighth of the timeout.
+// TestStoreTraffic: with follow_user, an event of a known user and device needs no more
+// calls of the store; an event of the backend reads one more session, once. Extensions of
+// an SDK's own session are written once in each eighth of the timeout.
 func TestStoreTraffic(t *testing.T) {
 	for _, c := range []struct {
 		name, own string
 		start     bool
-		changes   int64 // more than without, in an hour
+		changes   int64 // in an hour, in addition to those without follow_user
 	}{{"manual", "", true, 0}, {"SDK", ownID, false, 16}} {
 		t.Run(c.name, func(t *testing.T) {
-			// Where nothing is cached, each change is written by itself.
+			// Without a cache, each change is a separate write.
 			for _, cached := range []bool{true, false} {
 				var gets, changes [2]int64
 				for i, follow := range []bool{false, true} {
@@ -122,9 +122,8 @@ func TestStoreTraffic(t *testing.T) {
 	})
 }
 
-// TestSDKSessionsLast: that an SDK's own session goes on is known to those who see
-// none of its events, at the latest after an eighth of the timeout; at once of
-// those that come together.
+// TestSDKSessionsLast: other processes see the extension of an SDK's own session after an
+// eighth of the timeout at most; for events in one request, at once.
 func TestSDKSessionsLast(t *testing.T) {
 	store := newCounted(false)
 	one, other := tableOn(t, store), tableOn(t, store)
@@ -153,9 +152,9 @@ func TestSDKSessionsLast(t *testing.T) {
 	}
 }
 
-// TestFollowingConcurrently: users and devices change at once, through two
-// proxies; afterwards each moment has the device whose event was newest then, and
-// each device the user who was on it.
+// TestFollowingConcurrently: users and devices change concurrently, through two proxies;
+// afterwards, at each time a user's device is the one with the newest event then, and a
+// device's user is the one who was on it.
 func TestFollowingConcurrently(t *testing.T) {
 	for _, watch := range []bool{false, true} {
 		t.Run(fmt.Sprint("cached ", watch), func(t *testing.T) {
@@ -169,7 +168,7 @@ func TestFollowingConcurrently(t *testing.T) {
 					// In each hour a user is on the device that was the next user's
 					// in the hour before, and begins a session there.
 					for i, table := range tables {
-						hour := []int{hour, hours - 1 - hour}[i] // each call twice, in another order
+						hour := []int{hour, hours - 1 - hour}[i] // each call twice, in opposite orders
 						senders.Go(func() {
 							enrichAt(t, table, morning+86_400_000, true, call((user+hour)%users, user, at(hour, user)))
 						})
@@ -199,8 +198,7 @@ func call(device, user int, at int64) string {
 		at, device, user, at, stampOf(at), stampOf(morning+86_400_000))
 }
 
-// telling tells all who watch it of each change, as a store does that processes
-// share.
+// telling is a shared store: it reports each change to all watchers.
 type telling struct {
 	*counted
 	mu       sync.Mutex

@@ -15,14 +15,14 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// What has happened in a history: messages of devices and of users' backends, with
-// the whole of which an oracle answers where each event belongs.
+// happening is a message of a device, or of a user's backend. From all messages of a
+// history, an oracle answers to which session each event belongs.
 type happening struct {
 	// at is when it happened: no two messages have the same time.
 	at int64
-	// device is where, "" for a backend.
+	// device is the anonymousId, "" for a backend.
 	device string
-	// user is the userId that it has.
+	// user is the userId.
 	user string
 	// start and end are control calls, own is the session id that it came with.
 	start, end bool
@@ -30,13 +30,13 @@ type happening struct {
 }
 
 const (
-	// morning is when histories begin; followTimeout is so short that nothing is
-	// rounded.
+	// morning is the time at which histories begin; followTimeout is so short that times
+	// are not rounded.
 	morning       = 1_700_000_000_000
 	followTimeout = 60
 )
 
-// body is the message, as it is sent.
+// body is the message as it is sent.
 func (h *happening) body(received int64) map[string]any {
 	stamp := func(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z") }
 	m := map[string]any{
@@ -65,11 +65,11 @@ func (h *happening) body(received int64) map[string]any {
 	return m
 }
 
-// oracle knows all that was sent, in the order in which it came.
+// oracle has all messages, in the order in which they arrived.
 type oracle []*happening
 
-// before returns the newest of those that match, at a time or before; of equal
-// ones, which are one message that was sent twice, either.
+// before returns the newest matching message at a time or before. Messages with equal
+// times are repeats of each other.
 func (o oracle) before(t int64, match func(*happening) bool) (newest *happening) {
 	for _, h := range o {
 		if h.at <= t && match(h) && (newest == nil || h.at > newest.at) {
@@ -79,7 +79,7 @@ func (o oracle) before(t int64, match func(*happening) bool) (newest *happening)
 	return newest
 }
 
-// after returns the oldest of those that match, after a time.
+// after returns the oldest matching message after a time.
 func (o oracle) after(t int64, match func(*happening) bool) (oldest *happening) {
 	for _, h := range o {
 		if h.at > t && match(h) && (oldest == nil || h.at < oldest.at) {
@@ -89,7 +89,7 @@ func (o oracle) after(t int64, match func(*happening) bool) (oldest *happening) 
 	return oldest
 }
 
-// owner returns whose a device was.
+// owner returns the user of a device at a time.
 func (o oracle) owner(device string, t int64) string {
 	h := o.before(t, func(h *happening) bool { return h.device == device && h.user != "" })
 	if h == nil {
@@ -98,8 +98,8 @@ func (o oracle) owner(device string, t int64) string {
 	return h.user
 }
 
-// manual returns the session that control calls made of a device's or, without
-// one, a user's moment; ended says that there was one, or that it was ended.
+// manual returns the session that control calls set at a time for a device, or for a
+// user if device is "". ended: the last of these calls was an end. at is its time.
 func (o oracle) manual(device, user string, t int64) (id int64, ended bool, at int64) {
 	h := o.before(t, func(h *happening) bool {
 		return h.device == device && (device != "" || h.user == user) && (h.start || h.end)
@@ -113,7 +113,7 @@ func (o oracle) manual(device, user string, t int64) (id int64, ended bool, at i
 	return h.at, false, h.at
 }
 
-// session returns the session of a device, and when it began.
+// session returns the session of a device at a time, and when it began.
 func (o oracle) session(device string, t int64) (id int64, manual bool, from int64) {
 	id, ended, at := o.manual(device, "", t)
 	if id != 0 || ended {
@@ -124,11 +124,11 @@ func (o oracle) session(device string, t int64) (id int64, manual bool, from int
 	switch next := o.after(t, own); {
 	case last == nil:
 		return 0, false, 0
-	case next != nil && next.own == last.own: // it went on
+	case next != nil && next.own == last.own: // it continued
 	case t-last.at > followTimeout:
 		return 0, false, 0
 	}
-	// It began with the first of those in a row that have its id.
+	// It began with the first of the consecutive events that have its id.
 	from = last.at
 	for {
 		h := o.before(from-1, own)
@@ -139,7 +139,7 @@ func (o oracle) session(device string, t int64) (id int64, manual bool, from int
 	}
 }
 
-// isOwn tells the events that are in a session of a device's SDK.
+// isOwn matches the events of a device in a session of its SDK.
 func (o oracle) isOwn(device string) func(*happening) bool {
 	return func(h *happening) bool {
 		if h.device != device || h.own == 0 || o.owner(device, h.at) == "" {
@@ -150,11 +150,11 @@ func (o oracle) isOwn(device string) func(*happening) bool {
 	}
 }
 
-// ownBefore returns the newest of them at a time or before.
+// ownBefore returns the newest such event at a time or before.
 func (o oracle) ownBefore(device string, t int64) *happening { return o.before(t, o.isOwn(device)) }
 
-// device returns where a user was active last, of the devices that are the user's
-// still.
+// device returns the device on which a user was active last, among those that still
+// belong to the user.
 func (o oracle) device(user string, t int64) string {
 	h := o.before(t, func(h *happening) bool {
 		return h.device != "" && o.owner(h.device, h.at) == user && o.owner(h.device, t) == user
@@ -165,10 +165,10 @@ func (o oracle) device(user string, t int64) string {
 	return h.device
 }
 
-// answer says which session id a user's event has afterwards; 0 for none.
+// answer returns the session id that a user's event should get; 0 for none.
 func (o oracle) answer(e *happening) int64 { return o.answerOn(e, o.device(e.user, e.at)) }
 
-// answerOn says which it has if it follows a device; "" for none.
+// answerOn returns the session id that it should get if it follows a device; "" for none.
 func (o oracle) answerOn(e *happening, device string) int64 {
 	own, ended, at := o.manual("", e.user, e.at)
 	if own != 0 {
@@ -190,14 +190,14 @@ func (o oracle) answerOn(e *happening, device string) int64 {
 	return id
 }
 
-// history is a way through a day: what happens, and in which order it comes.
+// history is a random day: the messages, and the order in which they arrive.
 type history struct {
 	t     *rapid.T
 	table *sessionstate.Table
 	know  oracle
 	now   int64
 	all   []*happening
-	// forgets: not all that is noted in memory stays there.
+	// forgets: changes that are only kept in memory may be lost.
 	forgets bool
 }
 
@@ -207,10 +207,11 @@ var (
 )
 
 func (h *history) draw(minimum, maximum int) {
-	// Users log in and out in order; a device has no more segments than are kept.
+	// Users log in and out in order; a device has at most as many segments as are kept.
 	calls, started := map[string]int{}, map[string]bool{}
-	// An SDK does not go back to a session. Two tabs do, with a session each: which of
-	// them was current between two events is not stored, only when each was seen last.
+	// An SDK does not return to an earlier session. Two tabs with a session each do, but
+	// which of these was current between two events is not stored, only the time at which
+	// each was seen last.
 	newest := map[string]int64{}
 	for i := range rapid.IntRange(minimum, maximum).Draw(h.t, "messages") {
 		m := &happening{at: morning + int64(i)*7}
@@ -228,7 +229,7 @@ func (h *history) draw(minimum, maximum int) {
 		switch call := rapid.IntRange(0, 7).Draw(h.t, "call"); {
 		case call < 2 && calls[owner] < session.MaxSegments/2:
 			calls[owner]++
-			// Of several ends of one session, the first and the last are known.
+			// Of several ends of one session, only the first and the last are remembered.
 			m.start, m.end = call == 0 || !started[owner], call == 1 && started[owner]
 			started[owner] = m.start
 		case call < 4:
@@ -242,8 +243,8 @@ func (h *history) draw(minimum, maximum int) {
 	}
 }
 
-// send sends messages in one request, and holds what becomes of backends' events
-// against what fits.
+// send sends messages in one request, and checks the results of backends' events with
+// fits, which returns an error text.
 func (h *history) send(messages []*happening, fits func(e *happening, got int64) string) {
 	for _, m := range messages {
 		h.now = max(h.now, m.at)
@@ -311,8 +312,7 @@ func (h *history) send(messages []*happening, fits func(e *happening, got int64)
 	}
 }
 
-// ownSession reports whether a session is one that a user's own control call
-// began.
+// ownSession reports whether a user's own control call began a session.
 func (o oracle) ownSession(user string, id int64) bool {
 	for _, h := range o {
 		if h.device == "" && h.user == user && h.start && h.at == id {
@@ -330,14 +330,14 @@ func (o oracle) tell() string {
 	return b.String()
 }
 
-// exact holds an answer against the oracle's.
+// exact compares a result with the oracle's answer.
 func (h *history) exact(e *happening, got int64) string {
 	want := h.know.answer(e)
 	if got == want {
 		return ""
 	}
-	// Where what is noted can be lost, an SDK's own session may seem shorter, by as
-	// long as nothing is written.
+	// If changes in memory can be lost, an SDK's own session may seem shorter, by at most
+	// the time between two writes.
 	if device := h.know.device(e.user, e.at); h.forgets && device != "" && got == e.own {
 		if last := h.know.ownBefore(device, e.at); last != nil && last.own == want && e.at-last.at > followTimeout*3/4 {
 			return ""
@@ -350,7 +350,7 @@ func (h *history) exact(e *happening, got int64) string {
 func (h *history) requests(order []*happening, fits func(*happening, int64) string) {
 	for len(order) > 0 {
 		n := min(rapid.IntRange(1, 3).Draw(h.t, "together"), len(order))
-		// Where control calls of the user's own stand in a batch, the place counts.
+		// The position of the user's own control calls in a batch matters.
 		h.send(order[:n], fits)
 		if rapid.IntRange(0, 3).Draw(h.t, "again") == 0 {
 			h.send(h.know[rapid.IntRange(0, len(h.know)-1).Draw(h.t, "which"):][:1], fits)
@@ -359,8 +359,8 @@ func (h *history) requests(order []*happening, fits func(*happening, int64) stri
 	}
 }
 
-// own is a store that is not as fast as a cache; strict is one that is others' too,
-// and of which nothing may be cached.
+// own is a store that is not in memory; strict is a shared one that does not report
+// changes, so that nothing may be cached.
 type (
 	own    struct{ sessionstate.Store }
 	strict struct{ sessionstate.Store }
@@ -377,15 +377,15 @@ func checkHistories(t *testing.T, check func(h *history)) {
 			Capacity: rapid.SampledFrom([]int{1, 100}).Draw(t, "capacity"), FlushInterval: time.Hour,
 		}})
 		if store == sessionstate.Store(memory) {
-			table.Configure(sessionstate.Settings{Capacity: 100}) // it forgets what there is no room for
+			table.Configure(sessionstate.Settings{Capacity: 100}) // too small for all
 		}
 		defer table.Close()
 		check(&history{t: t, table: table, forgets: store != sessionstate.Store(memory)})
 	})
 }
 
-// TestFollowing: what happens on devices arrives in its order, and any of it
-// again; the backends' events come whenever they like.
+// TestFollowing: devices' messages arrive in order, and some again; backends' events
+// arrive at any time.
 func TestFollowing(t *testing.T) {
 	checkHistories(t, func(h *history) {
 		h.draw(1, 30)
@@ -404,13 +404,13 @@ func TestFollowing(t *testing.T) {
 	})
 }
 
-// tells reports whether a message says more than that somebody was active.
+// tells reports whether a message has more information than that somebody was active.
 func (h *happening) tells() bool { return h.user != "" || h.start || h.end || h.own != 0 }
 
-// TestFollowingLateDevices: events of devices come late too, but for those that
-// say whose they are, or begin or end sessions. Where one comes late into a time
-// in which the user was on another device, what was between it and the newest
-// event there may be told of either.
+// TestFollowingLateDevices: devices' events may be late too, except those that name their
+// user, or begin or end sessions. If an event arrives late for a time at which the user
+// was on another device, events between it and the newest event there may follow either
+// device.
 func TestFollowingLateDevices(t *testing.T) {
 	uncertain, all := 0, 0
 	checkHistories(t, func(h *history) {
@@ -448,8 +448,8 @@ func TestFollowingLateDevices(t *testing.T) {
 	}
 }
 
-// mayBeOn reports whether it may be taken for the device where the user was active
-// last: all that shows otherwise came before something of the device.
+// mayBeOn reports whether the proxy may take a device for the one on which the user was
+// active last: everything that shows otherwise is older than some message of the device.
 func (o oracle) mayBeOn(e *happening, device string) bool {
 	if o.owner(device, e.at) != e.user {
 		return false
@@ -469,8 +469,8 @@ func (o oracle) mayBeOn(e *happening, device string) bool {
 	return arrived >= 0
 }
 
-// TestFollowingAnyOrder: all comes in any order. Whatever a user's event is told
-// to be in, it is no session of somebody else.
+// TestFollowingAnyOrder: all messages arrive in any order. A user's event may get any
+// session, but never somebody else's.
 func TestFollowingAnyOrder(t *testing.T) {
 	checkHistories(t, func(h *history) {
 		h.draw(1, 30)

@@ -99,7 +99,7 @@ func FuzzEnrich(f *testing.F) {
 	})
 }
 
-// FuzzScan holds the validator against the data plane's.
+// FuzzScan compares the validator with the data plane's.
 func FuzzScan(f *testing.F) {
 	for _, seed := range seeds(f) {
 		f.Add(seed)
@@ -171,8 +171,8 @@ func dump(t *testing.T, table *sessionstate.Table) string {
 	return string(text)
 }
 
-// seeds are bodies of all kinds: what SDKs send, what JSON parsers trip over,
-// and what bears on session fields.
+// seeds are bodies of all kinds: those of SDKs, difficult JSON, and variants of session
+// fields.
 func seeds(tb testing.TB) [][]byte {
 	tb.Helper()
 	files, err := filepath.Glob("testdata/bodies/*.json")

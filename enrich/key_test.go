@@ -10,7 +10,8 @@ func Key(writeKey, anonymousID, userID string) string {
 	return (&Request{WriteKey: writeKey}).Key(anonymousID, userID)
 }
 
-// TestSharedKeys: sources share one key, which is that of no source alone.
+// TestSharedKeys: with Share, all sources have the same key, which differs from each
+// source's key without it.
 func TestSharedKeys(t *testing.T) {
 	seen := map[string]bool{}
 	for _, id := range []string{"a", "b", strings.Repeat("x", 300)} {

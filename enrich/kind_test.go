@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A type is read whatever bytes it has: in lower case it may be longer or shorter.
+// A type may have any bytes: its lower-case form may be longer or shorter.
 func TestTypeOf(t *testing.T) {
 	for text, want := range map[string]string{
 		"track": "track", " TRACK\\n": "track", "trac\u212a": "track", "trac\\u212A": "track", "\u212arac": "",

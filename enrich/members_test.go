@@ -16,14 +16,14 @@ func TestRemoveMembers(t *testing.T) {
 		{`{"source":{"dataplanes":1,"id":"s"}}`, `{"source":{"id":"s"}}`},
 		{`{"source":{"a":1,"dataplanes":null,"b":2}}`, `{"source":{"a":1,"b":2}}`},
 		{" {\t\"source\" : {\n \"a\" : 1 , \"dataplanes\" : [ 1 ] } }\r\n", " {\t\"source\" : {\n \"a\" : 1   } }\r\n"},
-		// However it is spelled, and however often it stands there.
+		// With escapes and duplicates.
 		{`{"s\u006furce":{"\u0064ataplan\u0065s":1,"id":1}}`, `{"s\u006furce":{"id":1}}`},
 		{`{"source":{"dataplanes":1,"dataplanes":2,"x":3,"dataplanes":4}}`, `{"source":{"x":3}}`},
 		{`{"source":{"x":3,"dataplanes":1,"dataplanes":2}}`, `{"source":{"x":3}}`},
 		{`{"source":{"dataplanes":1,"dataplanes":2}}`, `{"source":{}}`},
 		{`{"source":{"dataplanes":1},"source":{"a":0,"dataplanes":2},"source":3}`, `{"source":{},"source":{"a":0},"source":3}`},
 		{`{"a":{"source":{"dataplanes":1}},"source":{"b":` + deep + `,"dataplanes":1}}`, `{"a":{"source":{"dataplanes":1}},"source":{"b":` + deep + `}}`},
-		// What is something else.
+		// Similar bodies without the member.
 		{`{"source":{"id":"dataplanes"}}`, ""},
 		{`{"dataplanes":1,"source":[{"dataplanes":1}]}`, ""},
 		{`{"source":{"Dataplanes":1,"dataplanes ":2,"config":{"dataplanes":1}},"Source":{"dataplanes":1}}`, ""},
@@ -68,7 +68,7 @@ func TestReplaceStrings(t *testing.T) {
 	}
 }
 
-// FuzzMembers holds both against encoding/json.
+// FuzzMembers compares both functions with encoding/json.
 func FuzzMembers(f *testing.F) {
 	for _, seed := range []string{
 		`{"source":{"id":"s","dataplanes":{"US":[{"url":"https://a","default":true}]},"destinations":[]}}`,
@@ -117,7 +117,7 @@ func FuzzMembers(f *testing.F) {
 	})
 }
 
-// membersAt finds the members at a path by the tree.
+// membersAt finds the members at a path in a parsed tree.
 func membersAt(text []byte, path ...string) (found []refMember) {
 	nodes := []*node{parseTree(text, 0)}
 	for i, key := range path {
@@ -138,8 +138,8 @@ func membersAt(text []byte, path ...string) (found []refMember) {
 	return found
 }
 
-// sameValue holds two texts to one value, once expect has been done to the first.
-// With keys that stand twice encoding/json merges what does not count to SDKs.
+// sameValue checks that two texts have the same value after expect was applied to the
+// first. With duplicate keys, encoding/json merges values that do not count for SDKs.
 func sameValue(t *testing.T, before, after []byte, expect func(map[string]any)) {
 	t.Helper()
 	if !json.Valid(after) {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestEventsWithoutMessageID: one that comes again is known if it tells when it
-// happened. If it does not, another that is alike may be another event.
+// TestEventsWithoutMessageID: a repeated event without a messageId is recognized if it has
+// a timestamp. Without one, an equal event may be a new one.
 func TestEventsWithoutMessageID(t *testing.T) {
 	for _, c := range []struct {
 		body  string

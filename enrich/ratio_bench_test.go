@@ -14,9 +14,9 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate"
 )
 
-// BenchmarkRatio says how many times as many bytes a second are validated and
-// enriched as the data plane's validator alone manages. Both run in turns of a
-// millisecond, so that whatever else the machine does falls on both alike.
+// BenchmarkRatio measures the throughput of validation and enrichment together, relative
+// to the data plane's validator alone. Both run in turns of a millisecond, so that other
+// work of the machine affects both equally.
 //
 //	go test -run '^$' -bench Ratio -benchtime 1x ./enrich
 func BenchmarkRatio(b *testing.B) {
@@ -56,9 +56,9 @@ func BenchmarkRatio(b *testing.B) {
 	}
 }
 
-// BenchmarkFollowing says how many times as long a request takes if users' events
-// follow their devices: one of devices, and one of a backend, for which the same
-// sessions are the users' own where they do not follow. In turns as well.
+// BenchmarkFollowing measures how much longer a request takes if users' events follow
+// their devices: a request of devices, and one of a backend, which is compared with one
+// whose users have the same sessions themselves. In turns as well.
 //
 //	go test -run '^$' -bench Following -benchtime 1x ./enrich
 func BenchmarkFollowing(b *testing.B) {
@@ -92,7 +92,7 @@ func BenchmarkFollowing(b *testing.B) {
 	}
 }
 
-// followTable is a benchTable where users' events follow, and each has a device.
+// followTable is a benchTable with follow_user, in which each user has a device.
 func followTable(tb testing.TB, users int) (*sessionstate.Table, *Request) {
 	table, r := benchTable(tb, users)
 	r.Follow = true
@@ -107,8 +107,8 @@ func backendBatch(users int) []byte {
 	return bytes.ReplaceAll(realBatch(users, users), []byte(`"channel":"web","context":{`), []byte(`"channel":"server","context":{`))
 }
 
-// BenchmarkGrowth says what an event costs in batches of different sizes, in
-// turns as well. Each event is of another user.
+// BenchmarkGrowth measures the cost of an event in batches of different sizes, in turns
+// as well. Each event is of another user.
 func BenchmarkGrowth(b *testing.B) {
 	sizes := []int{10, 100, 1000}
 	var fns []func()

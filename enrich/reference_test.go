@@ -16,8 +16,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// The reference does slowly and obviously what the package does fast: it parses
-// the body into a tree, and looks at the tree.
+// The reference does in a slow and obvious way what the package does fast: it parses the
+// body into a tree, and looks at the tree.
 
 type node struct {
 	start, end int
@@ -162,8 +162,7 @@ func refID(b []byte, n *node) string {
 	return strings.TrimSpace(s)
 }
 
-// refMessages returns a body's messages, or nil if nothing is to be done with
-// the body.
+// refMessages returns a body's messages, or nil if the body is to be left alone.
 func refMessages(r *Request, body []byte) []*node {
 	if !gjson.ValidBytes(body) || len(body) > r.MaxBody {
 		return nil
@@ -196,7 +195,7 @@ var refTypes = map[string]Endpoint{
 	"startsession": StartSession, "endsession": EndSession, "resetsession": ResetSession,
 }
 
-// refEvent reads one message; key is "" if it is not the proxy's business.
+// refEvent reads one message; key is "" if the proxy leaves it alone.
 func refEvent(r *Request, body []byte, m *node) (key string, e session.Event) {
 	endpoint := r.Endpoint
 	if endpoint == Batch {
@@ -267,7 +266,7 @@ func refEvent(r *Request, body []byte, m *node) (key string, e session.Event) {
 	if id := m.get("messageId"); id != nil && id.kind == '"' && refID(body, id) != "" {
 		e.Message = session.MessageID(hash(e.Kind, []byte(refID(body, id))))
 	} else if !e.Kind.Control() && untimed {
-		e.Message = session.MessageID(1 + m.start) // as nothing else in the body
+		e.Message = session.MessageID(1 + m.start) // unique in the body
 	} else if !e.Kind.Control() {
 		e.Message = session.MessageID(hash(e.Kind, []byte(m.raw(body))))
 	}
@@ -303,7 +302,7 @@ func refEvent(r *Request, body []byte, m *node) (key string, e session.Event) {
 	return key, e
 }
 
-// expectation is what is to become of one message.
+// expectation is the expected result for one message.
 type expectation struct {
 	message  *node
 	control  bool
@@ -340,7 +339,8 @@ func refDecide(t *testing.T, table *sessionstate.Table, r *Request, body []byte,
 	return expected
 }
 
-// refDecided returns what was decided, for it to be seen whether that is done.
+// refDecided returns the decisions of verdicts as expectations, to check that they were
+// carried out.
 func refDecided(verdicts []Verdict, messages []*node) []expectation {
 	expected := make([]expectation, len(messages))
 	for i, m := range messages {
@@ -350,9 +350,8 @@ func refDecided(verdicts []Verdict, messages []*node) []expectation {
 	return expected
 }
 
-// stripped returns the bytes of a message without its session fields, without
-// the commas beside which they may stand, and without a context that is empty
-// but for them.
+// stripped returns the bytes of a message without its session fields, without the commas
+// next to which they may be, and without a context that has nothing else.
 func stripped(body []byte, m *node) []byte {
 	drop := make([]bool, len(body))
 	mark := func(from, to int) {
@@ -393,7 +392,7 @@ func stripped(body []byte, m *node) []byte {
 	return out.Bytes()
 }
 
-// check compares what Enrich made of a body with what is expected of it.
+// check compares the result of Enrich for a body with the expectations.
 func check(t *testing.T, r *Request, body []byte, expected []expectation, result Result) {
 	t.Helper()
 	var left []expectation
@@ -451,7 +450,7 @@ func check(t *testing.T, r *Request, body []byte, expected []expectation, result
 			}
 		}
 	}
-	// What is around the messages stays, but for commas where some were cut.
+	// Everything around the messages stays, except for commas where messages were cut.
 	around := func(b []byte, messages []*node) string {
 		at, out := 0, ""
 		for _, m := range messages {

@@ -2,7 +2,7 @@ package enrich
 
 import "golang.org/x/sys/cpu"
 
-// moreMarks are the ways to mark that this machine has besides.
+// moreMarks are the additional implementations that this processor supports.
 var moreMarks = func() map[string]func(stops []uint64, b []byte) {
 	marks := map[string]func(stops []uint64, b []byte){"SSE2": onBlocks(markBlocksSSE2)}
 	if cpu.X86.HasAVX2 {

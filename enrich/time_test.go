@@ -9,7 +9,7 @@ import (
 	"github.com/araddon/dateparse"
 )
 
-// Forms that SDKs, and applications that hand over times of their own, send.
+// Forms of times that SDKs send, or applications with their own timestamps.
 var timeForms = []string{
 	"2026-11-23T08:58:51.871Z", "2026-11-23T08:58:51Z", "2026-11-23T08:58:51.123456+00:00",
 	"2026-11-23T08:58:51.123456789-07:30", "2000-02-29T00:00:00Z", "1970-01-01T00:00:00Z",
@@ -25,7 +25,8 @@ var timeForms = []string{
 	"2026-11-23T08:58:51+01:60", "", " ", "yesterday", "null", "2026-11-23T08:58:51Zulu", "2026-11-23T08:5x:51Z",
 }
 
-// A text is a time where it is one to the data plane, and the same.
+// checkTime checks that a text is a time if and only if it is one for the data plane, and
+// the same one.
 func checkTime(t *testing.T, text string) {
 	t.Helper()
 	want, known := int64(0), false
@@ -52,8 +53,8 @@ func TestParseTime(t *testing.T) {
 	if got, ok := parseTime([]byte(`"2026-11-23T08\u003a58:51Z"`)); !ok || got != 1795424331000 {
 		t.Errorf("with an escape: got %d, %v", got, ok)
 	}
-	// The form of iOS devices with a twelve-hour clock, against the clock itself;
-	// the hour after midnight the data plane takes for the one after noon.
+	// The form of iOS devices with a twelve-hour clock, compared with the 24-hour form.
+	// The data plane takes the hour after midnight for the one after noon.
 	for hour := 1; hour < 24; hour++ {
 		at := time.Date(2026, 11, 28, hour, 55, 0, 719e6, time.UTC)
 		text := at.Format("2006-01-02T3:04:05.000 PM") + "Z"

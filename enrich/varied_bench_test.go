@@ -14,8 +14,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// BenchmarkVaried is BenchmarkRatio with batches that differ: what an event costs
-// is not what it costs a processor that knows the body by heart.
+// BenchmarkVaried is BenchmarkRatio with batches that differ: with the same body each
+// time, the processor's branch prediction makes an event seem cheaper than it is.
 //
 //	go test -run '^$' -bench Varied -benchtime 1x ./enrich
 func BenchmarkVaried(b *testing.B) { b.Run("100users", benchmarkVaried) }
@@ -43,7 +43,7 @@ func benchmarkVaried(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// variedBatches are bodies of events of which no two are of one user.
+// variedBatches are bodies in which each event is of another user.
 func variedBatches(bodies, events, users int) (all [][]byte) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for i := range bodies {
@@ -62,8 +62,8 @@ func variedBatches(bodies, events, users int) (all [][]byte) {
 	return all
 }
 
-// variedEvent is a realEvent whose texts and numbers have other lengths, and which
-// has and lacks what such events have and lack.
+// variedEvent is a realEvent with texts and numbers of other lengths, and with random
+// optional members.
 func variedEvent(r *rand.Rand, user, n int) string {
 	event := []byte(realEvent(user, n))
 	set := func(old, format string, args ...any) {
@@ -94,8 +94,8 @@ func variedEvent(r *rand.Rand, user, n int) string {
 	return string(event)
 }
 
-// BenchmarkSessions says what an event costs in batches of a hundred users where
-// there are as many sessions as its metrics say, all of them in use, in turns.
+// BenchmarkSessions measures the cost of an event in batches of a hundred users, with
+// different numbers of sessions (in the metrics' names), all of them in use, in turns.
 //
 //	go test -run '^$' -bench Sessions -benchtime 1x ./enrich
 func BenchmarkSessions(b *testing.B) {
@@ -122,7 +122,7 @@ func BenchmarkSessions(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// benchTableOf is benchTable for many users, made in less time.
+// benchTableOf is benchTable for many users, made faster.
 func benchTableOf(b *testing.B, users int) (*sessionstate.Table, *Request) {
 	b.Helper()
 	_, r := benchTable(b, 0)
@@ -141,7 +141,7 @@ func benchTableOf(b *testing.B, users int) (*sessionstate.Table, *Request) {
 	return table, r
 }
 
-// twelveBehind are the twelve bytes behind each occurrence of a text.
+// twelveBehind returns the twelve bytes after each occurrence of a text.
 func twelveBehind(body []byte, behind string) (all [][]byte) {
 	for {
 		_, rest, found := bytes.Cut(body, []byte(behind))
