@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// The length at the end of a gzip body is what the client says: up to 2^32-1,
-// which is no int where those have 32 bits.
+// The length at the end of a gzip body is the client's claim: up to 2^32-1, which
+// overflows a 32-bit int.
 func TestGzipThatSaysAnyLength(t *testing.T) {
 	for _, says := range []uint32{0, 1, 1<<31 - 1, 1 << 31, 1<<32 - 1} {
 		var zipped bytes.Buffer

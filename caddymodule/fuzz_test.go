@@ -19,10 +19,9 @@ var (
 	nameOfError = regexp.MustCompile(`^(automatic|timeout|cutoff|identify_reset|control_events|write_keys|max_body|on_store_error|prefix|source|capacity|retention)\b`)
 )
 
-// FuzzCaddyfile reads any tokens as the directive and as the global option.
-// What is refused is refused with a line. What is accepted comes back from its
-// JSON as it was, and is accepted when it is provisioned too, unless the value
-// of a placeholder is wrong, which the error then names.
+// FuzzCaddyfile reads any tokens as the directive and as the global option. Invalid
+// tokens give an error with a line. Valid ones survive a round trip through JSON, and can
+// be provisioned, unless the value of a placeholder is wrong, which the error then names.
 func FuzzCaddyfile(f *testing.F) {
 	files, err := filepath.Glob("testdata/caddyfile/*.caddyfiletest")
 	if err != nil || len(files) == 0 {

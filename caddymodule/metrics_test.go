@@ -13,9 +13,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// TestMetricsInDocs compares the metrics that there are, with their labels, with
-// the table in docs/operations.md, and looks for every word that a label can
-// have.
+// TestMetricsInDocs compares the metrics and their labels with the table in
+// docs/operations.md, and looks there for every value that a label can have.
 func TestMetricsInDocs(t *testing.T) {
 	text, err := os.ReadFile("../docs/operations.md")
 	if err != nil {
@@ -42,7 +41,7 @@ func TestMetricsInDocs(t *testing.T) {
 			}
 		}
 	}
-	delete(described, "caddy_rudder_session_source_configs_total") // of package sourceconfig, which holds it to the page
+	delete(described, "caddy_rudder_session_source_configs_total") // package sourceconfig tests it
 	for name := range described {
 		if !there[name] {
 			t.Errorf("%s is described, and not there", name)
@@ -69,8 +68,8 @@ func TestMetricsInDocs(t *testing.T) {
 	}
 }
 
-// TestReasonsInTroubleshooting looks for each reason why an event has no session
-// in what docs/troubleshooting.md says of events that have none.
+// TestReasonsInTroubleshooting: docs/troubleshooting.md mentions each reason for which an
+// event has no session.
 func TestReasonsInTroubleshooting(t *testing.T) {
 	text, err := os.ReadFile("../docs/troubleshooting.md")
 	if err != nil {
@@ -83,7 +82,7 @@ func TestReasonsInTroubleshooting(t *testing.T) {
 			t.Errorf("%s is not explained", w)
 		}
 	}
-	for r := range session.Applied { // what is behind it are results of control calls
+	for r := range session.Applied { // from Applied on, they are results of control calls
 		if r.Action() != session.Stamp {
 			word(r.String())
 		}

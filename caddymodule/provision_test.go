@@ -9,8 +9,8 @@ import (
 	"github.com/rudder-session/rudder-session/internal/caddyfiletest"
 )
 
-// wholeConfig is a configuration with one handler and the app, given as JSON.
-// An empty app is left out.
+// wholeConfig is a configuration with one handler and the app, both given as JSON. An
+// empty app is left out.
 func wholeConfig(handler, app string) []byte {
 	if app != "" {
 		app = `, "rudder_session": ` + app
@@ -38,7 +38,7 @@ func setProvisionEnv(t *testing.T) {
 	}
 }
 
-// TestProvision loads JSON configurations that are right.
+// TestProvision loads valid JSON configurations.
 func TestProvision(t *testing.T) {
 	setProvisionEnv(t)
 	for name, options := range map[string]string{
@@ -94,8 +94,8 @@ func TestProvision(t *testing.T) {
 	}
 }
 
-// TestProvisionRefuses loads JSON configurations that are wrong, and wants each
-// to be refused with a message that names what is.
+// TestProvisionRefuses loads invalid JSON configurations: each is refused with an error
+// that names the invalid option.
 func TestProvisionRefuses(t *testing.T) {
 	setProvisionEnv(t)
 	type wrong struct{ options, want string }

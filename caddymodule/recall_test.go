@@ -13,8 +13,8 @@ import (
 	"github.com/rudder-session/rudder-session/enrich"
 )
 
-// A transport that goes on to read a body when its request has been answered
-// never sees what the memory is used for next.
+// A transport that still reads a body after its request was answered never sees the
+// memory's next use.
 func TestBodiesAreRecalled(t *testing.T) {
 	for _, changed := range []bool{false, true} {
 		r := httptest.NewRequest(http.MethodPost, "/v1/track", strings.NewReader(strings.Repeat("first ", 1000)))

@@ -8,8 +8,8 @@ import (
 	"github.com/rudder-session/rudder-session/enrich"
 )
 
-// TestZipAllocates little: its writers come from a pool, of which the race
-// detector drops a part.
+// TestZipAllocates: zip allocates little, because its writers come from a pool. (The race
+// detector makes pools drop some elements.)
 func TestZipAllocates(t *testing.T) {
 	raw := make([]byte, 4096)
 	b := &body{raw: &raw}

@@ -11,8 +11,8 @@ import (
 	"github.com/rudder-session/rudder-session/enrich"
 )
 
-// BenchmarkZipLevels compresses a batch of a hundred events, and one event, at
-// the levels there are: how long each takes, and how much is left.
+// BenchmarkZipLevels compresses a batch of a hundred events, and one event, at all levels,
+// and reports time and size.
 func BenchmarkZipLevels(b *testing.B) {
 	event := `{"type":"track","anonymousId":"667bad4e-5ae6-4418-b1c8-%012d","messageId":"8f0c1c2e-%08x","channel":"web","event":"Product Viewed",` +
 		`"originalTimestamp":"2026-11-23T08:00:%02d.%03dZ","properties":{"product_id":"p%d","price":%d.99,"currency":"EUR","name":"A thing that is sold"},` +
@@ -46,7 +46,7 @@ func BenchmarkZipLevels(b *testing.B) {
 	}
 }
 
-// TestZip: what was compressed is the changed body, in memory that is there.
+// TestZip: decompressing gives the changed body; zip uses existing memory.
 func TestZip(t *testing.T) {
 	raw := make([]byte, 4096)
 	b := &body{raw: &raw}

@@ -6,8 +6,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// TestHandlerAlone: this package has the handler, the app and the memory store.
-// What stands beside them is linked by whoever imports it.
+// TestHandlerAlone: this package registers the handler, the app and the memory store. All
+// other modules are only linked if their packages are imported.
 func TestHandlerAlone(t *testing.T) {
 	for id, want := range map[string]bool{
 		"rudder_session":                         true,

@@ -8,7 +8,8 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 )
 
-// servers is a configuration with servers, where H:x is a handler with the prefix /x.
+// servers is a configuration with servers, in which H:x stands for a handler with the
+// prefix /x.
 func servers(text string) string {
 	for i := 0; ; {
 		at := strings.Index(text[i:], "H:")
@@ -29,7 +30,7 @@ func TestReadSite(t *testing.T) {
 	sub := func(routes string) string { return `{"handler":"subroute","routes":[` + routes + `]}` }
 	for name, c := range map[string]struct {
 		servers, wanted string
-		prefix, site    string // "" for an error, which is site
+		prefix, site    string // if prefix is "", site is the expected error
 	}{
 		"the first":            {`{"s":{"listen":[":80"],"routes":[{"handle":[H:a,H:b]}]}}`, "", "a", ":80"},
 		"by address":           {`{"s":{"listen":[":80"],"routes":[{"handle":[H:a]}]},"t":{"listen":[":81",":82"],"routes":[{"handle":[H:b]}]}}`, ":82", "b", ":81, :82"},
@@ -77,7 +78,7 @@ func TestReadSite(t *testing.T) {
 	}
 }
 
-// The sites of a Caddyfile are found as its adapter writes them.
+// Sites are found in the JSON that the Caddyfile adapter writes.
 func TestReadSiteOfCaddyfile(t *testing.T) {
 	const caddyfile = `
 &(sessions) {
@@ -127,7 +128,7 @@ http://:8081 {
 	}
 }
 
-// Options that are given take the place of those that there are.
+// Given options replace existing ones.
 func TestSiteConfigWith(t *testing.T) {
 	config, err := ReadSite([]byte(servers(`{"s":{"listen":[":80"],"routes":[{"handle":[{"handler":"rudder_session","automatic":"off","prefix":"/p","follow_user":true,"sources":{"wk":{"automatic":"proxy"}}}]}]}}`)), "")
 	if err != nil {

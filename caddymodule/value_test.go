@@ -8,8 +8,8 @@ import (
 	"github.com/rudder-session/rudder-session/caddymodule"
 )
 
-// TestValueSurvivesConfigs: what an adapter has written goes through float64 on its
-// way to a module, as Caddy reads each configuration before it is a module's.
+// TestValueSurvivesConfigs: a value that an adapter has written survives float64, through
+// which it goes because Caddy decodes each configuration before its modules do.
 func TestValueSurvivesConfigs(t *testing.T) {
 	for _, text := range []string{
 		"", "0", "7", "007", "-1", "+1", "1.0", "0.10", "1e5", "500ms", " 1", "0x10", "NaN",
@@ -35,8 +35,8 @@ func TestValueSurvivesConfigs(t *testing.T) {
 	}
 }
 
-// TestValueRefusesNumbers that may have been others when they were written, and
-// repeats none: it may be a password.
+// TestValueRefusesNumbers: numbers that float64 may have changed are refused, and not
+// repeated in the error, because they may be passwords.
 func TestValueRefusesNumbers(t *testing.T) {
 	for _, number := range []string{"9007199254740992", "-9007199254740993", "12345678901234567000", "1e+22", "1e400"} {
 		var options struct {

@@ -288,8 +288,8 @@ func TestCustomDomainFiles(t *testing.T) {
 	}
 }
 
-// TestHostedDataPlane: the example and the image's Caddyfile take the URL of a
-// data plane over HTTPS as it is.
+// TestHostedDataPlane: the example and the image's Caddyfile accept the HTTPS URL of a
+// data plane as it is.
 func TestHostedDataPlane(t *testing.T) {
 	cert, key := selfSigned(t)
 	for _, file := range []string{"Caddyfile.example", "deploy/Caddyfile"} {
@@ -311,8 +311,8 @@ func TestHostedDataPlane(t *testing.T) {
 	}
 }
 
-// TestDataPlaneBelowAPath: what docs/deployment.md shows for such a data plane
-// leaves the rest of a request as it is.
+// TestDataPlaneBelowAPath: the configuration in docs/deployment.md for such a data plane
+// leaves the rest of a request unchanged.
 func TestDataPlaneBelowAPath(t *testing.T) {
 	blocks := fencedBlocks(t, "docs/deployment.md")
 	at := slices.IndexFunc(blocks, func(b fencedBlock) bool { return strings.Contains(b.text, "rewrite * /ingest") })

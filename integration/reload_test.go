@@ -146,8 +146,8 @@ func TestFailingReload(t *testing.T) {
 	}
 }
 
-// TestReloadUnderRequests reloads while requests are at different points of
-// their way: the old store serves them, and is closed after the last.
+// TestReloadUnderRequests reloads while requests are in different stages: the old store
+// serves them, and is closed after the last one.
 func TestReloadUnderRequests(t *testing.T) {
 	for _, next := range []string{"same", "another", "none"} {
 		t.Run(next, func(t *testing.T) {
@@ -157,7 +157,7 @@ func TestReloadUnderRequests(t *testing.T) {
 			p.Start(t, "a1", id1)
 			proxytest.Serving.Reset()
 
-			// One waits at the data plane, which then refuses it.
+			// One request waits at the data plane, which then refuses it.
 			arrived, answer := make(chan struct{}), make(chan struct{})
 			p.Plane.ReplyWith(func(a *proxytest.Arrival) (int, string) {
 				if strings.Contains(string(a.Body), "m1") {
@@ -177,7 +177,7 @@ func TestReloadUnderRequests(t *testing.T) {
 				}
 			}()
 			<-arrived
-			// Another has not sent its body.
+			// Another one has not sent its body yet.
 			body := proxytest.Event("a1", "m2")
 			c := p.dial(t)
 			io.WriteString(c, head("/v1/track", fmt.Sprintf("Content-Length: %d\r\n", len(body))))
@@ -212,8 +212,8 @@ func TestReloadUnderRequests(t *testing.T) {
 	}
 }
 
-// TestReloadWritesWhatWaits: when a store is used no more, what was to be written
-// later is written, and a configuration that comes back to it finds it.
+// TestReloadWritesWhatWaits: when a store is not used any more, its pending changes are
+// written, and a later configuration with the same store finds them.
 func TestReloadWritesWhatWaits(t *testing.T) {
 	f := newFaults(t)
 	f.interval = time.Hour
@@ -221,7 +221,7 @@ func TestReloadWritesWhatWaits(t *testing.T) {
 	p := run(t, own)
 	p.Start(t, "a1", id1)
 	p.Post(t, "/v1/track", proxytest.Event("a1", "m1"))
-	// What begins is written at once, and how long it lasts later.
+	// The beginning of a session is written at once, its extension later.
 	p.Post(t, "/v1/track", proxytest.Event("a2", "m3"))
 	p.Post(t, "/v1/track", proxytest.Event("a2", "m4"))
 	p.Plane.Take()
@@ -240,8 +240,8 @@ func TestReloadWritesWhatWaits(t *testing.T) {
 	p.Expect(t, "1234567890", "1234567890!")
 }
 
-// TestReloadStorm reloads again and again while clients send events of a
-// session: every event that is answered has been in it.
+// TestReloadStorm reloads again and again while clients send events of a session: every
+// answered event was stamped with it.
 func TestReloadStorm(t *testing.T) {
 	const reloads, clients = 60, 12
 	for _, store := range []string{"memory", "file", "own", "shared"} {
@@ -267,7 +267,7 @@ func TestReloadStorm(t *testing.T) {
 				group.Go(func() {
 					anonymousID := fmt.Sprint("a", c)
 					for i := 0; !stop.Load(); i++ {
-						// A connection may be lost where one listener takes over
+						// A connection may be lost when one listener takes over
 						// from another: the SDK sends the event again.
 						for {
 							got, err := p.Try(proxytest.Request{Path: "/v1/track", WriteKey: "wk1", Body: proxytest.Event(anonymousID, fmt.Sprint("m", i)), Received: received})

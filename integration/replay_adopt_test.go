@@ -11,9 +11,9 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// TestReplayAdopted replays all captured traffic with automatic adopt: of each
-// event nothing but the start mark may change, and an invalid id. It logs how many marks were added
-// and removed in each file, for docs/sdks.md.
+// TestReplayAdopted replays all captured traffic with automatic adopt: only start marks
+// and invalid ids may change. It logs how many marks were added and removed in each
+// file, for docs/sdks.md.
 func TestReplayAdopted(t *testing.T) {
 	files, err := filepath.Glob("testdata/captures/*.jsonl")
 	if err != nil || len(files) == 0 {
@@ -62,7 +62,7 @@ func TestReplayAdopted(t *testing.T) {
 	}
 }
 
-// oneMark holds a session to one message with the mark.
+// oneMark checks that only one message of a session has the mark.
 func oneMark(t *testing.T, marked map[[3]string]string, message map[string]any) {
 	t.Helper()
 	context, _ := message["context"].(map[string]any)

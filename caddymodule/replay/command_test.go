@@ -34,7 +34,7 @@ func command(t *testing.T, stdin string, args ...string) (stdout, stderr string,
 	return out.String(), errs.String(), err
 }
 
-// policiesOf runs the command and returns what it reports of the policies.
+// policiesOf runs the command, and returns its report about the policies.
 func policiesOf(t *testing.T, args ...string) []PolicyReport {
 	t.Helper()
 	out, _, err := command(t, story(), append(args, "--json", "--write-key", "wk")...)
@@ -63,12 +63,12 @@ func TestCommandOutput(t *testing.T) {
 	if !strings.Contains(report, "sessions that are merged") {
 		t.Errorf("no report: %q", report)
 	}
-	// Where the lines go to standard output, the report does not.
+	// If the lines go to standard output, the report does not.
 	out, elsewhere, err := command(t, story(), append(args, "-")...)
 	if err != nil || out != want || elsewhere != report {
 		t.Errorf("%v\n%s\n%s", err, out, elsewhere)
 	}
-	// Control calls stay, with a mark, unless they are not wanted.
+	// Control calls stay, marked, unless --controls omit removes them.
 	out, _, err = command(t, story(), "--write-key", "wk", "-o", "-")
 	if err != nil || strings.Count(out, `"rudderSessionControl":"`) != 4 || strings.Count(out, "\n") != strings.Count(story(), "\n") {
 		t.Errorf("%v\n%s", err, out)
@@ -78,7 +78,7 @@ func TestCommandOutput(t *testing.T) {
 	}
 }
 
-// The output is never a file that is read.
+// The output must not be an input file.
 func TestCommandOverInput(t *testing.T) {
 	text := eventLine("a", 1, 1, "")
 	path := file(t, "in", text)
@@ -134,7 +134,7 @@ func TestCommandConfig(t *testing.T) {
 		args  []string
 		names []string
 		split []int64
-		// stamped is how many events are.
+		// stamped is the number of stamped events for each policy.
 		stamped []int64
 	}{
 		"the first":   {[]string{"-c", caddyfile}, []string{"Caddyfile"}, []int64{0}, []int64{8}},
@@ -165,7 +165,7 @@ func TestCommandConfig(t *testing.T) {
 	}
 }
 
-// What is wrong with an option is said with its name.
+// Errors about options name the option.
 func TestCommandErrors(t *testing.T) {
 	caddyfile := file(t, "Caddyfile", config)
 	t.Setenv("REPLAY_TEST_TIMEOUT", "soon")
@@ -205,7 +205,7 @@ func TestCommandErrors(t *testing.T) {
 	}
 }
 
-// The progress is a line, and its end removes it.
+// The progress is one line, which is erased at the end.
 func TestProgress(t *testing.T) {
 	var p Progress
 	if got := p.line(time.Second); got != "" {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// The same input and policy give the same bytes and the same report, on any number of
-// workers and in whatever memory.
+// The same input and policy give the same bytes and the same report, with any number of
+// workers and any capacity.
 func TestDeterministic(t *testing.T) {
 	maxWaiting = 10_000 // so that the temporary file is read and written, again and again
 	t.Cleanup(func() { maxWaiting = 16 << 20 })

@@ -13,8 +13,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// story is hand-made traffic whose figures can be counted by hand: SDK's sessions with
-// gaps of over half an hour and without, lost marks and double ones, calls, odd lines.
+// story is hand-made traffic whose figures can be counted by hand: SDKs' sessions with
+// and without gaps of over half an hour, lost and duplicate marks, calls, odd lines.
 func story() string {
 	own := func(id, more string) string { return `"sessionId":` + id + more }
 	mark := `,"sessionStart":true`
@@ -27,7 +27,7 @@ func story() string {
 		eventLine("bert", 4, 4001, own("2222222222", mark)),
 		eventLine("bert", 5, 4002, own("2222222222", mark)),
 		eventLine("bert", 6, 4060, own("3333333333", "")),
-		// carl: none, and then a call.
+		// carl: no session, and then a call.
 		eventLine("carl", 7, 4100, ""),
 		`{"path":"/v1/startSession","writeKey":"","receivedAt":"` + moment(4110) + `","body":{"anonymousId":"carl"}}` + "\n",
 		"no JSON\n", "\n", "{}\n",
@@ -46,7 +46,7 @@ func storyReport(t *testing.T, ids bool) *Report {
 	return report
 }
 
-// Every figure of the report is what can be counted by hand.
+// Every figure of the report equals the one that was counted by hand.
 func TestFigures(t *testing.T) {
 	report := storyReport(t, false)
 	in := &report.Input
@@ -119,7 +119,7 @@ func equalJSON(t *testing.T, a, b any) bool {
 	return bytes.Equal(one, other)
 }
 
-// Each reason has the first line with it as an example, and ids only if asked for.
+// The example of each reason is its first line, and has ids only with --ids.
 func TestReasons(t *testing.T) {
 	reasons := func(ids bool) map[string]ReasonReport {
 		all := map[string]ReasonReport{}
@@ -145,7 +145,7 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// The printed report is that of the golden file, and has no ids.
+// The printed report equals the golden file, and has no ids.
 func TestPrint(t *testing.T) {
 	var b bytes.Buffer
 	if err := storyReport(t, false).Print(&b); err != nil {
@@ -181,7 +181,7 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 }
 
-// What is from outside does no harm to a terminal.
+// Texts from outside cannot send control characters to a terminal.
 func TestPrintSafe(t *testing.T) {
 	path := file(t, "a\x1b[31mb", "x\n")
 	_, report, err := replayAll(t, Options{Files: []string{path}})

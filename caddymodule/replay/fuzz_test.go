@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// FuzzLines: whatever is in a line, nothing fails; what was JSON stays JSON, on as many
-// lines; and where nothing is decided the bytes stay.
+// FuzzLines: nothing fails on any line; JSON stays JSON, with the same number of lines;
+// and lines without decisions stay the same.
 func FuzzLines(f *testing.F) {
 	files, err := filepath.Glob("../../testdata/captures/*.jsonl")
 	if err != nil || len(files) == 0 {

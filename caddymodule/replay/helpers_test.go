@@ -10,7 +10,7 @@ import (
 	"github.com/rudder-session/rudder-session/internal/traffic"
 )
 
-// policy makes a policy of lines of a Caddyfile.
+// policy makes a policy from lines of a Caddyfile.
 func policy(t testing.TB, options string) Policy {
 	t.Helper()
 	config, err := new(caddymodule.SiteConfig).With(options)
@@ -24,7 +24,8 @@ func policy(t testing.TB, options string) Policy {
 	return Policy{Name: options, Site: site}
 }
 
-// replayAll replays, and returns what was written. What is not set in o is as usual.
+// replayAll replays, and returns the output. It sets defaults for options that are not
+// set in o.
 func replayAll(t testing.TB, o Options) (out string, report *Report, err error) {
 	t.Helper()
 	if o.Policies == nil {
@@ -47,7 +48,7 @@ func replayAll(t testing.TB, o Options) (out string, report *Report, err error) 
 	return b.String(), report, err
 }
 
-// replayText replays a text, which nothing may go wrong with.
+// replayText replays a text, and fails the test on an error.
 func replayText(t testing.TB, text string, o Options) (string, *Report) {
 	t.Helper()
 	o.Stdin = strings.NewReader(text)
@@ -58,16 +59,16 @@ func replayText(t testing.TB, text string, o Options) (string, *Report) {
 	return out, report
 }
 
-// moment is a moment of the tests, so many seconds after the first one.
+// moment is the timestamp of a number of seconds after first.
 func moment(seconds float64) string {
 	ms := int64(seconds * 1000)
 	return fmt.Sprintf("2026-11-23T%02d:%02d:%02d.%03dZ", 9+ms/3600_000, ms/60_000%60, ms/1000%60, ms%1000)
 }
 
-// first is the first moment in Unix milliseconds.
+// first is the time at which recordings begin, in Unix milliseconds.
 const first = 1795424400000
 
-// eventLine is an event as it is stored, sent and received at the same moment.
+// eventLine is a stored event that was made, sent and received at the same time.
 func eventLine(user string, message int, seconds float64, context string) string {
 	at := moment(seconds)
 	return fmt.Sprintf(`{"type":"track","event":"e","anonymousId":%q,"messageId":"m%d","originalTimestamp":%q,"sentAt":%[3]q,"timestamp":%[3]q,"receivedAt":%[3]q,"context":{%s}}`+"\n", user, message, at, context)

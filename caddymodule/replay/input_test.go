@@ -37,8 +37,8 @@ func file(t *testing.T, name, content string) string {
 	return path
 }
 
-// The same lines come out however they came in: compressed or not, in one file or
-// several, with lines longer than what is read at once.
+// The output is the same for all forms of the input: compressed or not, in one file or
+// several, with lines that are longer than a block.
 func TestInputForms(t *testing.T) {
 	long := eventLine("a", 100, 100, `"x":"`+strings.Repeat("x", 3*blockSize)+`"`)
 	half := eventLine("a", 1, 1, "") + eventLine("b", 2, 2, "")
@@ -79,7 +79,7 @@ func TestInputForms(t *testing.T) {
 	}
 }
 
-// What is no event is counted, with where it is, and passed on as it came.
+// Lines without events are counted, located, and passed on as they came.
 func TestOddLines(t *testing.T) {
 	at := `"receivedAt":"` + moment(5) + `"`
 	odd := []struct {
@@ -121,7 +121,7 @@ func TestOddLines(t *testing.T) {
 func notJSONLines(in *InputReport) *OddLines { return &in.NotJSON }
 func noEventLines(in *InputReport) *OddLines { return &in.NotEvent }
 
-// However many lines are short, few are worked on at a time.
+// A block has a limited number of lines, even if they are very short.
 func TestShortLines(t *testing.T) {
 	text := strings.Repeat("\n", 3*blockLines) + "{}\n" + strings.Repeat("\n", blockLines) + "x"
 	to := make(chan *block, 100)
@@ -143,7 +143,7 @@ func TestShortLines(t *testing.T) {
 	}
 }
 
-// Lines may end as on Windows.
+// Lines may end in CRLF.
 func TestCRLF(t *testing.T) {
 	line := eventLine("a", 1, 1, "")
 	want, _ := replayText(t, line, Options{})
@@ -153,7 +153,7 @@ func TestCRLF(t *testing.T) {
 	}
 }
 
-// A line that is too long passes unread, and those around it are not touched by that.
+// A line that is too long is passed on unread, and does not affect the lines around it.
 func TestTooLong(t *testing.T) {
 	long := `{"x":"` + strings.Repeat("x", 2*maxLine) + `"}` + "\n"
 	before, after := eventLine("a", 1, 1, ""), eventLine("a", 2, 2, "")
@@ -169,7 +169,8 @@ func TestTooLong(t *testing.T) {
 	}
 }
 
-// What is broken ends with an error that says where, and what comes before it is out.
+// Damaged input ends the replay with an error that says where; everything before that is
+// in the output.
 func TestBrokenInput(t *testing.T) {
 	half := eventLine("a", 1, 1, "") + eventLine("b", 2, 2, "")
 	want, _ := replayText(t, half, Options{})
@@ -217,7 +218,7 @@ func TestUnreadableInput(t *testing.T) {
 	}
 }
 
-// An output that cannot be written, or a temporary file that cannot, is the end.
+// A failing output, or temporary file, ends the replay.
 func TestBrokenOutput(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
@@ -234,7 +235,7 @@ func TestBrokenOutput(t *testing.T) {
 	}
 }
 
-// When the temporary file fails, nothing that was decided since is written.
+// After the temporary file has failed, no later decisions are written.
 func TestBrokenTemporaryFile(t *testing.T) {
 	maxWaiting = 1000
 	t.Cleanup(func() { maxWaiting = 16 << 20 })

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// asCommand in the environment has the tests' program be the command.
+// asCommand in the environment makes the test binary run the command.
 const asCommand = "RUDDER_SESSION_TEST_REPLAY"
 
 func TestMain(m *testing.M) {
@@ -49,7 +49,7 @@ func TestInterrupt(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer in.Close()
-	// More than what it reads and writes at once; and then nothing for ever.
+	// More than it reads and writes at a time; after that, the input blocks for ever.
 	go io.WriteString(in, text+"{")
 	lines := bufio.NewReader(out)
 	if _, err := lines.Peek(1); err != nil {
@@ -85,7 +85,7 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
-// On a terminal there is progress, and in the end nothing of it.
+// On a terminal, progress is shown, and erased at the end.
 func TestProgressOnTerminal(t *testing.T) {
 	ours, theirs := pseudoTerminal(t)
 	in, feed := io.Pipe()
@@ -112,7 +112,7 @@ func TestProgressOnTerminal(t *testing.T) {
 	}
 }
 
-// pseudoTerminal makes a terminal: what is written to the other end can be read here.
+// pseudoTerminal makes a terminal. What is written to other can be read from here.
 func pseudoTerminal(t *testing.T) (here, other *os.File) {
 	t.Helper()
 	here, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)

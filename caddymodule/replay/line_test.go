@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Which lines are decided about, and under which write key: as the handler finds it.
+// Which lines are decided, and under which write key: the same as in the handler.
 func TestWriteKeys(t *testing.T) {
 	basic := func(key string) string {
 		return `["Authorization","Basic ` + base64.StdEncoding.EncodeToString([]byte(key+":")) + `"]`
@@ -64,7 +64,7 @@ func TestWriteKeys(t *testing.T) {
 	}
 }
 
-// Batches as the gateway stores them, and how calls in them are marked, or left out.
+// Batches as the gateway stores them; calls in them are marked, or left out.
 func TestGatewayBatches(t *testing.T) {
 	line := func(messages string) string {
 		return ` {"writeKey":"wk" ,"batch":[` + messages + `],"receivedAt":"` + moment(1) + `"} ` + "\n"

@@ -10,8 +10,8 @@ import (
 	"github.com/rudder-session/rudder-session/enrich"
 )
 
-// Bodies that are recorded as JSON strings keep every byte but the session's fields,
-// however they are escaped.
+// Bodies that are recorded as JSON strings keep every byte, and every escape, except for
+// the session fields.
 func TestQuoted(t *testing.T) {
 	odd := `\/ \u00e9 \u00E9 \ud83d\ude00 \ud83d \ude00\ud83d \u0041 ` + "\xff\xc3( é \u2028 \x7f"
 	body := `{\"type\":\"track\",\"event\":\"` + strings.ReplaceAll(odd, `\`, `\\`) + `\",\"x\":\"` + odd + `\",\u0022anonymousId\":\"a\",` +
@@ -47,7 +47,7 @@ func FuzzQuoted(f *testing.F) {
 				t.Fatalf("stands for %q, want %q (%v)", text, want, err)
 			}
 		}
-		// What is between two of its characters, as pieces.
+		// All pairs of positions between characters, as pieces.
 		var buffer [utf8.UTFMax]byte
 		places := []int{0}
 		for at, plain := 0, 0; at < len(raw); {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestMetricInDocs holds docs/operations.md to the metric of this package.
+// TestMetricInDocs: docs/operations.md describes the metric of this package.
 func TestMetricInDocs(t *testing.T) {
 	text, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {

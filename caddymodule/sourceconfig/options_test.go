@@ -11,8 +11,8 @@ import (
 	"github.com/rudder-session/rudder-session/internal/caddyfiletest"
 )
 
-// TestOptions adapts Caddyfiles, and holds them to JSON, or to an error with
-// the option's name and line.
+// TestOptions adapts Caddyfiles, and compares the result with JSON, or with an error that
+// has the option's name and line.
 func TestOptions(t *testing.T) {
 	t.Setenv("SOURCE_CONFIG_TEST_URL", "https://p.example/rs")
 	for _, c := range []struct{ block, json, err string }{
@@ -37,7 +37,7 @@ func TestOptions(t *testing.T) {
 		{"{\nmax_body large\n}", "", `max_body: "large" is no size, such as 8MiB, at Caddyfile:3`},
 		{"{\nmax_body 0\n}", "", `max_body: "0" is not between 1 byte and 1GiB, at Caddyfile:3`},
 		{"{\nmax_body 2GiB\n}", "", `max_body: "2GiB" is not between 1 byte and 1GiB, at Caddyfile:3`},
-		// From JSON, and by placeholders.
+		// From JSON, and with placeholders.
 		{"", `{"handler":"rudder_session_source_config","data_plane":"p.example"}`, `data_plane: "p.example" is no URL, such as https://events.example.com`},
 		{"", `{"handler":"rudder_session_source_config","max_body":-1}`, `max_body: "-1" is no size, such as 8MiB`},
 		{"", `{"handler":"rudder_session_source_config","max":1}`, `unknown field "max"`},
@@ -60,7 +60,7 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// TestOrder: the directive stands before handle and reverse_proxy, wherever it is
+// TestOrder: the directive is ordered before handle and reverse_proxy, wherever it is
 // written.
 func TestOrder(t *testing.T) {
 	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt(

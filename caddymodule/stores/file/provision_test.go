@@ -20,7 +20,7 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
 )
 
-// wholeConfig is a configuration with these options of the store.
+// wholeConfig is a configuration with options of the store.
 func wholeConfig(options string) []byte {
 	if options != "" {
 		options = ", " + options
@@ -28,7 +28,7 @@ func wholeConfig(options string) []byte {
 	return fmt.Appendf(nil, `{"apps": {"rudder_session": {"store": {"module": "file"%s}}}}`, options)
 }
 
-// provisioned returns a store with these options.
+// provisioned returns a store with options.
 func provisioned(t *testing.T, options string) *file.Store {
 	t.Helper()
 	s := new(file.Store)
@@ -43,7 +43,7 @@ func provisioned(t *testing.T, options string) *file.Store {
 	return s
 }
 
-// TestProvision has options that are right, and what becomes of them.
+// TestProvision: valid options and their effect.
 func TestProvision(t *testing.T) {
 	home := setEnv(t)
 	here, err := os.Getwd()
@@ -90,8 +90,7 @@ func TestProvision(t *testing.T) {
 	}
 }
 
-// TestProvisionRefuses has options that are wrong: each is refused with a
-// message that names it.
+// TestProvisionRefuses: each invalid option is refused with an error that names it.
 func TestProvisionRefuses(t *testing.T) {
 	setEnv(t)
 	for name, c := range map[string]struct{ options, want string }{
@@ -126,7 +125,7 @@ func TestProvisionRefuses(t *testing.T) {
 	}
 }
 
-// TestIdentity: it is the file, whatever else is said of it.
+// TestIdentity: a store's identity is its file, whatever the other options.
 func TestIdentity(t *testing.T) {
 	home := setEnv(t)
 	path := filepath.Join(home, "dir", "sessions.db")
@@ -147,7 +146,7 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-// TestOpen: errors say what to do, and what is set aside is logged.
+// TestOpen: errors say what to do, and it is logged when a file is set aside.
 func TestOpen(t *testing.T) {
 	home := setEnv(t)
 	path := filepath.Join(home, "dir", "sessions.db")
@@ -160,7 +159,7 @@ func TestOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Another process, or another who does not know of the first.
+	// The file is locked: by another process, or by another store in this one.
 	_, err = s.Open(zap.New(core))
 	for _, want := range []string{"store file: ", path, filestore.ErrLocked.Error(), "one file serves one Caddy"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -189,7 +188,7 @@ func TestOpen(t *testing.T) {
 	if text, err := os.ReadFile(aside); err != nil || string(text) != "text" || fields["file"] != path || fields["error"] == nil {
 		t.Errorf("logged: %v; %v", fields, err)
 	}
-	// A directory is no file, and stays.
+	// A directory is refused, and not changed.
 	_, err = provisioned(t, fmt.Sprintf(`"path": %q`, filepath.Dir(path))).Open(zap.New(core))
 	if err == nil || !strings.Contains(err.Error(), "store file: "+filepath.Dir(path)) {
 		t.Errorf("error: %v", err)

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// setEnv sets the environment that configurations are read in, and returns the
-// directory that has the files of TLS in it.
+// setEnv sets the environment in which configurations are read, and returns the directory
+// with the TLS files.
 func setEnv(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()

@@ -10,8 +10,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// TestPrefixes: a hash tag stays in a prefix, however it is written, and what is a
-// placeholder is replaced in it.
+// TestPrefixes: a hash tag in a prefix is kept, however it is written, and placeholders
+// are replaced.
 func TestPrefixes(t *testing.T) {
 	setEnv(t)
 	server := redistest.Start(t)

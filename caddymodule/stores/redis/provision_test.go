@@ -20,7 +20,7 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// wholeConfig is a configuration with these options of the store.
+// wholeConfig is a configuration with options of the store.
 func wholeConfig(options string) []byte {
 	if options != "" {
 		options = ", " + options
@@ -28,7 +28,7 @@ func wholeConfig(options string) []byte {
 	return fmt.Appendf(nil, `{"apps": {"rudder_session": {"store": {"module": "redis"%s}}}}`, options)
 }
 
-// provisioned returns a store with these options.
+// provisioned returns a store with options.
 func provisioned(t *testing.T, options string) *redis.Store {
 	t.Helper()
 	s := new(redis.Store)
@@ -45,7 +45,7 @@ func provisioned(t *testing.T, options string) *redis.Store {
 
 const url = `"urls": ["redis://localhost"]`
 
-// TestProvision has options that are right.
+// TestProvision: valid options are accepted.
 func TestProvision(t *testing.T) {
 	setEnv(t)
 	for name, options := range map[string]string{
@@ -81,8 +81,8 @@ func TestProvision(t *testing.T) {
 	}
 }
 
-// TestProvisionRefuses has options that are wrong: each is refused with a
-// message that names it, and holds no password.
+// TestProvisionRefuses: each invalid option is refused with an error that names it and
+// contains no password.
 func TestProvisionRefuses(t *testing.T) {
 	dir := setEnv(t)
 	withTLS := func(options string) string { return `"urls": ["rediss://localhost"], "tls": {` + options + `}` }
@@ -155,7 +155,8 @@ func TestProvisionRefuses(t *testing.T) {
 	}
 }
 
-// TestIdentity: it is all that makes another connection, and nothing else.
+// TestIdentity: a store's identity is everything that makes a difference for the
+// connection, and nothing else.
 func TestIdentity(t *testing.T) {
 	dir := setEnv(t)
 	seen := map[string]string{}
@@ -201,7 +202,7 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-// TestValidateDoesNotConnect: nobody is asked before the store is opened.
+// TestValidateDoesNotConnect: no connection is made before the store is opened.
 func TestValidateDoesNotConnect(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -222,8 +223,7 @@ func TestValidateDoesNotConnect(t *testing.T) {
 	<-accepted
 }
 
-// TestOpen: a server that is away is logged, and so is its return; it keeps
-// nobody from starting.
+// TestOpen: Caddy starts while the server is away, which is logged, and so is its return.
 func TestOpen(t *testing.T) {
 	server := redistest.Start(t)
 	server.Kill()
