@@ -3,8 +3,8 @@ package clocksim
 import "math"
 
 const (
-	appBatch = 30 // messages in a batch at most
-	appFlush = 10 // seconds that a message waits for others at most
+	appBatch = 30 // the largest number of messages in a batch
+	appFlush = 10 // the longest time in seconds that a message waits for others
 )
 
 // queue is an app's SDK: messages are queued and sent in batches, one after the
@@ -35,7 +35,7 @@ func (d *device) queue() {
 	}
 }
 
-// offline draws when there is no network: for minutes, or for hours.
+// offline draws the periods without a network: of minutes, or of hours.
 func (d *device) offline(end float64) (periods [][2]float64) {
 	if d.scenario.offline == 0 {
 		return nil
@@ -48,26 +48,26 @@ func (d *device) offline(end float64) (periods [][2]float64) {
 	return periods
 }
 
-// post sends a batch until it is answered, and returns when that is.
+// post sends a batch until it is answered, and returns the time of the answer.
 func (d *device) post(sent, free float64, batch []message) (answered float64) {
 	for attempt := 0; ; attempt++ {
-		way := d.network.way(d.Rand)
+		latency := d.network.latency(d.Rand)
 		if sent-free > 60 {
-			way += 2 * d.network.way(d.Rand) // a new connection
+			latency += 2 * d.network.latency(d.Rand) // a new connection
 		}
-		way += d.stalled()
-		lost, unanswered := d.fate(0.015, 0.01, attempt)
+		latency += d.stalled()
+		lost, unanswered := d.loss(0.015, 0.01, attempt)
 		wait := 3 * float64(int(1)<<attempt)
 		if lost {
-			sent += way + d.network.way(d.Rand) + wait
+			sent += latency + d.network.latency(d.Rand) + wait
 			continue
 		}
-		d.deliver(sent+way, d.clock.read(sent), false, batch...)
+		d.deliver(sent+latency, d.clock.read(sent), false, batch...)
 		if unanswered {
-			sent += way + d.network.way(d.Rand) + wait
-			way = d.network.way(d.Rand)
-			d.deliver(sent+way, d.clock.read(sent), true, batch...)
+			sent += latency + d.network.latency(d.Rand) + wait
+			latency = d.network.latency(d.Rand)
+			d.deliver(sent+latency, d.clock.read(sent), true, batch...)
 		}
-		return sent + way + d.network.way(d.Rand)
+		return sent + latency + d.network.latency(d.Rand)
 	}
 }

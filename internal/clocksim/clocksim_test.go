@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// What must hold in each row is far from what its few hundred sessions vary by.
+// The bounds for each row leave far more room than the random variation of a few hundred
+// sessions.
 func TestRows(t *testing.T) {
 	for i := range Scenarios {
 		s := &Scenarios[i]
@@ -19,8 +20,9 @@ func TestRows(t *testing.T) {
 			share := func(n int) float64 { return float64(n) / float64(r.Sessions) }
 			floor, byEventTime, wrong := share(r.Floor), share(r.EventTime.Wrong), share(r.Table.Wrong)
 			t.Logf("floor %.4f, by event time %.4f, by the rules %.4f", floor, byEventTime, wrong)
-			// above is how much more than the floor may be wrong, before at least how much
-			// is so by event time alone: else there is nothing to see here.
+			// above is the largest share of wrong sessions beyond the floor; before is the
+			// smallest share of sessions that are wrong by event time alone: with fewer, the
+			// row would not test anything.
 			above, before := 0.01, 0.01
 			switch {
 			case s.automatic:
@@ -33,7 +35,7 @@ func TestRows(t *testing.T) {
 			case s.stalls:
 				above, before = 0.03, 0.3
 			case !s.app:
-				above, before = 0.002, 0.1 // who tells the times loses nothing that could be known
+				above, before = 0.002, 0.1 // with timestamps, everything that can be known is known
 			}
 			if wrong-floor > above {
 				t.Errorf("%.4f of the sessions have a wrong event, the floor is %.4f", wrong, floor)
@@ -44,8 +46,8 @@ func TestRows(t *testing.T) {
 			if wrong < floor && !s.automatic {
 				t.Error("less than the floor: it is none")
 			}
-			// Where a request stalls for longer than a clock is believed not to be set, an
-			// event can be taken for another session's, and found where it was later.
+			// After a stall that is long enough to look like a clock that was set, an event can
+			// be taken for another session's, and its repeat be put into the right one.
 			if s.app && !s.stalls && (r.Repeats == 0 || r.Table.Unstable > 0) {
 				t.Errorf("of %d deliveries of an event again %d were answered differently", r.Repeats, r.Table.Unstable)
 			}
@@ -66,8 +68,8 @@ func TestSameSeed(t *testing.T) {
 	}
 }
 
-// A simulated device makes each message once, its clock runs forward, and what
-// arrives was sent before.
+// A simulated device makes each message once, its clock runs forward, and requests arrive
+// after they were sent.
 func TestDeliveries(t *testing.T) {
 	for i := range Scenarios {
 		s := &Scenarios[i]

@@ -9,9 +9,9 @@ type message struct {
 	// session is the session that an event was made in, 1 for the first and 0 for
 	// none, or that a control call begins.
 	session int
-	// number is the message's place among those of its device.
+	// number is the position of the message among those of its device.
 	number int
-	// read is what the device's clock showed; 0 for a message without times.
+	// read is the time by the device's clock; 0 for a message without timestamps.
 	read int64
 }
 
@@ -26,31 +26,31 @@ type delivery struct {
 	again bool
 }
 
-// proxies is how many proxies the requests of a device are spread over.
+// proxies is the number of proxies to which the requests of a device go.
 const proxies = 2
 
-// proxyAhead is by how many milliseconds the clock of each is ahead.
+// proxyAhead is how many milliseconds the clock of each proxy is ahead.
 var proxyAhead = [proxies]int64{0, 5}
 
-// device is one device while it is simulated.
+// device is a simulated device.
 type device struct {
 	*rand.Rand
 	scenario *Scenario
 	clock    deviceClock
 	network  network
 	made     int
-	// delay is how much later than planned things are done: calls were awaited.
+	// delay is how much later than planned the device acts, because it awaited calls.
 	delay float64
 	// stalls: the device's next request takes up to a minute.
 	stalls     bool
 	deliveries []delivery
 }
 
-// bursts are how far apart, in seconds, the events around a call are.
+// bursts are the times, in seconds, between the events around a call.
 var bursts = [...]float64{0.002, 0.1, 1, 30}
 
-// live has a device call startSession a number of times, with events close before
-// and after each call, and some that follow more slowly.
+// live simulates calls of startSession, with events shortly before and after each call,
+// and some later ones.
 func (d *device) live(do func(t float64, control bool, session int)) {
 	t := between(d.Rand, 0, 60)
 	for session := 1; session <= d.scenario.sessions; session++ {
@@ -85,7 +85,7 @@ func (d *device) message(t float64, control bool, session int) message {
 	return message{made: t, control: control, session: session, number: d.made, read: d.clock.read(t)}
 }
 
-// deliver has a request arrive.
+// deliver records the arrival of a request.
 func (d *device) deliver(at float64, sent int64, again bool, messages ...message) {
 	proxy := d.IntN(proxies)
 	d.deliveries = append(d.deliveries, delivery{
@@ -93,7 +93,7 @@ func (d *device) deliver(at float64, sent int64, again bool, messages ...message
 	})
 }
 
-// stalled is how much longer a request takes because it is the one that stalls.
+// stalled is the additional latency of a request, if it is the one that stalls.
 func (d *device) stalled() float64 {
 	if !d.stalls {
 		return 0
@@ -102,12 +102,11 @@ func (d *device) stalled() float64 {
 	return between(d.Rand, 20, 60)
 }
 
-// fate draws what becomes of a request: it may not arrive, or its answer may not,
-// and then it is sent again.
-func (d *device) fate(lost, unanswered float64, attempt int) (isLost, isUnanswered bool) {
+// loss draws whether a request, or its answer, is lost, so that it is sent again.
+func (d *device) loss(lost, unanswered float64, attempt int) (isLost, isUnanswered bool) {
 	x := d.Float64()
 	return x < lost && attempt < retries, x >= lost && x < lost+unanswered && attempt < retries
 }
 
-// retries is how often a request is sent again at most.
+// retries is the largest number of retries of a request.
 const retries = 4

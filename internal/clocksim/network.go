@@ -5,11 +5,10 @@ import (
 	"math/rand/v2"
 )
 
-// network is how long requests take, one way. Times are in seconds.
+// network is the distribution of the latency of requests, in one direction, in seconds.
 type network struct {
-	// base is the usual way, spread the standard deviation of the logarithm of
-	// what varies with each request, and differ that of what varies with each
-	// device.
+	// base is the usual latency. Its logarithm varies between requests with the standard
+	// deviation spread, and between devices with the standard deviation differ.
 	base, spread, differ float64
 	// stalls is the share of requests that take between stallMin and stallMax
 	// longer.
@@ -21,25 +20,25 @@ var (
 	mobile = network{base: 0.31, spread: 0.9, differ: 0.5, stalls: 0.02, stallMin: 1, stallMax: 60}
 )
 
-// at is the network as one device has it.
+// at draws the network of one device.
 func (n network) at(r *rand.Rand) network {
 	n.base *= lognormal(r, n.differ)
 	return n
 }
 
-// way draws how long a request takes one way.
-func (n *network) way(r *rand.Rand) float64 {
-	way := n.base * (0.5 + 0.5*math.Exp(n.spread*r.NormFloat64()))
+// latency draws how long a request takes in one direction.
+func (n *network) latency(r *rand.Rand) float64 {
+	latency := n.base * (0.5 + 0.5*math.Exp(n.spread*r.NormFloat64()))
 	if r.Float64() < n.stalls {
-		way += between(r, n.stallMin, n.stallMax)
+		latency += between(r, n.stallMin, n.stallMax)
 	}
-	return way
+	return latency
 }
 
 func between(r *rand.Rand, least, most float64) float64 { return least + (most-least)*r.Float64() }
 
-// lognormal draws a factor whose logarithm is spread by that much, 1 in the middle or
-// a little less.
+// lognormal draws from a log-normal distribution whose median is 1 or a little less;
+// spread is the standard deviation of the logarithm.
 func lognormal(r *rand.Rand, spread float64) float64 {
 	return math.Exp(spread*r.NormFloat64() - spread/2)
 }
@@ -47,9 +46,8 @@ func lognormal(r *rand.Rand, spread float64) float64 {
 // deviceClock is a device's clock: off by a constant, and by a drift.
 type deviceClock struct{ off, drift float64 }
 
-// newClock draws a clock. Seven in ten are right to half a second, two to a
-// minute; the others are wrong by hours, or by years. It drifts by so many
-// millionths at most.
+// newClock draws a clock. Seven in ten are right to half a second, two in ten to a minute;
+// the others are wrong by hours, or by years. It drifts by at most drift ppm.
 func newClock(r *rand.Rand, drift float64) deviceClock {
 	c := deviceClock{drift: between(r, -drift, drift) * 1e-6}
 	switch x := r.Float64(); {

@@ -1,11 +1,11 @@
-// Package clocksim simulates devices, their clocks and their networks, has the
-// code that runs in the proxy decide about what arrives, and counts how many
-// sessions have an event that it takes for another session's.
+// Package clocksim simulates devices, their clocks and their networks, lets the proxy's
+// code decide about the requests that arrive, and counts how many sessions have an event
+// that it takes for another session's.
 //
-// Nothing of the proxy is modelled: requests go through [sessionstate.Table],
-// one for each of two proxies over one store, with clocks 5 ms apart. What is
-// modelled is what happens before: what people do, when SDKs send it, what their
-// clocks show, and how long requests take.
+// The proxy itself is not modelled: requests go through [sessionstate.Table], one for each
+// of two proxies over one store, with clocks 5 ms apart. What is modelled is everything
+// before it: what people do, when SDKs send it, what their clocks show, and how long
+// requests take.
 //
 //	go run ./internal/clocksim/cmd -sessions 100000
 package clocksim
@@ -20,35 +20,34 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// Result is what became of a number of sessions.
+// Result counts the results of a simulation.
 type Result struct {
-	// Sessions, Events and Repeats are how many sessions there were, how many
-	// events arrived, and how many deliveries of an event that had arrived before.
+	// Sessions is the number of sessions, Events the number of events that arrived, and
+	// Repeats the number of deliveries of an event that had arrived before.
 	Sessions, Events, Repeats int
 	Table                     Count
-	// EventTime is what came of the same requests where all is compared by event
-	// time, received - (sentAt - originalTimestamp).
+	// EventTime is the result for the same requests if messages are ordered by event time
+	// alone: received - (sentAt - originalTimestamp).
 	EventTime Count
-	// Floor is how many sessions have an event that arrived before the call that
-	// began its session, and was answered by then: nobody can know better. Of
-	// automatic sessions it is 0.
+	// Floor is how many sessions have an event that was answered before the call that
+	// began its session arrived: no proxy can do better. It is 0 for automatic sessions.
 	Floor int
 }
 
-// Count is how often something was decided other than it was.
+// Count counts wrong decisions.
 type Count struct {
-	// Wrong is how many sessions have an event that was decided to be in another
-	// or, of automatic sessions, how many were begun beyond those there were.
+	// Wrong is how many sessions have an event that was put into another one. For
+	// automatic sessions it is how many too many were begun.
 	Wrong int
-	// Unstable is how many deliveries were answered otherwise than the first of
+	// Unstable is how many deliveries were answered differently from the first delivery of
 	// the same event.
 	Unstable int
 }
 
 const timeout = 30 * 60 * 1000
 
-// Run simulates devices until they have had a number of sessions. The same seed
-// has the same result.
+// Run simulates devices until they have had a number of sessions. The same seed gives the
+// same result.
 func Run(s *Scenario, sessions int, seed uint64) (Result, error) {
 	var result Result
 	policy := &session.Policy{Timeout: timeout}
@@ -87,7 +86,7 @@ func (c *Count) add(more Count) {
 type side struct {
 	policy *session.Policy
 	tables [proxies]*sessionstate.Table
-	// byEventTime: messages say their event time, and tell no clock.
+	// byEventTime: messages have their event time, and no sentAt.
 	byEventTime bool
 	count       Count
 
@@ -102,7 +101,7 @@ func newSide(policy *session.Policy, byEventTime bool) *side {
 	s := &side{policy: policy, byEventTime: byEventTime}
 	store := memorystore.New()
 	for i := range s.tables {
-		// Devices are played one after the other: a few sessions are enough.
+		// Devices are played one after the other, so that a small capacity is enough.
 		s.tables[i] = sessionstate.NewTable(store, sessionstate.Options{Settings: sessionstate.Settings{Capacity: 1000}})
 	}
 	return s
@@ -114,8 +113,8 @@ func (s *side) close() {
 	}
 }
 
-// play sends the requests of one device, and returns the session ids that each
-// delivery of a message was answered, 0 for none, in order.
+// play sends the requests of one device, and returns the session id that each delivery of
+// a message got, in order; 0 for none.
 func (s *side) play(key string, scenario *Scenario, deliveries []delivery) ([]int64, error) {
 	s.answers = s.answers[:0]
 	for i := range deliveries {
@@ -151,7 +150,7 @@ func (s *side) event(scenario *Scenario, d *delivery, m *message) session.Event 
 	return e
 }
 
-// id is the id of a device's session, which the call for it asks for; 0 for none.
+// id is the id of a device's session, which its call chooses; 0 for none.
 func id(number int) int64 {
 	if number == 0 {
 		return 0

@@ -10,12 +10,12 @@ import (
 type call uint8
 
 const (
-	// tracked: as a track, which takes the way of all events.
+	// tracked: as a track, which is sent like all events.
 	tracked call = iota
 	// timed: at the endpoint, with originalTimestamp and sentAt.
 	timed
-	// awaited: at the endpoint, without times; nothing is done until the answer is
-	// there.
+	// awaited: at the endpoint, without timestamps; the device does nothing until it has
+	// the answer.
 	awaited
 )
 
@@ -23,21 +23,19 @@ const (
 type Scenario struct {
 	Name string
 	call call
-	// app: batches of an app's SDK, over a mobile network; else a browser's
-	// requests.
+	// app: batches of an app's SDK over a mobile network; otherwise requests of a browser.
 	app bool
-	// automatic: nobody calls startSession, and the proxy makes the sessions
-	// (automatic proxy).
+	// automatic: startSession is not called, and the proxy makes the sessions (automatic
+	// proxy).
 	automatic bool
-	// sessions is how many each device has, pause the seconds between two of them,
-	// at least and at most.
+	// sessions is how many sessions each device has; pause is the shortest and the longest
+	// time between two of them, in seconds.
 	sessions int
 	pause    [2]float64
-	// offline is the mean of the seconds until there is no network for a while; 0
-	// if there always is.
+	// offline is the mean time, in seconds, until the network is gone for a while; 0 if
+	// there always is a network.
 	offline float64
-	// drift is by how many millionths the device's clock runs fast or slow at most;
-	// 0 for 100.
+	// drift is the largest drift of the device's clock, in ppm; 0 for 100.
 	drift float64
 	// stalls: the first request of each device takes 20 to 60 s.
 	stalls bool
@@ -45,9 +43,9 @@ type Scenario struct {
 
 var pause = [2]float64{60, 1200}
 
-// Scenarios are the rows of the table. Where calls tell no times, the device's
-// clock is compared with the proxy's, and how much it drifts while nothing is sent
-// counts: a quartz is right to 20 ppm. The other rows depend on it hardly.
+// Scenarios are the rows of the table. If calls have no timestamps, the device's clock is
+// compared with the proxy's, and its drift while nothing is sent matters: a quartz is right
+// to 20 ppm. The other rows hardly depend on it.
 var Scenarios = []Scenario{
 	{Name: "web, calls as tracks", sessions: 6, pause: pause},
 	{Name: "web, endpoint call that tells its times", call: timed, sessions: 6, pause: pause},

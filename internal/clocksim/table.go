@@ -11,7 +11,7 @@ func Print(w io.Writer, sessions int, seed uint64) error {
 	fmt.Fprintf(w, "%d sessions a row, seed %d\n\n", sessions, seed)
 	fmt.Fprintln(w, "| sessions with at least one wrong event, % | floor | by event time alone | the code |")
 	fmt.Fprintln(w, "|---|---|---|---|")
-	// The last row is a figure of the plain mobile row.
+	// The last row is another figure of the plain mobile row.
 	var again string
 	for i := range Scenarios {
 		s := &Scenarios[i]
@@ -35,7 +35,7 @@ func Print(w io.Writer, sessions int, seed uint64) error {
 	return err
 }
 
-// figure has as many digits as tell something.
+// figure formats a share with as many digits as are significant.
 func figure(n int, of, per float64) string {
 	if n == 0 {
 		return "0"

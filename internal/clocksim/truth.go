@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// truth is what one device did, and what can be known of it.
+// truth is what one device did, and how much of it can be known.
 type truth struct {
 	automatic                        bool
 	deliveries                       []delivery
@@ -38,7 +38,7 @@ func newTruth(s *Scenario, deliveries []delivery) *truth {
 		t.floor = len(early)
 		return t
 	}
-	// The sessions are what the timeout makes of the true times.
+	// The sessions follow from the timeout and the true times.
 	slices.SortFunc(made, func(a, b message) int { return cmp.Compare(a.made, b.made) })
 	t.sessions = 1
 	for i := range made[1:] {

@@ -1,9 +1,9 @@
 package clocksim
 
-// connections is how many requests a browser sends to one host at a time.
+// connections is how many requests a browser sends to one host at the same time.
 const connections = 6
 
-// browse is a web SDK: each message is a request of its own, sent at once.
+// browse is a web SDK: each message is sent at once, in its own request.
 func (d *device) browse() {
 	var free [connections]float64
 	for i := range free {
@@ -17,27 +17,27 @@ func (d *device) browse() {
 			d.request(&free, m)
 		case d.scenario.call == awaited:
 			m.read = 0
-			way := d.callWay()
-			d.deliver(t+way, 0, false, m)
-			d.delay += way + d.network.way(d.Rand)
+			latency := d.callLatency()
+			d.deliver(t+latency, 0, false, m)
+			d.delay += latency + d.network.latency(d.Rand)
 		default:
-			d.deliver(t+d.callWay(), d.clock.read(t+0.001), false, m)
+			d.deliver(t+d.callLatency(), d.clock.read(t+0.001), false, m)
 		}
 	})
 }
 
-// callWay is the way of a call of an endpoint, which the page makes itself and
-// often needs a connection for.
-func (d *device) callWay() float64 {
-	way := d.network.way(d.Rand)
+// callLatency draws the latency of a call at an endpoint, for which the page often needs a
+// new connection.
+func (d *device) callLatency() float64 {
+	latency := d.network.latency(d.Rand)
 	if d.Float64() < 0.3 {
-		way *= 3
+		latency *= 3
 	}
-	return way
+	return latency
 }
 
-// request sends a message by the connection that is free first, of these the one
-// that was used last.
+// request sends a message over the connection that is free first; if several are, over the
+// one that was used last.
 func (d *device) request(free *[connections]float64, m message) {
 	sent := m.made + between(d.Rand, 0, 0.003)
 	for attempt := 0; ; attempt++ {
@@ -48,26 +48,26 @@ func (d *device) request(free *[connections]float64, m message) {
 			}
 		}
 		start := max(free[best], sent)
-		way := d.network.way(d.Rand)
+		latency := d.network.latency(d.Rand)
 		if start-free[best] > 60 {
-			way += 3 * d.network.way(d.Rand) // the connection was closed
+			latency += 3 * d.network.latency(d.Rand) // the connection was closed
 		}
 		if d.Float64() < 0.15 {
-			way += 2 * d.network.way(d.Rand) // a preflight
+			latency += 2 * d.network.latency(d.Rand) // a preflight
 		}
-		way += d.stalled()
-		back := d.network.way(d.Rand)
-		free[best] = start + way + back
-		lost, unanswered := d.fate(0.007, 0.005, attempt)
+		latency += d.stalled()
+		back := d.network.latency(d.Rand)
+		free[best] = start + latency + back
+		lost, unanswered := d.loss(0.007, 0.005, attempt)
 		if !lost {
-			d.deliver(start+way, d.clock.read(sent), false, m)
+			d.deliver(start+latency, d.clock.read(sent), false, m)
 		}
 		if !lost && !unanswered {
 			return
 		}
-		sent = start + way + back + 2*float64(int(1)<<attempt)
+		sent = start + latency + back + 2*float64(int(1)<<attempt)
 		if unanswered {
-			d.deliver(sent+d.network.way(d.Rand), d.clock.read(sent), true, m)
+			d.deliver(sent+d.network.latency(d.Rand), d.clock.read(sent), true, m)
 			return
 		}
 	}

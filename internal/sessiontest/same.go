@@ -8,7 +8,7 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// Same reports what [reflect.DeepEqual] does of two sessions.
+// Same reports whether two sessions are equal, like [reflect.DeepEqual].
 func Same(a, b *session.Session) bool {
 	if a == nil || b == nil {
 		return a == b
@@ -18,7 +18,7 @@ func Same(a, b *session.Session) bool {
 		a.NoOps == b.NoOps && a.Timeout == b.Timeout && a.Cutoff == b.Cutoff && a.Lags == b.Lags
 }
 
-// sameList tells no list from an empty one, as DeepEqual does.
+// sameList distinguishes nil from an empty list, like DeepEqual.
 func sameList[T comparable](a, b []T) bool {
 	return (a == nil) == (b == nil) && slices.Equal(a, b)
 }

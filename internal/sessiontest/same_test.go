@@ -13,13 +13,13 @@ func sample() *session.Session {
 	return &session.Session{Segments: make([]session.Segment, 1), Links: make([]session.Interval[string], 1)}
 }
 
-// TestSameSeesEveryField changes each field, also those that there are not yet.
+// TestSameSeesEveryField changes each field, including those that may be added later.
 func TestSameSeesEveryField(t *testing.T) {
 	if !sessiontest.Same(sample(), sample()) || !sessiontest.Same(nil, nil) || sessiontest.Same(sample(), nil) || sessiontest.Same(nil, sample()) {
 		t.Fatal("what is the same is not, or what is not is")
 	}
 	changed := 0
-	// visit changes what a path of fields and indexes leads to, if it is a leaf.
+	// visit changes the value at a path of fields and indexes, if it is a leaf.
 	var visit func(path []int, at reflect.Value, name string)
 	visit = func(path []int, at reflect.Value, name string) {
 		switch at.Kind() {
@@ -64,7 +64,7 @@ func TestSameSeesEveryField(t *testing.T) {
 	}
 }
 
-// changes returns values that differ from that of a field.
+// changes returns values that differ from a field's value.
 func changes(t *testing.T, v reflect.Value, name string) []reflect.Value {
 	t.Helper()
 	switch v.Kind() {

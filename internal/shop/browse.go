@@ -169,18 +169,18 @@ func (v *visit) request(e *event, sent int64) {
 	for attempt := range retries {
 		last := attempt == retries-1
 		shown := v.clock.read(sent)
-		way := v.requestLatency(v.Rand)
+		latency := v.requestLatency(v.Rand)
 		lost := !last && v.happens(LostShare)
 		if !lost {
-			v.generator.deliver(e, sent+way, shown)
+			v.generator.deliver(e, sent+latency, shown)
 		}
 		if v.happens(ReconnectShare) {
-			again := sent + way + v.requestLatency(v.Rand)
+			again := sent + latency + v.requestLatency(v.Rand)
 			v.generator.deliver(e, again, shown)
 		}
 		if !lost && (last || !v.happens(UnansweredShare)) {
 			return
 		}
-		sent += 2*way + 2*second<<attempt
+		sent += 2*latency + 2*second<<attempt
 	}
 }

@@ -60,12 +60,12 @@ func (c *clock) read(t int64) int64 {
 
 // requestLatency draws how long a request takes in one direction, in milliseconds.
 func (d *device) requestLatency(r *rand.Rand) int64 {
-	way := d.latency * (0.5 + 0.5*lognormal(r, 0.6))
+	latency := d.latency * (0.5 + 0.5*lognormal(r, 0.6))
 	switch x := r.Float64(); {
 	case x < 0.005:
-		way += float64(scaled(r, second, 30*second)) // it stalled
+		latency += float64(scaled(r, second, 30*second)) // it stalled
 	case x < 0.15:
-		way *= 3 // a new connection, or a preflight
+		latency *= 3 // a new connection, or a preflight
 	}
-	return 1 + int64(way)
+	return 1 + int64(latency)
 }

@@ -143,14 +143,14 @@ func (v *visit) sendBatches() {
 func (v *visit) post(batch []*event, sent int64) {
 	for attempt := range retries {
 		last := attempt == retries-1
-		way := v.requestLatency(v.Rand)
+		latency := v.requestLatency(v.Rand)
 		lost := !last && v.happens(2*LostShare)
 		if !lost {
 			for _, e := range batch {
-				v.generator.deliver(e, sent+way, v.clock.read(sent))
+				v.generator.deliver(e, sent+latency, v.clock.read(sent))
 			}
 		}
-		v.free = sent + way + v.requestLatency(v.Rand)
+		v.free = sent + latency + v.requestLatency(v.Rand)
 		if !lost && (last || !v.happens(2*UnansweredShare)) {
 			return
 		}

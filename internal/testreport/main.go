@@ -1,6 +1,6 @@
-// Testreport reads what `go test -json` prints and reports it for people: a
-// line for each package, with its time, as it ends; then the slowest tests; then
-// the whole output of each test that failed, by name, and nothing of the others.
+// Testreport reads the output of `go test -json` and reports it for people: a line for each
+// package, with its time, when it ends; then the slowest tests; then the whole output of
+// each failed test, by name, and no output of the others.
 // It writes "PASSED FAILED SKIPPED" as numbers to the file that -counts names,
 // and exits with status 1 if anything failed.
 package main
@@ -16,7 +16,7 @@ import (
 	"strings"
 )
 
-// slowest is how many of the slowest tests are named.
+// slowest is how many of the slowest tests are listed.
 const slowest = 10
 
 // event is a line of `go test -json`, as `go doc test2json` describes it.
@@ -24,14 +24,15 @@ type event struct {
 	Action     string
 	Package    string
 	ImportPath string // of a package that does not build
-	// FailedBuild is that package, for one that fails because of it.
+	// FailedBuild is the package that does not build, in the event of one that fails
+	// because of it.
 	FailedBuild string
 	Test        string
 	Output      string
 	Elapsed     float64 // seconds
 }
 
-// result is what became of a test or, without a name, of a package.
+// result is the result of a test or, without a name, of a package.
 type result struct {
 	pkg, test string
 	elapsed   float64
@@ -45,7 +46,7 @@ func (r result) name() string {
 	return r.pkg + " " + r.test
 }
 
-// report is what is known of a run so far.
+// report is the state of a run so far.
 type report struct {
 	out                     io.Writer
 	passed, failed, skipped int
@@ -54,7 +55,7 @@ type report struct {
 	failures                []result
 }
 
-// add takes an event.
+// add handles an event.
 func (r *report) add(e event) {
 	key := [2]string{e.Package, e.Test}
 	switch e.Action {
@@ -71,7 +72,7 @@ func (r *report) add(e event) {
 	}
 }
 
-// end takes the last event of a test or of a package.
+// end handles the last event of a test or of a package.
 func (r *report) end(e event, key [2]string) {
 	res := result{pkg: e.Package, test: e.Test, elapsed: e.Elapsed}
 	if e.Test == "" {
@@ -100,7 +101,8 @@ func (r *report) endPackage(e event, res result, key [2]string) {
 		delete(r.output, key)
 		return
 	}
-	// A panic, a time limit or a race ends the process: its tests have no end.
+	// A panic, a time limit or a race ends the process: its running tests have no last
+	// event.
 	for k := range r.output {
 		if k[0] == e.Package && k[1] != "" {
 			r.failed++
@@ -108,7 +110,7 @@ func (r *report) endPackage(e event, res result, key [2]string) {
 		}
 	}
 	if e.FailedBuild != "" {
-		return // it is told already
+		return // it was reported already
 	}
 	if !slices.ContainsFunc(r.failures, func(f result) bool { return f.pkg == e.Package }) {
 		r.failed++
@@ -144,7 +146,7 @@ func (r *report) print() {
 	}
 }
 
-// read takes all events; a line that is none is printed as it is.
+// read handles all events; a line that is not an event is printed as it is.
 func (r *report) read(in io.Reader) error {
 	lines := bufio.NewReader(in)
 	for {

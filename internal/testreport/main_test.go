@@ -16,7 +16,8 @@ func reportOf(t *testing.T, lines ...string) (*report, string) {
 	return r, out.String()
 }
 
-// TestReport: all is counted, failures are told with their output, others are not.
+// TestReport: all tests are counted; failures are reported with their output, others are
+// not.
 func TestReport(t *testing.T) {
 	r, got := reportOf(t,
 		`go: downloading a module`,
@@ -51,7 +52,8 @@ FAIL  a TestB
 	}
 }
 
-// TestReportEndings: what ends a package before its tests end fails the run, and says why.
+// TestReportEndings: a package that ends before its tests do fails the run, with the
+// reason.
 func TestReportEndings(t *testing.T) {
 	for name, c := range map[string]struct {
 		lines []string
