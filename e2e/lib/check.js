@@ -41,7 +41,7 @@ export function fault(row, [, id, ...rest]) {
   if (id === NONE) wanted = { id: undefined, start: undefined };
   if (id === AS_SENT) {
     if (sent.id === undefined) return 'has no session of the SDK';
-    // With the mark or without: what the SDK sent is to be what the scenario says.
+    // The SDK must have sent the start mark if and only if the scenario says so.
     if (sent.start !== start) return `the SDK sent the start mark ${sent.start}`;
     wanted = sent;
   } else if (id === ADOPTED) {
@@ -69,7 +69,7 @@ export function checkMarks({ plane }) {
 /** What is wrong with a message that an SDK sent again after it had been accepted, or undefined. */
 export function faultOfRepeat({ got, control, repeats }) {
   if (control) return got ? 'is to be consumed' : undefined;
-  // The proxy may be down at that moment: then it is sent once more.
+  // The proxy may be down at that moment, and the request sent again.
   if (!got) return undefined;
   if (got.id !== repeats.got.id) return `is to have ${repeats.got.id ?? 'no session'} as before`;
   if (got.start !== repeats.got.start) return 'is to have the start mark, or none, as before';

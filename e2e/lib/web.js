@@ -63,7 +63,7 @@ export async function arranged(world, list) {
     const group = rows.slice(done.length, done.length + size);
     if (it.expected) return [...done, ...sorted(it.expected, group)];
     const first = group.findIndex(({ got }) => got?.start);
-    // Without any mark it is the first one that lacks it.
+    // If none has a mark, the first one lacks it.
     const mark = (row) => row === group[Math.max(first, 0)];
     const expected = it.labels.map((label) => {
       const row = group.find((candidate) => candidate.label === label);

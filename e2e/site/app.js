@@ -1,5 +1,5 @@
-// The application: an SDK as its documentation says to install it, and the
-// control endpoints as docs/control-api.md says to call them.
+// The application: an SDK, installed as in its documentation, and calls of the control
+// endpoints, made as in docs/control-api.md.
 const query = new URLSearchParams(location.search);
 const [kind, mode, writeKey, dataPlane] = ['sdk', 'mode', 'writeKey', 'dataPlane'].map((name) => query.get(name));
 

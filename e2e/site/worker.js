@@ -1,10 +1,10 @@
-// The application's service worker, with the SDK in it as a browser extension has it.
+// The application's service worker, which uses the SDK like a browser extension.
 import { Analytics } from '/sdk/service-worker.js';
 
 const query = new URLSearchParams(location.search);
 const [writeKey, dataPlane] = ['writeKey', 'dataPlane'].map((name) => query.get(name));
 
-// Nothing is sent by the clock: the first event at once, the others by flush().
+// No timer sends events: the SDK sends the first one at once, and flush() the others.
 const analytics = new Analytics(writeKey, dataPlane, { flushAt: 20, flushInterval: 600_000, logLevel: 'off' });
 
 /** What a page can ask for. */
@@ -14,7 +14,7 @@ const app = {
 
   /** Sends what is queued, in one batch: what it came to, after the SDK's own retries. */
   flush() {
-    // With nothing queued the SDK calls setImmediate, which no browser has.
+    // With an empty queue the SDK calls setImmediate, which browsers do not have.
     if (analytics.queue.length === 0) return 'nothing to send';
     return new Promise((resolve) => analytics.flush((error) => resolve(error ? 'failed' : 'sent')));
   },

@@ -1,4 +1,4 @@
-// The checks themselves: what they take for a repeat of the SDK, and what a run that fails says.
+// Tests of the checks: what counts as a repeat by the SDK, and the message of a failed run.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -44,7 +44,8 @@ scenario('checks: messages that come again after they were taken, around a resta
   ]);
 });
 
-// Only what was taken is repeated: a scenario says of every attempt that failed what is to become of it.
+// Only a message that was accepted can be repeated: for every attempt that failed, a scenario states the
+// expected outcome.
 scenario('checks: a message that was not taken is none that is repeated', { retries: false }, async (world) => {
   world.plane.failOnce('First', 500);
   await send(world, 'First', 'm1');

@@ -85,7 +85,7 @@ const loading = (domain, options = '') =>
 
 /** Starts a session, tracks in it, and holds all that was sent to have come this way. */
 async function through(world, domain, page) {
-  // What polls on the page is eval to its policy; what the debugger asks is not.
+  // The page's policy forbids eval, which polling in the page would need; the debugger may evaluate.
   await page.evaluate('window.whenReady.then(() => true)');
   const anonymousId = await page.evaluate('analytics.getAnonymousId()');
   await world.control('startSession', { anonymousId, sessionId: 1234567890 });
@@ -115,7 +115,7 @@ scenario('custom domain: the plugins of JS v3 are asked of the CDN, through the 
   const domain = await customDomain(world, V3_PLAIN);
   await open(world, domain, '/v3/modern/rsa.min.js',
     `const analytics = new rudderanalytics.RudderAnalytics(); ${loading(domain, `, pluginsSDKBaseURL: '${domain.url}/v3/modern/plugins'`)}`);
-  // The version stands in place of v3: the SDK locks it, unless it is told not to.
+  // The path has the full version instead of v3: the SDK pins its plugins' version by default.
   const plugin = /^GET \/3\.\d+\.\d+\/modern\/plugins\/rsa-plugins\.js$/;
   await domain.changes.until(() => domain.asked.cdn.some((it) => plugin.test(it)), 'a plugin', () => domain.asked.cdn.join('\n'), 60);
   assert.deepEqual(domain.asked.past, []);

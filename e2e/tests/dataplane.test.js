@@ -188,7 +188,7 @@ function verify(answer, [status, text], headers = answer.headers) {
 }
 
 for (const [rules, cases] of Object.entries(RULES)) {
-  // The proxy changes no verdict: behind it each is the same.
+  // The proxy changes no answer: each is the same with the proxy in front.
   test(`data plane: ${rules}, alone and behind the proxy`, { timeout: SCENARIO }, async (t) => {
     const plane = await DataPlane.start({ writeKeys: [WRITE_KEY], disabled: [OFF] });
     t.after(() => plane.close());
@@ -262,7 +262,7 @@ test('data plane: failures that a scenario asks for', { timeout: SCENARIO }, asy
     assert.ok(!plane.requests.at(-1).refused, 'a failure is none of the request');
     verify(await send(plane.port, track(EVENT)), OK);
   }
-  // The limit is looked at before the size, other failures come behind it.
+  // The rate limit is checked before the size, other failures after it.
   for (const [status, answer] of [[429, [429, `${texts[429]}\n`]], [503, TOO_LARGE]]) {
     plane.failOnce('Clicked', status);
     verify(await send(plane.port, track(sized(EVENT, 4_100_000))), answer);

@@ -34,7 +34,7 @@ const arrivals = (world, promised) => Promise.all(promised.map(([name]) => world
 /** Runs the blocks of a section on a page, as one script, each when what the one before promises is there. */
 async function onPage(world, section, { dataplanes } = {}) {
   const blocks = snippets(section, world.url);
-  // The page refers to it instead of showing it twice.
+  // The page refers to the other snippet instead of repeating it.
   if (section === 'JavaScript v1.1') blocks.splice(1, 0, snippets('JavaScript v3', world.url)[1]);
   const { context } = await Visitor.arrive(world, {});
   const asked = await controlPlane(context, dataplanes);
@@ -110,7 +110,7 @@ async function run(command, args) {
 
 scenario('docs/sdks.md, Node.js', {}, async (world) => {
   const [block] = snippets('Node.js', world.url);
-  // Where its import is looked for.
+  // A directory in which Node.js resolves the snippet's import.
   const directory = await mkdtemp(join(E2E, 'node_modules', '.snippet-'));
   world.closers.push(() => rm(directory, { recursive: true, force: true }));
   await writeFile(join(directory, 'snippet.mjs'), block.code);
@@ -142,7 +142,7 @@ test('docs/sdks.md: every SDK has a snippet with key, address, start and end', (
     for (const word of ['WRITE_KEY', 'https://events.example.com', 'startSession', '// sessionId 1234567890, sessionStart\n']) {
       assert.ok(code.replaceAll('# session', '// session').includes(word), `${section}: no ${word}`);
     }
-    // A worker's session is the page's, which ends it.
+    // A worker has the page's session, and the page ends it.
     if (section !== 'Service worker') assert.ok(code.includes('endSession'), `${section}: no endSession`);
   }
 });

@@ -112,10 +112,10 @@ for (const proxies of [1, 2]) {
       assert.notEqual(bens, annas);
       await shop.track({ userId: 'ben', event: 'Ben buys' }, { ...anna, event: 'Anna is gone' }, { ...anna, event: 'Anna bought', originalTimestamp: then });
 
-      // The application has read it in the browser, and sent it along.
+      // The application has read the id in the browser, and passed it on.
       const context = { sessionId: 3333333333 };
       await shop.track({ ...anna, event: 'Handed over', context }, { userId: 'ben', event: 'Manual sessions come first', context });
-      // Anna's own session, which her backend begins and ends.
+      // A session of the user herself, which her backend begins and ends.
       await world.control('startSession', { ...anna, channel: 'server', sessionId: 4444444444 });
       await shop.track({ ...anna, event: 'Her own' }, { ...anna, event: 'Her own again', context });
       await world.control('endSession', { ...anna, channel: 'server' });

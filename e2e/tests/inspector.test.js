@@ -1,4 +1,4 @@
-// The session inspector in a real browser: what it shows of sessions that real requests made.
+// The session inspector in a real browser, with sessions that real requests made.
 
 import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';

@@ -4,7 +4,7 @@ import { ADOPTED, AS_SENT, check, checkMarks, NONE, START } from '../lib/check.j
 import { Phone, SDKS } from '../lib/phone.js';
 import { scenario } from '../lib/world.js';
 
-// The SDKs' own calls, as RudderStack's page on manual session tracking tells apps to make them.
+// The SDKs' own calls, made as RudderStack's page on manual session tracking tells apps to.
 
 /** Those of the page, and the two newer ones. React Native and Flutter have the others inside. */
 const ROWS = [
@@ -52,7 +52,7 @@ for (const [name, sdk] of ROWS) {
     phone.track('Restarted');
     await flush(world, phone);
     assert.notEqual(phone.own.sessionId, 1234567890);
-    // To an open app that was away for longer than the timeout.
+    // The app is still open, but was in the background for longer than the timeout.
     phone.background();
     phone.wait(60);
     phone.foreground();
@@ -145,7 +145,7 @@ for (const [name, sdk] of Object.entries(SDKS)) {
       phone.startSession();
       phone.track('B');
       phone.wait(1);
-      // Kotlin and Swift begin anew, with another anonymousId; the others go on.
+      // Kotlin and Swift begin another session with another anonymousId; the others continue.
       phone.identify('bob');
       phone.track('C');
       await flush(world, phone);

@@ -46,7 +46,7 @@ for (const [name, sdk] of Object.entries(SDKS)) {
         };
         phone.install();
         phone.screen('Home');
-        // A start within a minute of the installation would be the same start.
+        // A cold start within a minute of the installation would count as the same start.
         phone.wait(2);
         const installed = await flush();
         assert.equal(installed.fresh, automatic === 'proxy');
@@ -57,7 +57,7 @@ for (const [name, sdk] of Object.entries(SDKS)) {
         phone.identify('ann');
         phone.background();
         assert.equal((await flush()).id, FIRST);
-        // Back within the SDK's timeout, and back after it: its session rotates, the manual one does not.
+        // Back within the SDK's timeout, and after it: the SDK's session rotates, the manual one does not.
         phone.wait(2);
         phone.foreground();
         phone.track('B');
@@ -68,7 +68,7 @@ for (const [name, sdk] of Object.entries(SDKS)) {
         phone.track('C');
         assert.equal((await flush()).id, FIRST);
 
-        // Closed and opened, within the SDK's timeout: its session goes on.
+        // Closed and opened within the SDK's timeout: the SDK's session continues.
         phone.wait(1);
         phone.start();
         phone.track('D');
@@ -86,7 +86,7 @@ for (const [name, sdk] of Object.entries(SDKS)) {
         phone.track('F');
         phone.background();
         await flush();
-        // The SDK's session rotates: the end is over when the app starts anew, and not before.
+        // The SDK's session rotates. The ended state is over only when the app starts anew.
         phone.wait(6);
         phone.foreground();
         phone.track('G');
@@ -141,7 +141,7 @@ for (const [name, sdk] of Object.entries(SDKS)) {
         const since = Date.now();
         assert.deepEqual(await phone.flush(), [200]);
 
-        // Under `proxy` the ids are the times of events by the proxy's clock: as far apart as by the phone's.
+        // With `proxy` the ids are event times by the proxy's clock, as far apart as by the phone's.
         const [batch] = world.recorder.requests.filter(bearsEvents);
         const sent = messagesOf(batch);
         const installed = messagesOf(world.plane.requests[0])[0].context.sessionId;
@@ -181,7 +181,7 @@ for (const [name, sdk] of Object.entries(SDKS)) {
       await world.control('startSession', { ...user, sessionId: FIRST });
       phone.track('Just before the flush');
       await phone.flush();
-      // Its time is before that of the install to the proxy, whose clock did not jump.
+      // By the proxy's clock, which did not jump, its time is before the installation.
       const made = messagesOf(world.plane.requests.at(-1))[0].context.sessionId;
       const mode = { automatic, tracks: true };
       await check(world, [
@@ -203,7 +203,7 @@ for (const [name, sdk] of Object.entries(SDKS)) {
     phone.identify('bob');
     phone.track('As bob');
     assert.deepEqual(await phone.flush(), sdk.oneUserPerBatch ? [200, 200] : [200]);
-    // The new SDKs begin anew with another anonymousId, which has no manual session.
+    // The new SDKs change the anonymousId, and the new one has no manual session.
     assert.equal(phone.anonymousId === anonymousId, !sdk.resets);
     await check(world, [
       ...session(AS_SENT, ['Application Installed', 'Application Opened']),
@@ -231,7 +231,7 @@ for (const [name, sdk] of Object.entries(SDKS)) {
         ['A', FIRST, START, status],
         ['B', FIRST, status],
         ...(dropped ? [] : session(FIRST, ['A', 'B'])),
-        // The mark of an event that is refused for good is free for the next one.
+        // If an event is refused for good, its start mark is free for the next one.
         ['C', FIRST, ...(dropped ? [START] : [])],
       ]);
     });

@@ -45,7 +45,7 @@ for (const gzip of [true, false]) {
     track('V', carl);
     track('startSession', dora, { sessionId: 3333333333 });
     track('D', dora);
-    // The userId goes first where a server sends both.
+    // The userId takes precedence if a server sends both.
     track('With another anonymousId', { ...dora, anonymousId: 'made up again' });
     track('With the anonymousId alone', { anonymousId: 'made up' });
     track('startSession', ann, { sessionId: 4444444444 });
@@ -149,7 +149,7 @@ scenario('node: a visitor of the website, by anonymousId', {}, async (world) => 
   const { body: { sessionId: id } } = await world.control('startSession', { anonymousId: 'visitor', channel: 'server' });
   await send(world, analytics, { anonymousId: 'visitor', event: 'Ordered' });
   await send(world, analytics, { anonymousId: 'visitor', userId: 'ann', event: 'Of ann' });
-  // With `channel: server` a control call goes to the user as well.
+  // With `channel: server`, a control call belongs to the user too.
   await world.control('startSession', { anonymousId: 'visitor', userId: 'ann', channel: 'server', sessionId: 1234567890 });
   await send(world, analytics, { anonymousId: 'visitor', userId: 'ann', event: 'Of ann, in her session' });
   await send(world, analytics, { anonymousId: 'visitor', event: 'Paid' });
@@ -161,7 +161,7 @@ scenario('node: a visitor of the website, by anonymousId', {}, async (world) => 
     ['Of ann', NONE],
     ['Of ann, in her session', 1234567890, START],
     ['Paid', id],
-    // Bob has a session of his own, or none: he does not end the visitor's.
+    // Bob has his own session, or none: his identify does not end the visitor's.
     ['identify bob', NONE],
   ]);
   assert.equal(await world.session({ anonymousId: 'visitor' }), id);
@@ -182,7 +182,7 @@ scenario('node: ids that break a rule', {}, async (world) => {
   }
   await send(world, analytics, { ...ann, event: 'Still in it' });
 
-  // In a batch they cannot be refused: each begins a session with an id of its own.
+  // In a batch they cannot be refused: each begins a session with a generated id.
   const bad = ['123456789', 1234567890.5, -1234567890, '9007199254740992', '12a', true, {}, [1234567890]];
   const made = bad.flatMap((sessionId, i) => [
     { ...ann, event: 'startSession', properties: { sessionId } },
@@ -200,7 +200,7 @@ scenario('node: ids that break a rule', {}, async (world) => {
 });
 
 for (const how of [500, 429, 'hang up']) {
-  // Where Caddy itself tries again, an SDK does not notice that a connection broke.
+  // If Caddy itself retries, an SDK does not notice that a connection broke.
   scenario(`node: the data plane fails: ${how}`, { retries: false }, async (world) => {
     const analytics = await backend(world);
     const { body: { sessionId: id } } = await world.control('startSession', { userId: 'ann', channel: 'server' });
@@ -299,7 +299,7 @@ scenario('node: events that are queued when the process ends', {}, async (world)
   await first.end();
   assert.deepEqual(world.plane.accepted.map(({ event }) => event), ['Started', 'A', 'B']);
 
-  // The session is not the process's.
+  // The session does not depend on the process.
   const second = await startProcess(world, { ...ann, event: 'Started again' }, { ...ann, event: 'C' }, { ...ann, event: 'endSession' }, { ...ann, event: 'D' });
   await second.end();
   await check(world, [

@@ -19,7 +19,7 @@ for (const automatic of ['sdk', 'proxy', 'off']) {
     else assert.equal(made, null);
     await worker.send('page', { ...user, name: 'Popup' });
 
-    // From another origin and with headers: the browser asks first.
+    // From another origin and with headers: the browser sends a preflight.
     const started = await worker.control('startSession', user);
     assert.equal(started.status, 200);
     assert.ok(world.recorder.requests.some(({ method, url }) => method === 'OPTIONS' && url === '/v1/startSession'), 'no preflight');
@@ -130,7 +130,7 @@ scenario('service worker: ids that break a rule', {}, async (world) => {
   assert.deepEqual(await worker.control('startSession', { sessionId: 1234567890 }), { status: 400, body: { error: 'anonymousId or userId is required' } });
   await worker.send('track', { ...user, event: 'Still in it' });
 
-  // A track cannot be refused: a session begins, with an id of its own.
+  // A track cannot be refused: a session begins with a generated id.
   await worker.sendControl('startSession', { ...user, properties: { sessionId: 'my session' } });
   const generated = await world.session(user);
   assert.notEqual(generated, 1234567890);
@@ -143,7 +143,7 @@ scenario('service worker: ids that break a rule', {}, async (world) => {
 });
 
 for (const how of [500, 429, 'hang up']) {
-  // Where Caddy itself tries again, an SDK does not notice that a connection broke.
+  // If Caddy itself retries, an SDK does not notice that a connection broke.
   scenario(`service worker: the data plane fails: ${how}`, { retries: false }, async (world) => {
     const worker = await ServiceWorker.register(world);
     const user = { anonymousId: 'extension-1' };
@@ -204,7 +204,7 @@ scenario('service worker: another user, and a reset', {}, async (world) => {
   const third = await world.session(user);
   assert.equal(new Set([first, second, third]).size, 3);
   await worker.send('track', { ...user, event: 'After the reset' });
-  // The id that an application puts into an event itself gives way.
+  // An id that the application itself puts into an event is replaced.
   await worker.send('track', { ...user, event: "With the application's own", context: { sessionId: 1111111111, sessionStart: true } });
   await check(world, [
     ['identify ann', first, START],

@@ -6,7 +6,7 @@ import { messageRows } from '../lib/rows.js';
 import { everywhere, MODES } from '../lib/web.js';
 import { scenario } from '../lib/world.js';
 
-// The SDKs' own calls, as RudderStack's page on manual session tracking has them.
+// The SDKs' own calls, made as on RudderStack's page on manual session tracking.
 const START_SESSION = 'rudderanalytics.startSession()';
 const START_SESSION_WITH_ID = 'rudderanalytics.startSession(sessionId)';
 const END_SESSION = 'rudderanalytics.endSession()';
@@ -152,7 +152,7 @@ everywhere("the SDK's own calls: the first event is refused", async ({ world, ta
   checkMarks(world);
 }, ADOPT);
 
-// What was queued is lost with a beacon; otherwise another page sends it later.
+// With beacons the queued event is lost; otherwise another page sends it later.
 everywhere("the SDK's own calls: the first event is killed with the page", async ({ world, tab, visitor, mode }) => {
   await step(tab, 'page', 'Home');
   await run(tab, START_SESSION_WITH_ID, 1234567890);

@@ -8,7 +8,7 @@ everywhere("ids of one's own, by endpoint and by track", async ({ world, tab, po
   await tab.send('track', 'Before');
   const before = await policy.current(tab);
 
-  // With headers, so that the browser asks first, and with credentials.
+  // With headers, so that the browser sends a preflight, and with credentials.
   const started = await tab.control('startSession', { sessionId: 1234567890 }, 'credentials');
   assert.deepEqual(started, { status: 200, body: { sessionId: 1234567890 } });
   assert.ok(world.recorder.requests.some(({ method, url }) => method === 'OPTIONS' && url === '/v1/startSession'), 'no preflight');
@@ -22,18 +22,18 @@ everywhere("ids of one's own, by endpoint and by track", async ({ world, tab, po
   await tab.send('track', 'C');
   await tab.send('track', 'D');
 
-  // A track cannot be refused: that a session is to begin is plain.
+  // A track cannot be refused: the intent to begin a session is clear.
   await tab.sendControl('startSession', { sessionId: 12.5 });
   const generated = await world.session({ anonymousId });
   assert.notEqual(generated, 9876543210);
   await tab.send('track', 'E');
 
-  // The same id again is a new start.
+  // The same id again starts the session anew.
   await tab.sendControl('startSession', { sessionId: 1234567890 });
   await tab.send('track', 'F');
   await tab.sendControl('endSession');
   await tab.send('track', 'G');
-  // One that is refused starts none.
+  // A refused call starts no session.
   assert.equal((await tab.control('startSession', { sessionId: '12a' })).status, 400);
   await tab.send('track', 'H');
 
@@ -58,7 +58,7 @@ everywhere('another user', async ({ world, tab, policy }) => {
   const { anonymousId } = tab;
   await tab.send('identify', 'ann');
   const ann = await policy.current(tab);
-  // The SDK begins a session of its own for another user, and so does the proxy.
+  // For another user the SDK begins another session, and so does the proxy.
   await tab.send('identify', 'bob');
   const bob = await policy.current(tab);
 
@@ -71,7 +71,7 @@ everywhere('another user', async ({ world, tab, policy }) => {
   assert.notEqual(cid, 1234567890);
   await tab.send('track', 'As cid');
 
-  // Where a session was ended the proxy begins none for another user. The SDK does.
+  // After an end the proxy begins none for another user. The SDK does.
   await tab.control('endSession');
   await tab.send('track', 'Ended');
   await tab.send('identify', 'dan');

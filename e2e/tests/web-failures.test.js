@@ -7,12 +7,12 @@ everywhere('the data plane fails, and the event is sent again', async ({ world, 
   await tab.send('page', 'Home');
   const before = await policy.current(tab);
   const expected = [['page Home', before, ...policy.opening]];
-  // After a 408 it is Chromium that sends again, beacons too, and the SDK does not notice.
+  // After a 408 Chromium itself sends the request again, beacons too, and the SDK does not notice.
   for (const how of [408, ...(mode === 'beacon' ? [] : [500, 503, 429, 'hang up'])]) {
     const { body: { sessionId: id } } = await tab.control('startSession');
     const [first, second] = [`First, ${how}`, `Second, ${how}`];
     world.plane.failOnce(first, how);
-    // The retry waits until another event of the session was taken.
+    // The retry waits until another event of the session has been accepted.
     const release = world.recorder.hold(first, 1);
     await tab.call('track', first);
     await world.recorder.answered(first);
@@ -22,7 +22,7 @@ everywhere('the data plane fails, and the event is sent again', async ({ world, 
     expected.push([first, id, START, how], [second, id], [first, id, START]);
   }
   await check(world, expected);
-  // Where Caddy itself tries again, an SDK does not notice that a connection broke.
+  // If Caddy itself retries, an SDK does not notice that a connection broke.
 }, { retries: false });
 
 everywhere('the data plane refuses the event with the start mark', async ({ world, tab, policy }) => {
@@ -36,7 +36,7 @@ everywhere('the data plane refuses the event with the start mark', async ({ worl
   const before = await policy.current(tab);
   const expected = [
     ['page Home', before, ...policy.opening, 400],
-    // The SDK knows nothing of marks that are lost.
+    // The SDK does not replace lost marks.
     ['At home', before, ...(policy.givesMarks ? [START] : [])],
   ];
   for (const status of [400, 404, 413]) {
@@ -48,7 +48,7 @@ everywhere('the data plane refuses the event with the start mark', async ({ worl
     expected.push([first, id, START, status], [second, id, START], [third, id]);
   }
 
-  // Of two refusals in a row the second one frees it as well.
+  // The second of two refusals in a row frees the mark as well.
   const { body: { sessionId: id } } = await tab.control('startSession');
   await refuse('track', 'A', 'A', 400);
   await refuse('track', 'B', 'B', 400);
@@ -57,8 +57,8 @@ everywhere('the data plane refuses the event with the start mark', async ({ worl
   await check(world, [...expected, ['A', id, START, 400], ['B', id, START, 400], ['C', id, START], ['D', id]]);
 });
 
-// Nobody sends a beacon again. To the proxy such an event may still come: it keeps the mark,
-// and takes it along.
+// Beacons are not sent again. But the proxy cannot know that the event will not come: the event
+// keeps the start mark, which is lost with it.
 everywhere('the event with the start mark is lost', async ({ world, tab, policy }) => {
   await tab.send('page', 'Home');
   const before = await policy.current(tab);

@@ -34,8 +34,8 @@ everywhere('control calls and events in one turn, in one batch: their order coun
   ]);
 }, { modes: BATCHING });
 
-// Events travel side by side: one behind a control call may arrive before it, and then
-// belongs to the time before. Whatever happens first: the session starts, and once.
+// Requests overtake each other: an event made after a control call may arrive before it, and then
+// belongs to the time before the call. In any order, the session starts exactly once.
 everywhere('control calls and events in one turn, side by side', async ({ world, tab, policy }) => {
   await tab.send('page', 'Home');
   const before = await policy.current(tab);
@@ -48,7 +48,7 @@ everywhere('control calls and events in one turn, side by side', async ({ world,
   const { got } = rowsOf(world).find(({ label }) => label === 'A');
   const overtook = got.id !== 1111111111;
 
-  // Without the milliseconds that the page takes, an event happens when it is received.
+  // With the page's clock stopped, sentAt equals originalTimestamp, so an event happens when it is received.
   await tab.page.clock.setFixedTime(Date.now());
 
   // The call is faster.

@@ -7,7 +7,7 @@ everywhere('sendBeacon while the page is left', async ({ world, tab, visitor, po
   await tab.send('page', 'Home');
   const before = await policy.current(tab);
 
-  // To another page of the site, by itself.
+  // The page itself goes to another page of the site.
   await tab.controlOnLeave('startSession', { sessionId: 1234567890 });
   await tab.load();
   assert.deepEqual(await world.recorder.called('startSession'), { status: 200, body: { sessionId: 1234567890 } });
@@ -29,7 +29,7 @@ everywhere('sendBeacon while the page is left', async ({ world, tab, visitor, po
   assert.ok(!world.recorder.requests.some(({ method, url }) => method === 'OPTIONS' && url.includes('Session')), 'a preflight');
 });
 
-// What XHR cannot: the SDK's own beacon takes a track along that is made while the page is left.
+// Unlike XHR, the SDK's own beacon delivers a track that is made while the page is left.
 everywhere('track while the page is left', async ({ world, tab, policy }) => {
   await tab.send('page', 'Home');
   const before = await policy.current(tab);

@@ -15,7 +15,7 @@ const SDKS = [
 for (const automatic of ['sdk', 'adopt', 'proxy', 'off']) {
   for (const [sdk, mode] of SDKS) {
     scenario(`JS ${sdk}, ${mode}, automatic ${automatic}: a session from start to end`, { automatic }, async (world) => {
-      // That a profile on the disk is opened again has nothing to do with `automatic`, and takes time.
+      // Reopening a profile from disk does not depend on `automatic`, and takes time.
       const restarts = automatic === 'sdk';
       const visitor = await (restarts ? Visitor.withProfile(world, { sdk, mode }) : Visitor.arrive(world, { sdk, mode }));
       let tab = await visitor.open();

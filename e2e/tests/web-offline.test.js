@@ -34,7 +34,7 @@ async function goOffline(tab) {
   await queue(tab, 'track', 'B');
 }
 
-// What is in the session is what happened in it, though it arrives after the end.
+// Events that happened in the session are in it, although they arrive after its end.
 everywhere('offline, and sent again', async ({ world, tab, automatic, policy }) => {
   const since = Date.now();
   await goOffline(tab);

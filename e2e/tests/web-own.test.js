@@ -14,7 +14,7 @@ everywhere("the SDK's own sessions alongside", async ({ world, tab, policy }) =>
   await tab.call('endSession');
   await tab.send('track', "Ended by the SDK");
 
-  // A session at the proxy needs none in the SDK, and none there shows.
+  // A session at the proxy needs none in the SDK, and overrides one there.
   await tab.control('startSession', { sessionId: 1234567890 });
   await tab.send('track', 'A');
   await tab.call('startSession', 2222222222);
@@ -26,7 +26,7 @@ everywhere("the SDK's own sessions alongside", async ({ world, tab, policy }) =>
 
   await tab.control('endSession');
   await tab.send('track', 'Ended');
-  // To the proxy the SDK began a new session of its own.
+  // For the proxy, the SDK began a new session of its own.
   await tab.call('startSession', 3333333333);
   await tab.send('track', "The SDK's again");
 
@@ -43,7 +43,7 @@ everywhere("the SDK's own sessions alongside", async ({ world, tab, policy }) =>
   ]);
 });
 
-// The page's clock is put forward: the SDK has its timeout, to the proxy no time has passed.
+// The page's clock is put forward: the SDK's timeout passes, but no time passes for the proxy.
 everywhere("the SDK's own timeout after endSession", async ({ world, tab, policy }) => {
   await tab.send('page', 'Home');
   const before = await policy.current(tab);
@@ -66,7 +66,7 @@ everywhere("the SDK's own timeout after endSession", async ({ world, tab, policy
   ]);
 }, { visitor: { prepare: (page) => page.clock.install() } });
 
-// A call may say when it was made: the proxy's timeout passes without anybody waiting.
+// A call may say when it was made, so that the proxy's timeout passes without a wait in the test.
 everywhere("the proxy's timeout after endSession", async ({ world, tab, policy }) => {
   const ago = (minutes) => {
     const now = Date.now();

@@ -60,10 +60,10 @@ everywhere("the SDK's reset(), and a new anonymousId", async ({ world, tab, auto
   await tab.send('track', 'As somebody new');
   const unknown = await policy.current(other);
 
-  // The session waits for its visitor.
+  // The session is still there for its visitor.
   await tab.call('setAnonymousId', anonymousId);
   await tab.send('track', 'As before');
-  // It has no user yet: whoever comes goes on with it.
+  // It has no user yet: the first user to identify continues it.
   await tab.send('identify', 'bob');
   await tab.control('endSession');
   await tab.send('track', 'Ended');

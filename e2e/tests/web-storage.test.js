@@ -7,7 +7,7 @@ import { everywhere, MODES } from '../lib/web.js';
 // v1.1 has no such option, and does not run where the browser refuses both.
 const V3 = MODES.filter(([sdk]) => sdk === 'v3');
 
-// The SDK makes up an anonymousId for each event: nobody can tell that they are of one visitor.
+// The SDK generates an anonymousId for each event: nothing shows that they are of one visitor.
 everywhere('storage of type none', async ({ world, tab, policy }) => {
   const anonymous = ([method, label, name]) => async () => {
     await tab.send(method, name);
@@ -21,7 +21,7 @@ everywhere('storage of type none', async ({ world, tab, policy }) => {
   await tab.sendControl('startSession', { sessionId: 1234567890 });
   const next = await anonymous(['track', 'Next', 'Next'])();
 
-  // An application that knows its visitor says so in each call.
+  // An application that knows its visitor passes the id in each call.
   const visitor = { anonymousId: 'visitor-1' };
   await tab.control('startSession', { sessionId: 9876543210, ...visitor });
   await tab.send('track', 'A', {}, visitor);
@@ -73,7 +73,7 @@ everywhere('a browser that blocks cookies', async ({ world, tab, visitor, policy
   ]);
 }, { visitor: { prepare: withoutCookies } });
 
-// As in a frame of another site: its origin is "null", and what it knows ends with the page.
+// As in a sandboxed frame: its origin is "null", and its state ends with the page.
 everywhere('a page without any storage', async ({ world, tab, policy }) => {
   const { anonymousId } = tab;
   await tab.send('page', 'Home');

@@ -14,7 +14,7 @@ everywhere('two tabs at once', async ({ world, tab: first, visitor, sdk, policy 
   const before = await policy.current(first);
   await second.send('page', 'Second home');
 
-  // A start in one tab is one in the other, whatever the SDK there believes.
+  // A start in one tab holds in the other too, whatever the SDK's state there.
   await first.sendControl('startSession', { sessionId: 1234567890 });
   await second.send('track', 'In the second tab');
   await first.send('track', 'In the first tab');
