@@ -34,8 +34,8 @@ async function caddyfile({ port, upstream, options, retries, site, store }) {
 
 /**
  * A port that nobody listens on, below the range that Linux uses for outgoing connections:
- * such a connection may take one of that range before Caddy starts, even the connection that
- * checks whether Caddy listens yet.
+ * an outgoing connection may take a port of that range before Caddy starts, even the
+ * connection that checks whether Caddy listens yet.
  */
 export async function freePort() {
   for (let attempt = 1; ; attempt++) {

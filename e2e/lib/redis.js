@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { accepts, freePort } from './caddy.js';
 
-/** In Debian's redis-tools the server is under this name, too: the name it is called by decides what it does. */
+/** Debian's redis-tools has the server under this name; the program behaves according to its name. */
 const HIDDEN = '/usr/bin/redis-check-rdb';
 
 /** A Redis that keeps nothing on the disk. */

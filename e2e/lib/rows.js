@@ -5,7 +5,7 @@ import { bearsEvents, isControl, labelOf, messagesOf, pathOf, sessionOf, textOf,
 /** What distinguishes the attempts to send a message. */
 const attemptOf = ({ messageId, sentAt }) => `${messageId} ${sentAt}`;
 
-/** The requests at the data plane that one request of an SDK became: several where Caddy tried again. */
+/** The requests at the data plane for one request of an SDK: several if Caddy tried again. */
 function forwarded(plane, sent) {
   const attempts = new Set(messagesOf(sent).map(attemptOf));
   return plane.requests.filter(
@@ -14,8 +14,8 @@ function forwarded(plane, sent) {
 }
 
 /**
- * A row for each message that an SDK sent, each time that it was sent, and for each call of an endpoint.
- * Where the SDK sent a message again that had been taken, the row has the first one as `repeats`.
+ * A row for each time that an SDK sent a message, and for each call of an endpoint. If the SDK
+ * repeated a message that had been accepted, the row has the first one as `repeats`.
  */
 export function rowsOf(world) {
   const taken = new Map();

@@ -27,7 +27,7 @@ export class ServiceWorker {
     for (const message of messages) await this.call('track', message);
   }
 
-  /** Sends what is queued in one batch: 'sent' or 'failed', after the SDK's own retries. */
+  /** Sends the queue in one batch: 'sent' or 'failed', after the SDK's own retries. */
   flush() {
     return this.#ask('flush');
   }

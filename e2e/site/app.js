@@ -3,7 +3,7 @@
 const query = new URLSearchParams(location.search);
 const [kind, mode, writeKey, dataPlane] = ['sdk', 'mode', 'writeKey', 'dataPlane'].map((name) => query.get(name));
 
-/** Short timers, so that nobody waits for a batch or a retry. */
+/** Short timers, so that tests do not wait for batches and retries. */
 const MODES = {
   xhr: { queueOptions: { minRetryDelay: 200, maxRetryDelay: 1000, maxAttempts: 100 } },
   batch: {
@@ -23,7 +23,7 @@ function show({ time, call, answer }) {
   for (const text of [time, call, answer]) row.insertCell().textContent = text;
 }
 
-/** The log outlives the page, where the browser lets it keep anything. */
+/** The log, which outlives the page if the browser allows storage. */
 function logged() {
   try {
     return JSON.parse(localStorage.getItem(LOG) ?? '[]');
@@ -85,7 +85,7 @@ window.app = {
     return { status: response.status, body: answer };
   },
 
-  /** The same while the page is left: nobody is there for the answer. */
+  /** The same while the page is left, so that the answer is not read. */
   controlOnLeave(name, message) {
     addEventListener('pagehide', () => {
       const body = JSON.stringify({
@@ -100,7 +100,7 @@ window.app = {
     addEventListener('pagehide', () => this.call(method, ...args));
   },
 
-  /** Shows what the data plane got, below what the application did. */
+  /** Shows the messages at the data plane, below the application's log. */
   showEvents(head, rows) {
     const events = document.querySelector('#events');
     events.hidden = events.previousElementSibling.hidden = false;

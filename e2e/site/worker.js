@@ -7,12 +7,12 @@ const [writeKey, dataPlane] = ['writeKey', 'dataPlane'].map((name) => query.get(
 // No timer sends events: the SDK sends the first one at once, and flush() the others.
 const analytics = new Analytics(writeKey, dataPlane, { flushAt: 20, flushInterval: 600_000, logLevel: 'off' });
 
-/** What a page can ask for. */
+/** The functions that a page can call. */
 const app = {
   /** Queues an event. */
   call: (method, message) => void analytics[method](message),
 
-  /** Sends what is queued, in one batch: what it came to, after the SDK's own retries. */
+  /** Sends the queue in one batch, and returns the result after the SDK's own retries. */
   flush() {
     // With an empty queue the SDK calls setImmediate, which browsers do not have.
     if (analytics.queue.length === 0) return 'nothing to send';

@@ -13,7 +13,7 @@ import { check, CONSUMED, faultOfRepeat, NONE, START } from '../lib/check.js';
 import { readAll } from '../lib/http.js';
 import { scenario, WRITE_KEY } from '../lib/world.js';
 
-/** Sends a track as an SDK does that made it a minute ago, and each time says when it sends it. */
+/** Sends a track that was made a minute ago, like an SDK, with a new sentAt each time. */
 async function send(world, event, messageId) {
   const now = Date.now();
   const times = { originalTimestamp: new Date(now - 60_000).toISOString(), sentAt: new Date(now).toISOString() };

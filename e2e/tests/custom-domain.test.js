@@ -14,13 +14,13 @@ import { scenario, WRITE_KEY } from '../lib/world.js';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const SDK = 'e2e/node_modules';
 
-/** What npm has of the files on RudderStack's CDN. */
+/** The files of RudderStack's CDN that are also in npm packages. */
 const V3 = { '/v3/modern/rsa.min.js': `${SDK}/@rudderstack/analytics-js/dist/npm/modern/bundled/umd/index.js` };
 const V3_PLAIN = { '/v3/modern/rsa.min.js': `${SDK}/@rudderstack/analytics-js/dist/npm/modern/umd/index.js` };
 const V1 = { '/v1.1/rudder-analytics.min.js': `${SDK}/rudder-sdk-js/dist/npm/index.js` };
 
 /**
- * Puts deploy/Caddyfile.custom-domain, as it is, in front of a CDN with these files, a
+ * Runs deploy/Caddyfile.custom-domain, unchanged, in front of a CDN with these files, a
  * control plane that names other data planes, and the world's data plane.
  */
 async function customDomain(world, files) {
@@ -64,7 +64,7 @@ async function customDomain(world, files) {
   return { asked, changes, url: recorder.url };
 }
 
-/** Opens a page that may talk to the domain alone, with an SDK from it, and runs a script on it. */
+/** Opens a page that may only connect to the domain, with an SDK from it, and runs a script on it. */
 async function open(world, domain, sdk, script) {
   const { url, close } = await listen((request, response) => {
     response.setHeader('Content-Type', 'text/html');
@@ -83,7 +83,7 @@ async function open(world, domain, sdk, script) {
 const loading = (domain, options = '') =>
   `analytics.load('${WRITE_KEY}', '${domain.url}', { configUrl: '${domain.url}' ${options} }); window.whenReady = new Promise((resolve) => analytics.ready(resolve));`;
 
-/** Starts a session, tracks in it, and holds all that was sent to have come this way. */
+/** Starts a session, tracks in it, and checks that everything was sent through the domain. */
 async function through(world, domain, page) {
   // The page's policy forbids eval, which polling in the page would need; the debugger may evaluate.
   await page.evaluate('window.whenReady.then(() => true)');

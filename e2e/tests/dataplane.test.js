@@ -34,7 +34,7 @@ const track = (body, more = {}) => ({ path: '/v1/track', body: typeof body === '
 const batch = (body, more = {}) => ({ ...track(body, more), path: '/v1/batch' });
 const encoded = (body, encoding) => track(body, { headers: { ...AUTH, 'content-encoding': encoding } });
 
-/** A message of exactly so many bytes. */
+/** A message of exactly size bytes. */
 function sized(event, size) {
   const text = JSON.stringify({ ...event, fill: '' });
   return text.replace('"fill":""', `"fill":"${'x'.repeat(size - text.length)}"`);
@@ -43,7 +43,7 @@ const sizedBatch = (size, event = EVENT) => `{"batch":[${sized(event, size - 12)
 const deep = (levels) => `{"anonymousId":"a","p":${'['.repeat(levels)}${']'.repeat(levels)}}`;
 const gzipped = gzipSync(JSON.stringify(EVENT));
 
-/** Each rule of the gateway: [what is asked, the request, the answer]. */
+/** Each rule of the gateway: [its name, the request, the answer]. */
 const RULES = {
   'paths and methods': [
     ...['identify', 'track', 'page', 'screen', 'group', 'alias', 'merge', 'audiencelist'].map((type) => [`/v1/${type}`, { path: `/v1/${type}`, body: '{"userId":"u"}' }, OK]),
@@ -167,7 +167,7 @@ const RULES = {
   ],
 };
 
-/** Sends a request as it is: no URL is made of its path. */
+/** Sends a request with exactly this path, which is not normalized as a URL would be. */
 async function send(port, { method = 'POST', path, headers = AUTH, body = '' }) {
   const sized = method === 'POST' && !headers['transfer-encoding'] ? { 'content-length': Buffer.byteLength(body) } : {};
   const outgoing = request({ host: '127.0.0.1', port, method, path, headers: { ...headers, ...sized }, agent: false });

@@ -15,7 +15,7 @@ import { scenario } from '../lib/world.js';
 
 const E2E = fileURLToPath(new URL('../', import.meta.url));
 
-/** RudderStack's control plane, at the address that the SDKs have for it. */
+/** RudderStack's control plane, at the address that is built into the SDKs. */
 async function controlPlane(context, dataplanes) {
   const asked = [];
   const source = { id: 'source', name: 'Website', config: {}, destinations: [], enabled: true, workspaceId: 'workspace', dataplanes };
@@ -31,7 +31,7 @@ async function controlPlane(context, dataplanes) {
 
 const arrivals = (world, promised) => Promise.all(promised.map(([name]) => world.plane.got(name)));
 
-/** Runs the blocks of a section on a page, as one script, each when what the one before promises is there. */
+/** Runs the blocks of a section on a page as one script, each when the events promised by the previous one have arrived. */
 async function onPage(world, section, { dataplanes } = {}) {
   const blocks = snippets(section, world.url);
   // The page refers to the other snippet instead of repeating it.
@@ -98,7 +98,7 @@ scenario('docs/sdks.md, Service worker', {}, async (world) => {
   await check(world, expectations(world, block.promised));
 });
 
-/** Runs a command to its end, and returns what it printed. */
+/** Runs a command to its end, and returns its output. */
 async function run(command, args) {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: SCENARIO });
   let output = '';

@@ -9,7 +9,7 @@ import { BACKEND_KEY, scenario, WRITE_KEY } from '../lib/world.js';
 const KEYS = [WRITE_KEY, BACKEND_KEY];
 const OPTIONS = ['share_sessions', 'follow_user'];
 
-/** The website's backend: the Node.js SDK, with a source of its own, which says nothing of sessions. */
+/** The website's backend: the Node.js SDK with its own source, which sends no session fields. */
 function backend(world, gzip) {
   const analytics = new Analytics(BACKEND_KEY, { dataPlaneUrl: world.backendUrl, flushAt: 100, flushInterval: 600_000, logLevel: 'none', gzip });
   world.closers.push(() => clearTimeout(analytics.flushTimer));

@@ -42,7 +42,7 @@ async function send(path, body) {
   assert.equal(response.status, 200, await response.text());
 }
 
-/** Opens the page; whatever the browser complains of fails the test, but for what is expected. */
+/** Opens the page; any error of the browser fails the test, except for expected ones. */
 async function open(t, { expected = [], ...options } = {}) {
   const context = patient(await browser.newContext(options));
   const page = await context.newPage();

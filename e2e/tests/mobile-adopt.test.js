@@ -6,7 +6,7 @@ import { scenario } from '../lib/world.js';
 
 // The SDKs' own calls, made as RudderStack's page on manual session tracking tells apps to.
 
-/** Those of the page, and the two newer ones. React Native and Flutter have the others inside. */
+/** The SDKs on RudderStack's page, and the two newer ones. React Native and Flutter contain the others. */
 const ROWS = [
   ['Android', SDKS.Android], ['Kotlin', SDKS.Kotlin], ['iOS', SDKS.iOS], ['Swift', SDKS.Swift],
   ['React Native on Android', SDKS.Android], ['React Native on iOS', SDKS.iOS],
@@ -17,7 +17,7 @@ const first = (label) => [label, ADOPTED, START];
 const next = (label) => [label, ADOPTED];
 const none = (label) => [label, NONE];
 
-/** Sends what is queued; the SDK and the handler agree on the session after it. */
+/** Sends the queue, and checks that the SDK and the handler agree on the session afterwards. */
 async function flush(world, phone) {
   await phone.flush();
   assert.equal(await world.session({ anonymousId: phone.anonymousId }), phone.own?.sessionId ?? null);

@@ -11,14 +11,14 @@ const CAPTURES = new URL('../../testdata/captures/mobile-synthetic.jsonl', impor
 const MINUTE = 60_000;
 const [FIRST, SECOND] = [1234567890, 9876543210];
 
-/** The rows of events that begin a session, the first with the mark; the labels alone where there is none. */
+/** The rows of events that begin a session, the first with the mark; without a session, rows without marks. */
 const session = (id, [first, ...rest], marked = id !== NONE) => [
   marked ? [first, id, START] : [first, id],
   ...rest.map((label) => [label, id]),
 ];
 
 /**
- * A run of events without a manual session: what the policy makes of it. `own` says whether the SDK begins a
+ * The expected rows of a run of the app without a manual session, by policy. `own` says whether the SDK begins a
  * session with it, `adopted` whether the handler sees the first event of one.
  */
 function policy({ automatic, tracks }, labels, { own, adopted = own, made }) {
@@ -37,7 +37,7 @@ for (const [name, sdk] of Object.entries(SDKS)) {
       scenario(`${title}: install, background, timeout, cold start`, { automatic }, async (world) => {
         const phone = new Phone(world, sdk, tracks);
         const user = { anonymousId: phone.anonymousId };
-        /** Sends what is queued: the session that is current then, which begins in between if the proxy makes it. */
+        /** Sends the queue, and returns the session that is current afterwards. */
         const flush = async () => {
           const since = Date.now();
           assert.deepEqual(await phone.flush(), [200]);
@@ -252,7 +252,7 @@ for (const [name, sdk] of Object.entries(SDKS)) {
   });
 }
 
-/** What of a request the SDK decides, and neither the moment nor the phone: ids, times and lengths are left out. */
+/** The parts of a request that depend only on the SDK: ids, times and lengths are left out. */
 function formOf(sdk, writeKey, pairs, body) {
   const { anonymousId } = body.batch[0];
   const values = {

@@ -10,7 +10,7 @@ import { check, CONSUMED, NONE, START } from '../lib/check.js';
 import { bearsEvents, messagesOf } from '../lib/messages.js';
 import { scenario, WRITE_KEY } from '../lib/world.js';
 
-/** A backend with the SDK, that sends when it is told to. Its first event goes at once and alone. */
+/** A backend with the SDK, which sends on request. The SDK sends its first event at once and alone. */
 async function backend(world, options = {}) {
   const analytics = new Analytics(WRITE_KEY, {
     dataPlaneUrl: world.url, flushAt: 100, flushInterval: 600_000, logLevel: 'none', ...options,
@@ -21,7 +21,7 @@ async function backend(world, options = {}) {
   return analytics;
 }
 
-/** Sends one event by itself, and waits until the data plane has it. */
+/** Sends one event alone, and waits until the data plane has it. */
 async function send(world, analytics, message) {
   analytics.track(message);
   await analytics.flush();
@@ -269,7 +269,7 @@ scenario('node: the data plane refuses the first event for good', {}, async (wor
   ]);
 });
 
-/** Runs a process of its own, until it has queued its events; `end` has it send them and end. */
+/** Starts a process, and waits until it has queued its events; `end` makes it send them and exit. */
 async function startProcess(world, first, ...queued) {
   const script = fileURLToPath(new URL('../lib/backend.js', import.meta.url));
   const child = spawn(process.execPath, [script, WRITE_KEY, world.url, JSON.stringify([first, ...queued])], { stdio: ['ignore', 'pipe', 'inherit'] });

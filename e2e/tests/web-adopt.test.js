@@ -18,12 +18,12 @@ const first = (label) => [label, ADOPTED, START];
 const next = (label) => [label, ADOPTED];
 const none = (label) => [label, NONE];
 
-/** Runs a line of the page as an application has it, with `sessionId` a variable of its own. */
+/** Runs a line of RudderStack's page as in an application, with a variable `sessionId`. */
 async function run(tab, line, sessionId) {
   await tab.page.evaluate(([code, id]) => new Function('rudderanalytics', 'sessionId', code)(window.rudderanalytics, id), [line, sessionId]);
 }
 
-/** Makes an event. The SDK and the handler agree on the session after it: its id, or null. */
+/** Makes an event, checks that the SDK and the handler agree on the session afterwards, and returns its id, or null. */
 async function step(tab, ...call) {
   await tab.send(...call);
   return agreed(tab);
@@ -35,7 +35,7 @@ async function agreed(tab) {
   return says;
 }
 
-/** Each event with the SDK's own id, and the marks wherever they are: checkMarks() counts them. */
+/** Expects the SDK's own id on each event. Marks are expected where they are: checkMarks() counts them. */
 async function allOwn(world) {
   await world.settled();
   return messageRows(world).map(({ label, got, upstream }) => [

@@ -5,10 +5,10 @@ import { rowsOf } from '../lib/rows.js';
 import { everywhere, MODES } from '../lib/web.js';
 
 const MINUTE = 60_000;
-/** The page's clock can be put forward: what it queues is then that much older. */
+/** The page's clock can be put forward, which makes queued events older. */
 const visitor = { prepare: (page) => page.clock.install() };
 
-/** Makes an event while the browser is offline, waits until it could not be sent, then ten minutes. */
+/** Makes an event while the browser is offline, waits until sending has failed, and puts the clock forward ten minutes. */
 async function queue(tab, ...call) {
   const failed = tab.page.waitForEvent('requestfailed', (request) => request.url().startsWith(tab.world.url));
   await tab.callAll(call);
@@ -16,7 +16,7 @@ async function queue(tab, ...call) {
   await tab.page.clock.fastForward(10 * MINUTE);
 }
 
-/** The browser does not say when it is offline: it is when the site is out of reach. */
+/** Goes offline, and waits until the site cannot be reached: the browser does not report it. */
 async function goOffline(tab) {
   await tab.visitor.offline(true);
   await tab.page.evaluate(async () => {
