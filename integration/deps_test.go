@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// TestLowerRoomsKnowNothingOfCaddy: enrich and sessionstate, with all their dependencies,
+// TestLowerPackagesDoNotImportCaddy: enrich and sessionstate, with all their dependencies,
 // do not import Caddy.
-func TestLowerRoomsKnowNothingOfCaddy(t *testing.T) {
+func TestLowerPackagesDoNotImportCaddy(t *testing.T) {
 	packages := strings.Fields(goCommand(t, "list", "-deps", "./enrich", "./sessionstate/..."))
 	for _, want := range []string{"enrich", "sessionstate", "sessionstate/filestore", "sessionstate/redisstore"} {
 		if !slices.Contains(packages, "github.com/rudder-session/rudder-session/"+want) {

@@ -168,7 +168,7 @@ type forgetful struct {
 
 func (f *forgetful) Retain(ms int64) { f.retentions = append(f.retentions, ms) }
 
-func TestRetentionIsTold(t *testing.T) {
+func TestRetentionIsPassedOn(t *testing.T) {
 	store := &forgetful{failStore: newFailStore(t)}
 	table := open(t, store, Options{Settings: Settings{Retention: 5}})
 	table.Configure(Settings{Capacity: 1, Retention: 7, FlushInterval: long})
