@@ -9,8 +9,8 @@ import (
 	. "github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// sight is one observation of a value, at a time.
-type sight struct {
+// observation is one observation of a value, at a time.
+type observation struct {
 	of string
 	at int64
 }
@@ -46,30 +46,30 @@ func TestLinksAreForgotten(t *testing.T) {
 
 func TestObserve(t *testing.T) {
 	for _, c := range []struct {
-		name   string
-		grain  int64
-		sights []sight
-		want   string
-		change Change // by the last of them
+		name         string
+		grain        int64
+		observations []observation
+		want         string
+		change       Change // by the last of them
 	}{
-		{"the first", 0, []sight{{"a", 5}}, "a 5-5 ", Write},
-		{"the same again", 0, []sight{{"a", 5}, {"a", 5}}, "a 5-5 ", Unchanged},
-		{"it goes on", 0, []sight{{"a", 5}, {"a", 9}}, "a 5-9 ", CacheOnly},
-		{"and a little", 4, []sight{{"a", 5}, {"a", 9}}, "a 5-5 ", Unchanged},
-		{"it had begun before", 0, []sight{{"a", 5}, {"a", 3}}, "a 3-5 ", Write},
-		{"another", 0, []sight{{"a", 5}, {"b", 9}}, "a 5-5 b 9-9 ", Write},
-		{"another before", 0, []sight{{"a", 5}, {"b", 3}}, "b 3-3 a 5-5 ", Write},
-		{"another within", 0, []sight{{"a", 1}, {"a", 9}, {"b", 5}}, "a 1-1 b 5-5 a 9-9 ", Write},
-		{"another at the beginning", 0, []sight{{"a", 1}, {"a", 9}, {"b", 1}}, "b 1-1 a 9-9 ", Write},
-		{"another at the end", 0, []sight{{"a", 1}, {"a", 9}, {"b", 9}}, "a 1-9 b 9-9 ", Write},
-		{"at the same time", 0, []sight{{"a", 5}, {"b", 5}}, "b 5-5 ", Write},
-		{"at the same time, joined", 0, []sight{{"b", 1}, {"a", 5}, {"b", 5}}, "b 1-5 ", Write},
-		{"between, of the next", 0, []sight{{"a", 1}, {"b", 9}, {"b", 5}}, "a 1-1 b 5-9 ", Write},
-		{"between, of the one before", 0, []sight{{"a", 1}, {"b", 9}, {"a", 5}}, "a 1-5 b 9-9 ", CacheOnly},
+		{"the first", 0, []observation{{"a", 5}}, "a 5-5 ", Write},
+		{"the same again", 0, []observation{{"a", 5}, {"a", 5}}, "a 5-5 ", Unchanged},
+		{"it goes on", 0, []observation{{"a", 5}, {"a", 9}}, "a 5-9 ", CacheOnly},
+		{"and a little", 4, []observation{{"a", 5}, {"a", 9}}, "a 5-5 ", Unchanged},
+		{"it had begun before", 0, []observation{{"a", 5}, {"a", 3}}, "a 3-5 ", Write},
+		{"another", 0, []observation{{"a", 5}, {"b", 9}}, "a 5-5 b 9-9 ", Write},
+		{"another before", 0, []observation{{"a", 5}, {"b", 3}}, "b 3-3 a 5-5 ", Write},
+		{"another within", 0, []observation{{"a", 1}, {"a", 9}, {"b", 5}}, "a 1-1 b 5-5 a 9-9 ", Write},
+		{"another at the beginning", 0, []observation{{"a", 1}, {"a", 9}, {"b", 1}}, "b 1-1 a 9-9 ", Write},
+		{"another at the end", 0, []observation{{"a", 1}, {"a", 9}, {"b", 9}}, "a 1-9 b 9-9 ", Write},
+		{"at the same time", 0, []observation{{"a", 5}, {"b", 5}}, "b 5-5 ", Write},
+		{"at the same time, joined", 0, []observation{{"b", 1}, {"a", 5}, {"b", 5}}, "b 1-5 ", Write},
+		{"between, of the next", 0, []observation{{"a", 1}, {"b", 9}, {"b", 5}}, "a 1-1 b 5-9 ", Write},
+		{"between, of the one before", 0, []observation{{"a", 1}, {"b", 9}, {"a", 5}}, "a 1-5 b 9-9 ", CacheOnly},
 	} {
 		var list []Interval[string]
 		var change Change
-		for _, s := range c.sights {
+		for _, s := range c.observations {
 			list, change = Observe(list, s.of, s.at, c.grain)
 		}
 		if intervalsText(list) != c.want || change != c.change {
@@ -102,22 +102,22 @@ func TestObserveIsBounded(t *testing.T) {
 // one is known; if they come in order, all are.
 func TestObserveAnyOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var sights []sight
-		for i := range rapid.IntRange(1, 30).Draw(t, "sights") {
-			sights = append(sights, sight{rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "of"), int64(i)})
+		var observations []observation
+		for i := range rapid.IntRange(1, 30).Draw(t, "observations") {
+			observations = append(observations, observation{rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "of"), int64(i)})
 		}
 		ordered := rapid.Bool().Draw(t, "ordered")
 		if !ordered {
-			sights = rapid.Permutation(sights).Draw(t, "order")
+			observations = rapid.Permutation(observations).Draw(t, "order")
 		}
-		var all []sight
-		for i, s := range sights {
+		var all []observation
+		for i, s := range observations {
 			if all = append(all, s); rapid.Bool().Draw(t, "again") {
-				all = append(all, sights[rapid.IntRange(0, i).Draw(t, "which")])
+				all = append(all, observations[rapid.IntRange(0, i).Draw(t, "which")])
 			}
 		}
 		var list []Interval[string]
-		newest := sight{at: -1}
+		newest := observation{at: -1}
 		for _, s := range all {
 			before := intervalsText(list)
 			next, change := Observe(list, s.of, s.at, 0)
@@ -143,7 +143,7 @@ func TestObserveAnyOrder(t *testing.T) {
 		if !ordered {
 			return
 		}
-		for _, s := range sights {
+		for _, s := range observations {
 			if at := IntervalAt(list, s.at); list[at].Value != s.of {
 				t.Fatalf("at %d: %s", s.at, intervalsText(list))
 			}
