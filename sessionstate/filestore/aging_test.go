@@ -13,9 +13,9 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// TestLivedFiles reopens files many times between random changes: none is taken for
+// TestAgedFiles reopens files many times between random changes: none is taken for
 // damaged, whatever was written and forgotten in it.
-func TestLivedFiles(t *testing.T) {
+func TestAgedFiles(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel() // they wait for the disk

@@ -39,8 +39,8 @@ func TestSetAsideAgain(t *testing.T) {
 	}
 }
 
-// TestSetAsideUntold: a file is set aside without a log function, too.
-func TestSetAsideUntold(t *testing.T) {
+// TestSetAsideWithoutLog: a file is set aside without a log function, too.
+func TestSetAsideWithoutLog(t *testing.T) {
 	path := newPath(t)
 	write(t, path, []byte("text"))
 	s, err := filestore.Open(path, filestore.Log{})

@@ -55,7 +55,7 @@ func TestServerIsFull(t *testing.T) {
 }
 
 // Evictions by Redis are noticed, whichever client's command caused them.
-func TestEvictionsAreTold(t *testing.T) {
+func TestEvictionsAreNoticed(t *testing.T) {
 	server := redistest.Start(t, "--maxmemory-policy", "allkeys-random")
 	const prefix = "evicted:"
 	tables := openTables(t, 2, redisstore.Options{URLs: []string{server.URL()}, Prefix: prefix})

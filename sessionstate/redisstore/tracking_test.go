@@ -14,7 +14,7 @@ import (
 )
 
 // A change at one table holds in all others as soon as Redis has notified them.
-func TestOthersAreTold(t *testing.T) {
+func TestOthersAreNotified(t *testing.T) {
 	server := redistest.Start(t)
 	for _, n := range []int{2, 3} {
 		t.Run(fmt.Sprint(n, " tables"), func(t *testing.T) {
@@ -110,7 +110,7 @@ func TestAbsenceIsKept(t *testing.T) {
 }
 
 // Deletions by an administrator, or by expiry, are noticed as well.
-func TestRemovalsAreTold(t *testing.T) {
+func TestRemovalsAreNoticed(t *testing.T) {
 	server := redistest.Start(t)
 	const prefix = "removed:"
 	// In its own database, for FLUSHDB.
@@ -191,7 +191,7 @@ func TestKilledConnectionEmptiesTheCache(t *testing.T) {
 
 // Redis may drop a key from its tracking table to save memory. It notifies the readers,
 // whichever client's command caused it.
-func TestForgottenReadersAreTold(t *testing.T) {
+func TestUntrackedReadersAreNotified(t *testing.T) {
 	server := redistest.Start(t, "--tracking-table-max-keys", "20")
 	tables := openTables(t, 2, redisstore.Options{URLs: []string{server.URL()}})
 	const keys = 200
