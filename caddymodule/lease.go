@@ -8,7 +8,7 @@ import (
 )
 
 // sharedTables holds the tables of this process, by the identity of their stores.
-// Through it, a new configuration finds the table of the one before it.
+// Through it, a new configuration finds the table of the previous one.
 //
 // The life cycle of a table:
 //

@@ -1,6 +1,6 @@
 package caddymodule
 
-// requestOutcome is what became of a request.
+// requestOutcome is the result of a request.
 type requestOutcome uint8
 
 const (

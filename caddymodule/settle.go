@@ -81,8 +81,8 @@ func placeholder(ctx context.Context, name string) any {
 	return v
 }
 
-// handlesErrors reports whether the server has routes for errors, which decide
-// what the client is told.
+// handlesErrors reports whether the server has error routes, which then decide the
+// client's answer.
 func handlesErrors(r *http.Request) bool {
 	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	return ok && server.Errors != nil && len(server.Errors.Routes) > 0

@@ -1,5 +1,5 @@
 // Package adminapi serves the session tables of the process at Caddy's admin
-// endpoint. It is a module of its own: whoever imports it has it.
+// endpoint. It is a separate module: importing the package adds it to a build.
 package adminapi
 
 import (

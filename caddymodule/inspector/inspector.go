@@ -130,8 +130,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 	text, err := fs.ReadFile(pageFiles, "page/"+name)
 	if err != nil {
 		if !strings.Contains(name, ".") {
-			// Its own paths are relative to a directory; what stands before it has been
-			// taken off, so the place to go is told relative to what was asked for.
+			// The page's own paths are relative to a directory. Earlier handlers may have
+			// stripped a prefix, so the redirect is relative to the requested path.
 			header.Set("Location", "./"+url.PathEscape(name)+"/")
 			w.WriteHeader(http.StatusTemporaryRedirect)
 			return nil

@@ -48,7 +48,7 @@ type job struct {
 	messages int
 }
 
-// output is what becomes of a line.
+// output is the output for a line.
 type output struct {
 	omitted bool
 	pieces  [][]byte // nil: the line as it came

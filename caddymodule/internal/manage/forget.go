@@ -16,7 +16,7 @@ type ForgetQuestion struct {
 	RemoveSetAside bool `json:"remove_set_aside,omitempty"`
 }
 
-// Forgotten is what came of forgetting somebody.
+// Forgotten is the result of forgetting a user or device.
 type Forgotten struct {
 	// Forgotten is how many sessions there were.
 	Forgotten int `json:"forgotten"`

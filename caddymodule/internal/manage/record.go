@@ -218,7 +218,7 @@ func take(name, plain, odd, sum string) (text string, hashed bool, err error) {
 	return plain, false, nil
 }
 
-// rest reads what stands beside segments and links.
+// rest reads the fields other than segments and links.
 func (r *Record) rest(s *session.Session) (err error) {
 	for i, own := range r.SDKSessions {
 		switch {

@@ -37,7 +37,7 @@ func Export(ctx context.Context, t caddymodule.OpenTable, write func(*Record) er
 	return nil
 }
 
-// ImportResult is what became of an import.
+// ImportResult is the result of an import.
 type ImportResult struct {
 	// Read is how many sessions came, Written how many of them were newer than
 	// what was known.
