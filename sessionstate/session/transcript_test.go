@@ -68,7 +68,7 @@ func playTranscript(t *testing.T, file string, lines []string) (played []string)
 		body, lefts, wants = nil, nil, nil
 	}
 	for number, line := range lines {
-		left, want, isMessage := strings.Cut(line, "-> ")
+		left, want, isMessage := strings.Cut(line, "->")
 		if isMessage {
 			if st == nil {
 				t.Fatalf("%s:%d: a message before the first case", file, number+1)
