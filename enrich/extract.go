@@ -76,16 +76,27 @@ func (w *work) extract(r *Request, index int) Skip {
 	return Asked
 }
 
+// coldStarts are the names of the tracks that can be cold starts, and of which kind.
+var coldStarts = [...]struct {
+	event string
+	start session.ColdStart
+}{
+	{"Application Opened", session.Opened},
+	{"Application Installed", session.Updated},
+	{"Application Updated", session.Updated},
+}
+
 // coldStart tells whether a track is the cold start of a mobile app.
 func (w *work) coldStart(e *session.Event, m *message) session.ColdStart {
 	b := w.payload.b
-	switch string(textOf(m.event.of(b))) {
-	case "Application Opened":
-		if string(w.payload.find(m.properties, nameFromBackground).of(b)) == "false" {
+	event := textOf(m.event.of(b))
+	for i := range coldStarts {
+		c := &coldStarts[i]
+		switch {
+		case string(event) != c.event:
+		case c.start == session.Opened && string(w.payload.find(m.properties, nameFromBackground).of(b)) == "false":
 			return session.Opened
-		}
-	case "Application Installed", "Application Updated":
-		if e.Mobile && e.HasSessionStart {
+		case c.start == session.Updated && e.Mobile && e.HasSessionStart:
 			return session.Updated
 		}
 	}

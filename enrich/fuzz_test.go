@@ -193,6 +193,7 @@ func seeds(tb testing.TB) [][]byte {
 			[]byte(`{"batch":[{"type":"track","anonymousId":"a","properties":`+deep(n)+`}]}`))
 	}
 	bodies = append(bodies, []byte(realEvent(1, 1)), realBatch(3, 2))
+	bodies = append(bodies, seedsOfNames()...)
 	return append(bodies, captured(tb)...)
 }
 
