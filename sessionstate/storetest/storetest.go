@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rudder-session/rudder-session/internal/sessiontest"
 	"github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
@@ -151,17 +152,17 @@ func unknown(t *testing.T, s store) {
 }
 
 func roundTrip(t *testing.T, s store) {
-	for i, v := range []*session.Session{
+	for i, v := range append(sessiontest.Samples(t),
 		sampleSession(t, 1),
 		sampleSession(t, math.MaxUint64),
 		// Only the fields that a session must have.
-		{Version: 2, Segments: []session.Segment{{}}},
+		&session.Session{Version: 2, Segments: []session.Segment{{}}},
 		// Before 1970.
-		{Version: 3, Seen: -1, Segments: []session.Segment{{From: session.At(math.MinInt64), Last: session.At(-1), UserAt: session.At(-62_135_596_800_000)}}},
+		&session.Session{Version: 3, Seen: -1, Segments: []session.Segment{{From: session.At(math.MinInt64), Last: session.At(-1), UserAt: session.At(-62_135_596_800_000)}}},
 		// A session with nothing in it is the same as no session.
-		{Version: 5, Seen: 7},
-		{Version: 4, Seen: math.MaxInt64, Segments: []session.Segment{{Mode: session.Automatic}, {Origin: session.ByIdentify}}},
-	} {
+		&session.Session{Version: 5, Seen: 7},
+		&session.Session{Version: 4, Seen: math.MaxInt64, Segments: []session.Segment{{Mode: session.Automatic}, {Origin: session.ByIdentify}}},
+	) {
 		key := fmt.Sprint("key ", i)
 		s.swap(t, key, 0, v, true)
 		s.holds(t, key, v)
