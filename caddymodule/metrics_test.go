@@ -47,20 +47,26 @@ func TestMetricsInDocs(t *testing.T) {
 			t.Errorf("%s is described, and not there", name)
 		}
 	}
+	var words []string
 	word := func(w string) {
-		if w != "" && !strings.Contains(string(text), "`"+w+"`") {
+		if w == "" {
+			t.Errorf("there is a value without a word: the one behind those of\n%s", strings.Join(words, " "))
+		} else if !strings.Contains(string(text), "`"+w+"`") {
 			t.Errorf("%s is not described", w)
 		}
+		words = append(words, w)
 	}
 	for o := range requestOutcomes {
 		word(o.word())
-		word(o.reason())
+		if o.reason() != "" {
+			word(o.reason())
+		}
 	}
 	for r := range session.Reasons {
 		word(r.String())
 		word(r.Action().String())
 	}
-	for s := range enrich.Skips {
+	for s := enrich.Asked + 1; s < enrich.Skips; s++ {
 		word(s.String())
 	}
 	for c := range enrich.Causes {

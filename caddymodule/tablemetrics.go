@@ -33,16 +33,18 @@ var (
 		"1 if the store's file was deleted, moved or replaced while it was open, else 0.")
 )
 
+// tableDescs are all of them: Prometheus refuses to collect what was not described.
+var tableDescs []*prometheus.Desc
+
 func describe(name, help string) *prometheus.Desc {
-	return prometheus.NewDesc(prometheus.BuildFQName(namespace, subsystem, name), help, []string{"table"}, nil)
+	d := prometheus.NewDesc(prometheus.BuildFQName(namespace, subsystem, name), help, []string{"table"}, nil)
+	tableDescs = append(tableDescs, d)
+	return d
 }
 
 // Describe implements prometheus.Collector.
 func (tableCollector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{
-		descSessions, descCapacity, descHits, descMisses, descEvictions, descDelayed, descDown,
-		descClock, descClockWithin, descNewer, descDetached,
-	} {
+	for _, d := range tableDescs {
 		to <- d
 	}
 }
