@@ -22,7 +22,7 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "rudder-session",
-		Usage: "<tables|show|end|forget|export|import|watch|explain|replay>",
+		Usage: "<" + strings.Join(names(), "|") + ">",
 		Short: "Looks into the sessions of a running Caddy",
 		Long: `
 Looks into, and manages, the sessions of a running Caddy with the rudder_session
@@ -39,10 +39,24 @@ the configuration file given with --config, else Caddy's default.`,
 				}
 				return cmd.Help()
 			}
-			cmd.AddCommand(tablesCommand(), showCommand(), endCommand(), forgetCommand(),
-				exportCommand(), importCommand(), watchCommand(), explainCommand(), replay.Command())
+			cmd.AddCommand(commands()...)
 		},
 	})
+}
+
+// commands are the subcommands.
+func commands() []*cobra.Command {
+	return []*cobra.Command{
+		tablesCommand(), showCommand(), endCommand(), forgetCommand(),
+		exportCommand(), importCommand(), watchCommand(), explainCommand(), replay.Command(),
+	}
+}
+
+func names() (all []string) {
+	for _, cmd := range commands() {
+		all = append(all, cmd.Name())
+	}
+	return all
 }
 
 // command makes a subcommand. Its errors go to standard error in one line. What
