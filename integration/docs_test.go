@@ -92,7 +92,8 @@ func TestErrorsInDocs(t *testing.T) {
 }
 
 // TestOptionsInDocs compares the options in the comments of the UnmarshalCaddyfile
-// methods, and those of the JSON, with the documentation.
+// methods, and those of the JSON, with the documentation, and with the example
+// all_options of the package.
 func TestOptionsInDocs(t *testing.T) {
 	for _, c := range []struct {
 		document string
@@ -120,8 +121,12 @@ func TestOptionsInDocs(t *testing.T) {
 			}
 		}
 		var options []string
+		var inCaddyfile, inJSON string
 		for _, source := range c.sources {
 			options = append(options, syntaxOptions(t, source)...)
+			example := readText(t, filepath.Join(filepath.Dir(source), "testdata/caddyfile/all_options.caddyfiletest"))
+			given, adapted, _ := strings.Cut(example, "\n----------\n")
+			inCaddyfile, inJSON = inCaddyfile+given, inJSON+adapted
 		}
 		if len(options) < c.options {
 			t.Fatalf("%s: found only the options %v", c.document, options)
@@ -129,6 +134,9 @@ func TestOptionsInDocs(t *testing.T) {
 		for _, o := range options {
 			if !slices.Contains(described, o) {
 				t.Errorf("%s does not describe %s", c.document, o)
+			}
+			if !regexp.MustCompile(`(?m)^\t+` + o + `\b`).MatchString(inCaddyfile) {
+				t.Errorf("the example all_options beside %v does not have %s", c.sources, o)
 			}
 		}
 		for _, d := range described {
@@ -141,6 +149,9 @@ func TestOptionsInDocs(t *testing.T) {
 				name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 				if name != "" && !strings.Contains(text, `"`+name+`"`) {
 					t.Errorf("%s does not show %q in JSON", c.document, name)
+				}
+				if name != "" && !strings.Contains(inJSON, `"`+name+`":`) {
+					t.Errorf("the example all_options beside %v gives no %q in JSON: is it in options()?", c.sources, name)
 				}
 			}
 		}

@@ -1,0 +1,10 @@
+package inspector_test
+
+import (
+	"testing"
+
+	_ "github.com/rudder-session/rudder-session/caddymodule/inspector"
+	"github.com/rudder-session/rudder-session/internal/caddyfiletest"
+)
+
+func TestCaddyfile(t *testing.T) { caddyfiletest.Run(t) }
