@@ -2,7 +2,9 @@ package manage
 
 import (
 	"encoding/json"
+	"os"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/rudder-session/rudder-session/enrich"
@@ -34,8 +36,18 @@ func TestEveryFieldIsExported(t *testing.T) {
 	}
 }
 
-// TestEveryKindHasAName: of segments, of what began them, and of clocks.
+// TestEveryKindHasAName: of segments and of what began them; and the inspector's page
+// has words for each name.
 func TestEveryKindHasAName(t *testing.T) {
+	page, err := os.ReadFile("../../inspector/page/inspector.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := func(list, name string) bool {
+		_, found, _ := strings.Cut(string(page), "\nconst "+list+" = {\n")
+		found, _, _ = strings.Cut(found, "\n};")
+		return strings.Contains(found, " "+name+": '")
+	}
 	for mode := session.Mode(0); mode.String() != "unknown"; mode++ {
 		for origin := session.Origin(0); ; origin++ {
 			s := session.Segment{Mode: mode, Origin: origin, From: session.At(1)}
@@ -48,6 +60,9 @@ func TestEveryKindHasAName(t *testing.T) {
 			r := segmentRecord(&s)
 			if got, err := r.segment(); err != nil || r.Mode == "" || r.Origin == "" || got != s {
 				t.Errorf("%+v is %+v, which is read as %+v, %v", s, r, got, err)
+			}
+			if !words("modes", r.Mode) || !words("origins", r.Origin) {
+				t.Errorf("inspector.js does not know %s or %s", r.Mode, r.Origin)
 			}
 		}
 	}
