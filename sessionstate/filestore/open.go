@@ -24,7 +24,7 @@ var (
 )
 
 // schema is the version of the buckets' contents. It goes up with
-// [sessionstate.WriteFormat], and with any other change that an earlier version would
+// [session.WriteFormat], and with any other change that an earlier version would
 // not understand: an earlier version then refuses the file. A file keeps its number
 // until something newer is written to it.
 //
