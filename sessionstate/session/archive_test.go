@@ -157,7 +157,7 @@ func sinceCold(old, by *turn) *turn {
 	}
 	rest := *old
 	rest.arrived = old.coldArrived
-	rest.at, rest.cause, rest.said, rest.inferred, rest.cold = old.cold, 0, false, false, 0
+	rest.at, rest.cause, rest.said, rest.inferred, rest.identified, rest.cold = old.cold, 0, false, false, false, 0
 	rest.events = slices.DeleteFunc(slices.Clone(old.events), func(at int64) bool { return at < old.cold })
 	if len(rest.events) == 0 {
 		// The cold start was in a session that a late message has replaced by this one. It

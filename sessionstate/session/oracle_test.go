@@ -172,7 +172,7 @@ func checkBecause(t *rapid.T, e *Event, d Decision, change Change) {
 	allowed := map[Action][]Reason{
 		Keep:  {LeftToSDK, NoSession, TooOld},
 		Stamp: {InManualSession, InAutomaticSession},
-		Clear: {AfterEnd, AutomaticIsOff},
+		Clear: {AfterEnd, AutomaticIsOff, TooOldCleared},
 	}[d.Action]
 	if e.Kind.Control() {
 		allowed = []Reason{Applied, NothingToDo, NotKept}
