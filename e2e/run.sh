@@ -5,8 +5,8 @@
 #   ./run.sh               everything
 #   ./run.sh 'JS v3, xhr'  the scenarios whose names match a pattern
 #
-# As many files of scenarios run at once as there are processors, or as
-# E2E_CONCURRENCY says. E2E_TABLES=failed leaves out the tables of scenarios that pass.
+# Two files of scenarios for each processor run at once, because the SDKs mostly wait,
+# or as many as E2E_CONCURRENCY says. E2E_TABLES=failed leaves out the tables of scenarios that pass.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -51,7 +51,7 @@ install .
 STORES=redis OUTPUT=out/caddy-redis ../xcaddy.sh list-modules | grep -F -e rudder_session.stores.redis
 ../xcaddy.sh list-modules | grep -F -e rudder_session
 
-args=(--test --test-concurrency="${E2E_CONCURRENCY:-$(nproc)}" --test-reporter=./lib/reporter.js --test-reporter-destination=stdout)
+args=(--test --test-concurrency="${E2E_CONCURRENCY:-$(($(nproc) * 2))}" --test-reporter=./lib/reporter.js --test-reporter-destination=stdout)
 [ $# -eq 0 ] || args+=(--test-name-pattern="$1")
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

@@ -11,8 +11,9 @@ trap 'rm -f "$counts"' EXIT
 export RAPID_SEED="${RAPID_SEED:-1}"
 # However busy the machine is: under this limit nothing hangs.
 status=0
-# Those that take longest and mostly wait begin, so that others run beside them.
-go test -race -count=1 -timeout 60m -json ./integration ./sessionstate/filestore ./sessionstate/redisstore ./... | CGO_ENABLED=0 go run ./internal/testreport -counts "$counts" || status=$?
+# Those that take longest and mostly wait begin, so that others run beside them: one
+# more package at a time than there are processors.
+go test -race -count=1 -p $(($(nproc) + 1)) -timeout 60m -json ./integration ./sessionstate/filestore ./sessionstate/redisstore ./... | CGO_ENABLED=0 go run ./internal/testreport -counts "$counts" || status=$?
 read -r passed failed skipped <"$counts" || { passed=0 failed=1 skipped=0; }
 echo "$passed passed, $failed failed, $skipped skipped"
 exit "$status"
