@@ -12,6 +12,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/rudder-session/rudder-session/internal/sessiontest"
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
@@ -190,7 +191,7 @@ func TestCacheResizedUnderWriters(t *testing.T) {
 			_ = c.Each(func(string, *session.Session) error { return nil })
 		}
 	})
-	together(writers, func(i int) {
+	sessiontest.Together(writers, func(i int) {
 		own := fmt.Sprint("writer ", i)
 		for n := range session.Version(rounds) {
 			if !c.Swap(own, n, version(n+1)) {
@@ -235,7 +236,7 @@ func TestCacheShrunkUnderWriters(t *testing.T) {
 			}
 		}
 	})
-	together(4, func(i int) {
+	sessiontest.Together(4, func(i int) {
 		for n := range 3000 {
 			key := fmt.Sprint("key ", (n*7+i)%200)
 			old := session.Version(0)

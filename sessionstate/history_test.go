@@ -12,6 +12,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/rudder-session/rudder-session/internal/sessiontest"
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/memorystore"
 	"github.com/rudder-session/rudder-session/sessionstate/session"
@@ -134,7 +135,7 @@ func (r *historyRun) run() {
 	r.table = NewTable(r.store, o)
 	r.memory = memorystore.New()
 	r.reference = NewTable(r.memory, Options{Settings: Settings{Capacity: 1000}})
-	together(len(r.histories), func(i int) {
+	sessiontest.Together(len(r.histories), func(i int) {
 		random := rand.New(rand.NewPCG(r.seed, uint64(i+1)))
 		for n := range r.histories[i] {
 			sleep(random.IntN(4))

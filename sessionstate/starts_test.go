@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/rudder-session/rudder-session/internal/sessiontest"
 	"github.com/rudder-session/rudder-session/sessionstate/memorystore"
 )
 
@@ -36,7 +37,7 @@ func TestStartsAreCountedByMinute(t *testing.T) {
 func TestStartsAtOnceAndInAFlood(t *testing.T) {
 	table := newTable(t, memorystore.New(), 10, 0)
 	var taken atomic.Int64
-	together(8, func(int) {
+	sessiontest.Together(8, func(int) {
 		for range 100 {
 			taken.Add(int64(table.TakeStarts("loop", base, 1, 100)))
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rudder-session/rudder-session/internal/sessiontest"
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/memorystore"
 	"github.com/rudder-session/rudder-session/sessionstate/session"
@@ -58,27 +59,13 @@ func eachTable(t *testing.T, test func(t *testing.T, table *Table)) {
 	t.Run("strict", func(t *testing.T) { test(t, newTable(t, strict{newRemote()}, 1000, 0)) })
 }
 
-// together runs f in n goroutines that start at the same time.
-func together(n int, f func(i int)) {
-	var begin, done sync.WaitGroup
-	begin.Add(1)
-	for i := range n {
-		done.Go(func() {
-			begin.Wait()
-			f(i)
-		})
-	}
-	begin.Done()
-	done.Wait()
-}
-
 func TestOneOfManyClaimsTheMark(t *testing.T) {
 	eachTable(t, func(t *testing.T, table *Table) {
 		for round := range int64(150) {
 			key := fmt.Sprint("key ", round)
 			ask(t, table, key, startAt(base, 1))
 			var marks, stamps atomic.Int32
-			together(16, func(i int) {
+			sessiontest.Together(16, func(i int) {
 				d := ask(t, table, key, trackAt(base+1, session.MessageID(2+i)))
 				if d.SessionID == base && d.Action == session.Stamp {
 					stamps.Add(1)
@@ -103,7 +90,7 @@ func TestOneOfManyClaimsTheMarkInTwoProcesses(t *testing.T) {
 			ask(t, table, "key", startAt(base, 1))
 		}
 		var marks atomic.Int32
-		together(16, func(i int) {
+		sessiontest.Together(16, func(i int) {
 			if ask(t, tables[i%2], "key", trackAt(base+1, session.MessageID(2+i))).Start {
 				marks.Add(1)
 			}
@@ -118,7 +105,7 @@ func TestNoCallIsLost(t *testing.T) {
 	eachTable(t, func(t *testing.T, table *Table) {
 		const n = 24
 		var ids sync.Map
-		together(n, func(i int) {
+		sessiontest.Together(n, func(i int) {
 			// Each begins a millisecond later, and is current for that millisecond.
 			at := base + int64(i)
 			ids.Store(ask(t, table, "key", startAt(at, session.MessageID(1+i))).SessionID, i)
@@ -146,7 +133,7 @@ func TestReleaseInTheTable(t *testing.T) {
 		}
 		// The data plane's answers to several events arrive together, among them the
 		// one to the marked event.
-		together(8, func(i int) {
+		sessiontest.Together(8, func(i int) {
 			if err := table.Release(t.Context(), "key", session.MessageID(2+i), base); err != nil {
 				t.Error(err)
 			}

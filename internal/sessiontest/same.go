@@ -1,5 +1,4 @@
-// Package sessiontest compares sessions for tests that do so often:
-// [reflect.DeepEqual] takes most of their time when the race detector is on.
+// Package sessiontest has what tests of sessions and their stores share.
 package sessiontest
 
 import (
@@ -8,7 +7,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// Same reports whether two sessions are equal, like [reflect.DeepEqual].
+// Same reports whether two sessions are equal, like [reflect.DeepEqual], which takes
+// most of the time of a test that compares often when the race detector is on.
 func Same(a, b *session.Session) bool {
 	if a == nil || b == nil {
 		return a == b

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rudder-session/rudder-session/internal/sessiontest"
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
 	"github.com/rudder-session/rudder-session/sessionstate/session"
@@ -69,7 +70,7 @@ func live(t *testing.T, s *filestore.Store, random *rand.Rand, model map[string]
 		for _, name := range names {
 			delete(model, name)
 		}
-		together(len(names), func(i int) {
+		sessiontest.Together(len(names), func(i int) {
 			if err := s.Delete(t.Context(), names[i]); err != nil {
 				t.Error(err)
 			}

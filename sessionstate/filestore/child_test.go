@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/rudder-session/rudder-session/internal/sessiontest"
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
@@ -69,7 +70,7 @@ func loadUntilKilled(t *testing.T, path string) {
 	}
 	const writers, keys = 16, 40
 	var mu sync.Mutex
-	together(writers, func(w int) {
+	sessiontest.Together(writers, func(w int) {
 		for n := 0; ; n++ {
 			mu.Lock()
 			number := w*keys + n%keys

@@ -7,18 +7,10 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/rudder-session/rudder-session/internal/sessiontest"
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
-
-// together runs f in n goroutines.
-func together(n int, f func(i int)) {
-	var group sync.WaitGroup
-	for i := range n {
-		group.Go(func() { f(i) })
-	}
-	group.Wait()
-}
 
 // TestChangesShareTransactions: changes that arrive while the disk is busy are written
 // in one transaction.
@@ -71,7 +63,7 @@ func TestConcurrentChanges(t *testing.T) {
 	const writers, rounds = 48, 25
 	s := mustOpen(t, newPath(t))
 	before := filestore.Transactions(s)
-	together(writers, func(i int) {
+	sessiontest.Together(writers, func(i int) {
 		for version := range session.Version(rounds) {
 			if err := swap(s, key(i), version, sessionOf(i, version+1)); err != nil {
 				t.Error(err)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rudder-session/rudder-session/internal/sessiontest"
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
 )
 
@@ -19,7 +20,7 @@ func sparse(t *testing.T, path string) {
 	t.Helper()
 	s := mustOpen(t, path)
 	fill(t, s, 0, 3000, 0, 1)
-	together(32, func(w int) {
+	sessiontest.Together(32, func(w int) {
 		for i := 10 + w; i < 3000; i += 32 {
 			if err := s.Delete(context.Background(), key(i)); err != nil {
 				t.Error(err)

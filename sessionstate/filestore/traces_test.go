@@ -13,6 +13,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/rudder-session/rudder-session/internal/sessiontest"
 	"github.com/rudder-session/rudder-session/sessionstate/filestore"
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
@@ -116,7 +117,7 @@ func TestOverwritingSparesReaders(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		together(4, func(w int) {
+		sessiontest.Together(4, func(w int) {
 			for version := session.Version(1); !stop.Load(); version++ {
 				for i := w; i < 40; i += 4 {
 					if err := swap(s, key(i), version, sessionOf(i, version+1)); err != nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/rudder-session/rudder-session/internal/redistest"
+	"github.com/rudder-session/rudder-session/internal/sessiontest"
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
 	"github.com/rudder-session/rudder-session/sessionstate/session"
@@ -20,7 +21,7 @@ func TestReadersAmongWriters(t *testing.T) {
 	const rounds, keys = 40, 50
 	for round := range rounds {
 		var ids [keys]int64
-		together(3*keys, func(i int) {
+		sessiontest.Together(3*keys, func(i int) {
 			key := fmt.Sprint("key ", round, i%keys)
 			switch i / keys {
 			case 0:
@@ -81,7 +82,7 @@ func TestTablesAgreeInTheEnd(t *testing.T) {
 func TestStrictIsRightAtOnce(t *testing.T) {
 	server := redistest.Start(t)
 	tables := openTables(t, 2, redisstore.Options{URLs: []string{server.URL()}, Strict: true})
-	together(4, func(worker int) {
+	sessiontest.Together(4, func(worker int) {
 		key := fmt.Sprint("key ", worker)
 		for i := range 500 {
 			at, other := tables[i%2], tables[(i+1)%2]
@@ -134,7 +135,7 @@ func TestRepeatedCallIsAppliedOnce(t *testing.T) {
 				key, e := fmt.Sprint("key ", i), message(session.Start)
 				var ids [2]int64
 				var repeated atomic.Int32
-				together(2, func(i int) {
+				sessiontest.Together(2, func(i int) {
 					d, err := apply(tables[i], key, e)
 					if err != nil {
 						t.Error(err)

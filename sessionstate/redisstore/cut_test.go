@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/rudder-session/rudder-session/internal/redistest"
+	"github.com/rudder-session/rudder-session/internal/sessiontest"
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
 	"github.com/rudder-session/rudder-session/sessionstate/session"
@@ -173,7 +174,7 @@ func TestLostAnswerAmongOthers(t *testing.T) {
 		send(t, a, "key", session.Start)
 		proxy.Hold(redistest.Answers)
 		var answer session.Decision
-		together(2, func(i int) {
+		sessiontest.Together(2, func(i int) {
 			if i == 0 {
 				answer = send(t, a, "key", session.Start)
 				return

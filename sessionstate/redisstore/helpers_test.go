@@ -144,20 +144,6 @@ func (s *states) awaitUp(t testing.TB) {
 	})
 }
 
-// together runs f in n goroutines that start at the same time.
-func together(n int, f func(i int)) {
-	var begin, done sync.WaitGroup
-	begin.Add(1)
-	for i := range n {
-		done.Go(func() {
-			begin.Wait()
-			f(i)
-		})
-	}
-	begin.Done()
-	done.Wait()
-}
-
 // sessionOf is a small session.
 func sessionOf(version session.Version, id int64) *session.Session {
 	return &session.Session{Version: version, Seen: base, Segments: []session.Segment{{From: session.At(base), ID: id, Mode: session.Manual}}}

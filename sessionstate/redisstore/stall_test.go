@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rudder-session/rudder-session/internal/redistest"
+	"github.com/rudder-session/rudder-session/internal/sessiontest"
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
 	"github.com/rudder-session/rudder-session/sessionstate/session"
@@ -109,7 +110,7 @@ func TestHangingServerChangesNothingLater(t *testing.T) {
 				}
 				answered := make([]atomic.Bool, keys)
 				server.Pause()
-				together(keys, func(i int) {
+				sessiontest.Together(keys, func(i int) {
 					// Known sessions are ended, unknown ones are begun.
 					kind := session.Start
 					if i < old {

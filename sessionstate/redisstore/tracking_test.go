@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/rudder-session/rudder-session/internal/redistest"
+	"github.com/rudder-session/rudder-session/internal/sessiontest"
 	. "github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
 	"github.com/rudder-session/rudder-session/sessionstate/session"
@@ -233,7 +234,7 @@ func TestFailedChangesHideNothing(t *testing.T) {
 			send(t, a, key, session.Start)
 		},
 		"contended": func(key string) {
-			together(4, func(i int) { send(t, []*Table{a, b}[i%2], key, session.Start) })
+			sessiontest.Together(4, func(i int) { send(t, []*Table{a, b}[i%2], key, session.Start) })
 		},
 		"an answer that is cut off": func(key string) {
 			proxy.CutAfter(redistest.Answers, 10)

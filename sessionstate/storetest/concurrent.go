@@ -3,31 +3,17 @@ package storetest
 import (
 	"fmt"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 
+	"github.com/rudder-session/rudder-session/internal/sessiontest"
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
-
-// together runs f in several goroutines that start at the same time.
-func together(n int, f func(i int)) {
-	var begin, done sync.WaitGroup
-	begin.Add(1)
-	for i := range n {
-		done.Go(func() {
-			begin.Wait()
-			f(i)
-		})
-	}
-	begin.Done()
-	done.Wait()
-}
 
 func firstWins(t *testing.T, s store) {
 	var winners atomic.Int32
 	var winner atomic.Uint64
-	together(16, func(i int) {
+	sessiontest.Together(16, func(i int) {
 		v := sampleSession(t, session.Version(100+i))
 		ok, err := s.compareAndSwap(t.Context(), "key", 0, v)
 		if err != nil {
@@ -46,7 +32,7 @@ func firstWins(t *testing.T, s store) {
 
 func noUpdateIsLost(t *testing.T, s store) {
 	const workers, each = 8, 12
-	together(workers, func(worker int) {
+	sessiontest.Together(workers, func(worker int) {
 		// Two keys, for stores that lock several.
 		key := []string{"even", "odd"}[worker%2]
 		for n := 0; n < each; {
@@ -83,7 +69,7 @@ func scanAmongChanges(t *testing.T, s store) {
 	for i := range session.Version(100) {
 		s.swap(t, fmt.Sprint("stays ", i), 0, sampleSession(t, i+1), true)
 	}
-	together(2, func(i int) {
+	sessiontest.Together(2, func(i int) {
 		if i == 0 {
 			for n := range session.Version(100) {
 				s.swap(t, "comes and goes", 0, sampleSession(t, n+1), true)
