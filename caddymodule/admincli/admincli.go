@@ -22,7 +22,6 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "rudder-session",
-		Usage: "<" + strings.Join(names(), "|") + ">",
 		Short: "Looks into the sessions of a running Caddy",
 		Long: `
 Looks into, and manages, the sessions of a running Caddy with the rudder_session
@@ -39,7 +38,9 @@ the configuration file given with --config, else Caddy's default.`,
 				}
 				return cmd.Help()
 			}
-			cmd.AddCommand(commands()...)
+			all := commands()
+			cmd.AddCommand(all...)
+			cmd.Use += "<" + strings.Join(names(all), "|") + ">"
 		},
 	})
 }
@@ -52,8 +53,8 @@ func commands() []*cobra.Command {
 	}
 }
 
-func names() (all []string) {
-	for _, cmd := range commands() {
+func names(commands []*cobra.Command) (all []string) {
+	for _, cmd := range commands {
 		all = append(all, cmd.Name())
 	}
 	return all
