@@ -6,11 +6,11 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// lagTable remembers the lags of the last requests of each key, in memory of a
-// fixed size: some megabytes, a part of them from the first key on. It survives
-// nothing: what of it is worth keeping is stored with the session. Where there
-// are too many keys, those are forgotten that were not seen for longest: the
-// lags of a burst of requests are told to each other, and no longer ago counts.
+// lagTable has the lags of the last requests of each key, in memory of a fixed size:
+// some megabytes, allocated as keys come. It is not persistent: the part that is worth
+// keeping is stored with the session. If there are too many keys, those that were not
+// seen for longest are forgotten, which costs little: lags matter most among the
+// requests of one burst.
 type lagTable struct {
 	hash   keyHash
 	shards [lagShards]lagShard
@@ -39,9 +39,9 @@ const (
 
 var clocks = [...]session.Clock{session.DeviceClock, session.ServerClock}
 
-// observe returns in known what was remembered of a key before the request, and
-// remembers the request's lags, unless only to look. It reports whether anything of
-// it matters: to a message that tells its clock, and to a control call.
+// observe sets known to the lags of a key before the request and, unless look is set,
+// records the lags of the request. It reports whether known matters to the request,
+// which it does to messages that tell their clock, and to control calls.
 func (t *lagTable) observe(key string, r *session.Request, known *session.Lags, look bool) bool {
 	first := 0
 	for first < len(r.Events) && r.Events[first].Clock() == session.NoClock && !r.Events[first].Kind.Control() {
@@ -73,7 +73,7 @@ func (t *lagTable) observe(key string, r *session.Request, known *session.Lags, 
 	return true
 }
 
-// restore has what is remembered of a key be what it was before a request.
+// restore sets the lags of a key to what they were before a request.
 func (t *lagTable) restore(key string, known *session.Lags) {
 	hash := t.hash.of(key)
 	shard := &t.shards[hash%lagShards]
@@ -94,12 +94,13 @@ func (s *lagShard) set(hash uint64) *lagSet {
 	return &s.sets[hash/lagShards%lagSets]
 }
 
-// clockID is a clock's id. The hash's lowest bit is free, because it tells the shard.
+// clockID returns the id of a clock. The lowest bit of the hash is free for the clock,
+// because it is the same for all keys of a shard.
 func clockID(hash uint64, clock session.Clock) uint64 {
 	return hash&^1 | uint64(clock-session.DeviceClock)
 }
 
-// find returns what is known of a clock, or nil.
+// find returns the lags of a clock, or nil.
 func (s *lagSet) find(id uint64) *clockLags {
 	for i := range s {
 		if s[i].id == id {
@@ -109,8 +110,8 @@ func (s *lagSet) find(id uint64) *clockLags {
 	return nil
 }
 
-// findOrMake returns what is known of a clock, or takes a place for it: that of
-// another if need be.
+// findOrMake returns the lags of a clock. If there are none, it makes an entry in the
+// place of the clock that was seen longest ago.
 func (s *lagSet) findOrMake(id uint64) *clockLags {
 	if l := s.find(id); l != nil {
 		return l
