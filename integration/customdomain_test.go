@@ -21,6 +21,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/rudder-session/rudder-session/internal/freeport"
 	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
@@ -237,9 +238,9 @@ func runCustomDomain(t *testing.T, text, cert string, env map[string]string) *pr
 		}
 	})
 	for range 10 {
-		p.port = proxytest.FreePort(t)
+		p.port = freeport.Claim(t)
 		t.Setenv("RUDDER_SESSION_SITE", fmt.Sprintf("http://:%d", p.port))
-		t.Setenv("CADDY_ADMIN", fmt.Sprintf("127.0.0.1:%d", proxytest.FreePort(t)))
+		t.Setenv("CADDY_ADMIN", fmt.Sprintf("127.0.0.1:%d", freeport.Claim(t)))
 		if p.start() {
 			return p
 		}
@@ -295,9 +296,9 @@ func TestHostedDataPlane(t *testing.T) {
 	for _, file := range []string{"Caddyfile.example", "deploy/Caddyfile"} {
 		t.Run(file, func(t *testing.T) {
 			data := newTLSUpstream(t, "data plane", cert, key, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") })
-			t.Setenv("RUDDER_SESSION_ECHO_PORT", fmt.Sprint(proxytest.FreePort(t)))
+			t.Setenv("RUDDER_SESSION_ECHO_PORT", fmt.Sprint(freeport.Claim(t)))
 			// Fixed ports may be in use by other tests.
-			text := strings.ReplaceAll(readText(t, file), "http://:8081", fmt.Sprintf("http://:%d", proxytest.FreePort(t)))
+			text := strings.ReplaceAll(readText(t, file), "http://:8081", fmt.Sprintf("http://:%d", freeport.Claim(t)))
 			text = strings.Replace(text, "admin 127.0.0.1:2019", "admin off", 1)
 			p := runCustomDomain(t, text, cert, map[string]string{"RUDDERSTACK_DATA_PLANE_URL": data.url})
 			if got, err := p.send("/v1/track", proxytest.Event("a1", "m1")); err != nil || got.status != http.StatusOK || got.body != "ok" {

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rudder-session/rudder-session/internal/freeport"
 	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"github.com/rudder-session/rudder-session/internal/redistest"
 )
@@ -149,7 +150,7 @@ func startPrometheus(t *testing.T, program string, port int) prometheus {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(proxytest.FreePort(t)))
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(freeport.Claim(t)))
 	cmd := exec.Command(program, "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--log.level=warn")
 	log := &strings.Builder{}
 	cmd.Stderr = log

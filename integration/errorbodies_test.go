@@ -8,12 +8,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rudder-session/rudder-session/internal/freeport"
 	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"github.com/rudder-session/rudder-session/internal/redistest"
 )
 
 // closedPort is an address where nobody listens.
-func closedPort(t *testing.T) string { return fmt.Sprint("127.0.0.1:", proxytest.FreePort(t)) }
+func closedPort(t *testing.T) string { return fmt.Sprint("127.0.0.1:", freeport.Claim(t)) }
 
 // hangsUp is the address of a data plane that reads requests and closes the
 // connection without an answer.

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rudder-session/rudder-session/internal/freeport"
 	"github.com/rudder-session/rudder-session/internal/proxytest"
 	"github.com/rudder-session/rudder-session/internal/redistest"
 )
@@ -78,7 +79,7 @@ func startProcess(t testing.TB, upstream, option, handler string) *process {
 		}
 	})
 	for range 10 {
-		p.port = proxytest.FreePort(t)
+		p.port = freeport.Claim(t)
 		text := fmt.Sprintf(`{
 	admin off
 	persist_config off

@@ -1,14 +1,14 @@
 import { spawn } from 'node:child_process';
-import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer, connect } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 import { WAIT } from './limits.js';
+import { claimPort } from './port.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -32,27 +32,6 @@ async function caddyfile({ port, upstream, options, retries, site, store }) {
   return text;
 }
 
-/**
- * A port that nobody listens on, below the range that Linux uses for outgoing connections:
- * an outgoing connection may take a port of that range before Caddy starts, even the
- * connection that checks whether Caddy listens yet.
- */
-export async function freePort() {
-  for (let attempt = 1; ; attempt++) {
-    const server = createServer().listen(randomInt(20_000, 32_768), '127.0.0.1');
-    try {
-      await once(server, 'listening');
-    } catch (error) {
-      if (attempt === 100) throw error;
-      continue;
-    }
-    const { port } = server.address();
-    server.close();
-    await once(server, 'close');
-    return port;
-  }
-}
-
 export function accepts(port) {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1');
@@ -73,9 +52,9 @@ export class Caddy {
     const caddy = new Caddy();
     caddy.program = join(ROOT, store?.startsWith('redis') ? 'e2e/out/caddy-redis' : 'caddy');
     caddy.directory = await mkdtemp(join(tmpdir(), 'rudder-session-e2e-'));
-    // Another process may take a free port before Caddy does.
+    // Another program may take a free port before Caddy does.
     for (let attempt = 1; ; attempt++) {
-      caddy.port = await freePort();
+      caddy.port = await claimPort();
       const config = await caddyfile({ port: caddy.port, upstream, options, retries, site, store });
       await writeFile(join(caddy.directory, 'Caddyfile'), config);
       try {

@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { accepts, freePort } from './caddy.js';
+import { accepts } from './caddy.js';
+import { claimPort } from './port.js';
 
 /** Debian's redis-tools has the server under this name; the program behaves according to its name. */
 const HIDDEN = '/usr/bin/redis-check-rdb';
@@ -13,7 +14,7 @@ export class Redis {
   static async start() {
     const redis = new Redis();
     for (let attempt = 1; ; attempt++) {
-      redis.port = await freePort();
+      redis.port = await claimPort();
       try {
         await redis.run();
         return redis;

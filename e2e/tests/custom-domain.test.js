@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { Visitor } from '../lib/browser.js';
-import { Caddy, freePort } from '../lib/caddy.js';
+import { Caddy } from '../lib/caddy.js';
 import { check, START } from '../lib/check.js';
 import { listen, Waiters } from '../lib/http.js';
+import { claimPort } from '../lib/port.js';
 import { Recorder } from '../lib/recorder.js';
 import { scenario, WRITE_KEY } from '../lib/world.js';
 
@@ -50,10 +51,10 @@ async function customDomain(world, files) {
   });
 
   const directory = await mkdtemp(join(tmpdir(), 'rudder-session-e2e-'));
-  const caddy = Object.assign(new Caddy(), { program: join(ROOT, 'caddy'), directory, port: await freePort() });
+  const caddy = Object.assign(new Caddy(), { program: join(ROOT, 'caddy'), directory, port: await claimPort() });
   await copyFile(join(ROOT, 'deploy/Caddyfile.custom-domain'), join(directory, 'Caddyfile'));
   Object.assign(process.env, {
-    RUDDER_SESSION_SITE: `http://:${caddy.port}`, CADDY_ADMIN: `127.0.0.1:${await freePort()}`,
+    RUDDER_SESSION_SITE: `http://:${caddy.port}`, CADDY_ADMIN: `127.0.0.1:${await claimPort()}`,
     RUDDERSTACK_CDN_URL: cdn, RUDDERSTACK_CONTROL_PLANE_URL: control, RUDDERSTACK_DATA_PLANE_URL: world.plane.url,
   });
   await caddy.run();

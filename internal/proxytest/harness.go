@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -23,6 +22,7 @@ import (
 
 	_ "github.com/rudder-session/rudder-session"
 	_ "github.com/rudder-session/rudder-session/caddymodule/stores/redis"
+	"github.com/rudder-session/rudder-session/internal/freeport"
 )
 
 func init() {
@@ -178,12 +178,9 @@ func Run(t *testing.T, s Setup) *Proxy {
 			t.Error(err)
 		}
 	})
-	// Another process may take a free port before Caddy does.
+	// Another program may take a free port before Caddy does.
 	for range 10 {
-		p.Port, p.Port2 = FreePort(t), FreePort(t)
-		if p.Port == p.Port2 {
-			continue // the first one was free again
-		}
+		p.Port, p.Port2 = freeport.Claim(t), freeport.Claim(t)
 		err := p.Load(t, s)
 		if err == nil {
 			p.Reloaded = false
@@ -207,16 +204,6 @@ func (p *Proxy) Load(t *testing.T, s Setup) error {
 	}
 	p.Reloaded = true
 	return caddy.Load(config, true)
-}
-
-func FreePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 func (p *Proxy) URL(path string) string { return "http://127.0.0.1:" + strconv.Itoa(p.Port) + path }

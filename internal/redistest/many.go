@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/rudder-session/rudder-session/internal/freeport"
 )
 
 // StartReplica runs a replica of a server, and returns when it has caught up.
@@ -50,7 +52,7 @@ func startSentinel(t testing.TB, name, host, port string) *Server {
 	t.Helper()
 	s := &Server{Dir: t.TempDir(), t: t}
 	for range 10 {
-		own := freePort(t)
+		own := freeport.Claim(t)
 		s.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(own))
 		config := write(t, s.Dir, "sentinel.conf", fmt.Sprintf(`port %d
 bind 127.0.0.1
@@ -109,7 +111,7 @@ func StartCluster(t testing.TB, args ...string) []*Server {
 	t.Helper()
 	var nodes []*Server
 	for i := range 3 {
-		bus := []string{"--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port", strconv.Itoa(freePort(t))}
+		bus := []string{"--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port", strconv.Itoa(freeport.Claim(t))}
 		node := Start(t, append(args[:len(args):len(args)], bus...)...)
 		first, last := i*slots/3, (i+1)*slots/3-1
 		node.Do("CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(first), strconv.Itoa(last))

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/rudder-session/rudder-session/internal/freeport"
 )
 
 // StartReplicas starts a replica for each master of a Cluster, and returns when they
@@ -15,7 +17,7 @@ func StartReplicas(t testing.TB, masters []*Server, args ...string) (replicas []
 	bus := masters[0].args[len(masters[0].args)-1]
 	host, port, _ := net.SplitHostPort(masters[0].Addr)
 	for range masters {
-		own := []string{"--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port", strconv.Itoa(freePort(t))}
+		own := []string{"--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port", strconv.Itoa(freeport.Claim(t))}
 		replica := Start(t, append(args[:len(args):len(args)], own...)...)
 		replica.Do("CLUSTER", "MEET", host, port, bus)
 		replicas = append(replicas, replica)

@@ -8,7 +8,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -20,6 +19,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/rudder-session/rudder-session/internal/freeport"
 )
 
 // Server is a process of redis-server.
@@ -40,9 +41,9 @@ type Server struct {
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	s := &Server{Dir: t.TempDir(), t: t}
-	// Another process may take a free port before the server does.
+	// Another program may take a free port before the server does.
 	for range 10 {
-		port := freePort(t)
+		port := freeport.Claim(t)
 		s.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 		s.args = append([]string{
 			"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", s.Dir, "--save", "", "--daemonize", "no",
@@ -55,28 +56,6 @@ func Start(t testing.TB, args ...string) *Server {
 	}
 	t.Fatal("redis-server does not start")
 	return nil
-}
-
-// freePort returns a port that nobody listens on, outside the range of ephemeral ports:
-// a server that is stopped for a while must find it free again.
-func freePort(t testing.TB) int {
-	t.Helper()
-	for range 1000 {
-		port := 10_000 + rand.IntN(20_000)
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err == nil {
-			l.Close()
-			return port
-		}
-	}
-	t.Fatal("no port is free")
-	return 0
-}
-
-// FreePort returns a port that nobody listens on.
-func FreePort(t testing.TB) string {
-	t.Helper()
-	return strconv.Itoa(freePort(t))
 }
 
 // run starts the process, and returns when it accepts connections.

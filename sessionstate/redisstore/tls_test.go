@@ -12,10 +12,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/rudder-session/rudder-session/internal/freeport"
 	"github.com/rudder-session/rudder-session/internal/redistest"
 	"github.com/rudder-session/rudder-session/sessionstate/redisstore"
 	"github.com/rudder-session/rudder-session/sessionstate/session"
@@ -107,7 +109,7 @@ func (a *authority) trusting(name string) *tls.Config {
 func (a *authority) start(clients string, hosts ...string) (port string) {
 	a.t.Helper()
 	a.make("server", hosts)
-	port = redistest.FreePort(a.t)
+	port = strconv.Itoa(freeport.Claim(a.t))
 	redistest.Start(a.t, "--tls-port", port, "--tls-cert-file", a.file("server", "crt"), "--tls-key-file", a.file("server", "key"),
 		"--tls-ca-cert-file", a.file("ca", "crt"), "--tls-auth-clients", clients)
 	return port
