@@ -121,46 +121,42 @@ func (c *captured) plainRequest(t *testing.T) proxytest.Request {
 // names.
 var trafficSeed = flag.Uint64("traffic-seed", 0, "the seed of random traffic; 0 for those that are always tried")
 
-// seeds returns the seeds to try.
-func seeds(n uint64) (all []uint64) {
+// seedOr returns the seed to try: a fixed one, or that of the flag.
+func seedOr(fixed int) uint64 {
 	if *trafficSeed != 0 {
-		return []uint64{*trafficSeed}
+		return *trafficSeed
 	}
-	for seed := range n {
-		all = append(all, seed+1)
-	}
-	return all
+	return uint64(fixed)
 }
 
 // TestReplayCommandOfTraffic: random requests are decided the same by a replay as by a
 // Caddy, with every policy.
 func TestReplayCommandOfTraffic(t *testing.T) {
-	for _, options := range policyOptions("share_sessions", "share_sessions\nfollow_user") {
+	for i, options := range policyOptions("share_sessions", "share_sessions\nfollow_user") {
 		t.Run(strings.ReplaceAll(options, "\n", " "), func(t *testing.T) {
-			for _, seed := range seeds(2) {
-				made := traffic.New(seed, 6)
-				var lines []byte
-				requests := make([]traffic.Request, 150)
-				for i := range requests {
-					requests[i] = made.Next()
-					lines = append(lines, requests[i].Line(i)...)
+			seed := seedOr(i + 1)
+			made := traffic.New(seed, 6)
+			var lines []byte
+			requests := make([]traffic.Request, 150)
+			for i := range requests {
+				requests[i] = made.Next()
+				lines = append(lines, requests[i].Line(i)...)
+			}
+			p := run(t, proxytest.Setup{Session: options})
+			replayed := replayedLines(t, options, lines)
+			for i := range requests {
+				r := &requests[i]
+				p.Plane.Reply(r.Status, "made up")
+				p.Send(t, proxytest.Request{Path: r.Path, WriteKey: r.WriteKey, Body: r.Body, Received: time.UnixMilli(r.Received)})
+				arrived, line := p.Plane.Take(), replayed[fmt.Sprint(i)]
+				if (line != nil) != (len(arrived) == 1) {
+					t.Fatalf("seed %d: request %d arrived %d times, came out: %v\n%s", seed, i, len(arrived), line != nil, r.Line(i))
 				}
-				p := run(t, proxytest.Setup{Session: options})
-				replayed := replayedLines(t, options, lines)
-				for i := range requests {
-					r := &requests[i]
-					p.Plane.Reply(r.Status, "made up")
-					p.Send(t, proxytest.Request{Path: r.Path, WriteKey: r.WriteKey, Body: r.Body, Received: time.UnixMilli(r.Received)})
-					arrived, line := p.Plane.Take(), replayed[fmt.Sprint(i)]
-					if (line != nil) != (len(arrived) == 1) {
-						t.Fatalf("seed %d: request %d arrived %d times, came out: %v\n%s", seed, i, len(arrived), line != nil, r.Line(i))
-					}
-					if line == nil {
-						continue
-					}
-					if got := memberOf(t, line, "body"); !bytes.Equal(got, arrived[0].Body) {
-						t.Fatalf("seed %d, request %d\n%s replayed\n%s\narrived\n%s", seed, i, r.Line(i), got, arrived[0].Body)
-					}
+				if line == nil {
+					continue
+				}
+				if got := memberOf(t, line, "body"); !bytes.Equal(got, arrived[0].Body) {
+					t.Fatalf("seed %d, request %d\n%s replayed\n%s\narrived\n%s", seed, i, r.Line(i), got, arrived[0].Body)
 				}
 			}
 		})
@@ -203,36 +199,35 @@ func sessionFields(t *testing.T, message []byte) string {
 // TestReplayCommandOfEvents: a stored event gets the same session in a replay as when it
 // is sent.
 func TestReplayCommandOfEvents(t *testing.T) {
-	for _, options := range policyOptions() {
+	for i, options := range policyOptions() {
 		t.Run(strings.ReplaceAll(options, "\n", " "), func(t *testing.T) {
-			for _, seed := range seeds(2) {
-				p := run(t, proxytest.Setup{Session: options})
-				made := traffic.New(seed, 6)
-				made.Simple = true
-				var lines, sent []string
-				var arrived []*proxytest.Arrival
-				for i := range 150 {
-					kind, writeKey, body, received := made.Event()
-					sent, lines = append(sent, body), append(lines, storedEvent(t, i, body, writeKey, received))
-					p.Send(t, proxytest.Request{Path: "/v1/" + kind, WriteKey: writeKey, Body: body, Received: time.UnixMilli(received)})
-					a := p.Plane.Take()
-					if len(a) == 0 { // it was a control call
-						a = []*proxytest.Arrival{nil}
-					}
-					arrived = append(arrived, a[0])
+			seed := seedOr(i + 1)
+			p := run(t, proxytest.Setup{Session: options})
+			made := traffic.New(seed, 6)
+			made.Simple = true
+			var lines, sent []string
+			var arrived []*proxytest.Arrival
+			for i := range 150 {
+				kind, writeKey, body, received := made.Event()
+				sent, lines = append(sent, body), append(lines, storedEvent(t, i, body, writeKey, received))
+				p.Send(t, proxytest.Request{Path: "/v1/" + kind, WriteKey: writeKey, Body: body, Received: time.UnixMilli(received)})
+				a := p.Plane.Take()
+				if len(a) == 0 { // it was a control call
+					a = []*proxytest.Arrival{nil}
 				}
-				replayed := replayedLines(t, options, []byte(strings.Join(lines, "")))
-				for i, a := range arrived {
-					line := replayed[fmt.Sprint(i)]
-					if (line == nil) != (a == nil) {
-						t.Fatalf("seed %d: event %d arrived: %v, came out: %v", seed, i, a != nil, line != nil)
-					}
-					if a == nil {
-						continue
-					}
-					if got, want := sessionFields(t, line), sessionFields(t, a.Body); got != want {
-						t.Fatalf("seed %d, event %d %s: replayed with %s, arrived with %s\n%s", seed, i, sent[i], got, want, lines[i])
-					}
+				arrived = append(arrived, a[0])
+			}
+			replayed := replayedLines(t, options, []byte(strings.Join(lines, "")))
+			for i, a := range arrived {
+				line := replayed[fmt.Sprint(i)]
+				if (line == nil) != (a == nil) {
+					t.Fatalf("seed %d: event %d arrived: %v, came out: %v", seed, i, a != nil, line != nil)
+				}
+				if a == nil {
+					continue
+				}
+				if got, want := sessionFields(t, line), sessionFields(t, a.Body); got != want {
+					t.Fatalf("seed %d, event %d %s: replayed with %s, arrived with %s\n%s", seed, i, sent[i], got, want, lines[i])
 				}
 			}
 		})

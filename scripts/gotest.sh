@@ -9,11 +9,14 @@ trap 'rm -f "$counts"' EXIT
 # Tests with random histories draw the same ones each time, so that a change passes or
 # fails by what it changes. A job of each night draws others (.github/workflows/nightly.yml).
 export RAPID_SEED="${RAPID_SEED:-1}"
+# By default a process with the race detector waits a second before it ends.
+export GORACE="${GORACE:-atexit_sleep_ms=50}"
 # However busy the machine is: under this limit nothing hangs.
 status=0
 # Those that take longest and mostly wait begin, so that others run beside them: one
-# more package at a time than there are processors.
-go test -race -count=1 -p $(($(nproc) + 1)) -timeout 60m -json ./integration ./sessionstate/filestore ./sessionstate/redisstore ./... | CGO_ENABLED=0 go run ./internal/testreport -counts "$counts" || status=$?
+# more package at a time than there are processors. Nobody debugs these programs, and without
+# symbols they are linked sooner.
+go test -race -count=1 -ldflags='-s -w' -p $(($(nproc) + 1)) -timeout 60m -json ./integration ./sessionstate/filestore ./sessionstate/redisstore ./... | CGO_ENABLED=0 go run ./internal/testreport -counts "$counts" || status=$?
 read -r passed failed skipped <"$counts" || { passed=0 failed=1 skipped=0; }
 echo "$passed passed, $failed failed, $skipped skipped"
 exit "$status"
