@@ -344,7 +344,7 @@ func TestFullFileRefusesNewUsers(t *testing.T) {
 		return proxytest.Setup{Global: fmt.Sprintf("rudder_session {\nstore file %s {\nmax_sessions %s\n}\n}", path, by), Session: "automatic proxy"}
 	}
 	p := run(t, bounded("off"))
-	p.Plane.ReplyWith(echo)
+	p.Plane.ReplyWith(proxytest.Echo)
 	for i := range 5 {
 		var calls []string
 		for j := range 500 {

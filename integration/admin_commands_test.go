@@ -11,14 +11,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
 // TestCommands runs the subcommands of the built Caddy.
 func TestCommands(t *testing.T) {
-	caddy, err := built()
-	if err != nil {
-		t.Fatal(err)
-	}
+	caddy := proxytest.Built(t)
 	p := run(t, withAdmin("file", ""))
 	p.Start(t, "one", 1111111111)
 	dir := t.TempDir()
@@ -88,10 +87,7 @@ func TestCommands(t *testing.T) {
 }
 
 func TestWatchCommand(t *testing.T) {
-	caddy, err := built()
-	if err != nil {
-		t.Fatal(err)
-	}
+	caddy := proxytest.Built(t)
 	p := run(t, withAdmin("memory", ""))
 	cmd := exec.Command(caddy, "rudder-session", "watch", "--address", p.adminAddress(), "--anonymous-id", "one")
 	out, err := cmd.StdoutPipe()

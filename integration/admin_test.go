@@ -83,7 +83,7 @@ const user1 = `{"write_key":"wk1","anonymous_id":"one"}`
 // echoes sends an event, and returns it as it arrives at the data plane.
 func (p *proxy) echoes(t *testing.T, body string) string {
 	t.Helper()
-	p.Plane.ReplyWith(echo)
+	p.Plane.ReplyWith(proxytest.Echo)
 	return p.Post(t, "/v1/track", body).Body
 }
 

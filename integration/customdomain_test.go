@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -152,7 +151,7 @@ func testCustomDomain(t *testing.T, file string) {
 		{"GET", "/v1/x", "", nil, data, 200, "ok"},
 		{"GET", "/health", "", nil, data, 200, "ok"},
 	} {
-		r, err := http.NewRequest(c.method, "http://"+p.address()+c.path, bytes.NewReader([]byte(c.body)))
+		r, err := http.NewRequest(c.method, "http://"+p.Address()+c.path, bytes.NewReader([]byte(c.body)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -161,7 +160,7 @@ func testCustomDomain(t *testing.T, file string) {
 		}
 		r.Header.Set("Cookie", "rl_session=x")
 		r.SetBasicAuth("wk1", "")
-		got, err := proxytest.Exchange(p.client, r)
+		got, err := proxytest.Exchange(p.Client, r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -194,7 +193,7 @@ func testCustomDomain(t *testing.T, file string) {
 		if (a.header.Get("Cookie") != "") != (c.to == data) {
 			t.Errorf("%s: Cookie %q", what, a.header["Cookie"])
 		}
-		if a.header.Get("X-Forwarded-For") != "127.0.0.1" || a.header.Get("X-Forwarded-Host") != p.address() {
+		if a.header.Get("X-Forwarded-For") != "127.0.0.1" || a.header.Get("X-Forwarded-Host") != p.Address() {
 			t.Errorf("%s: X-Forwarded-For %q, X-Forwarded-Host %q", what, a.header["X-Forwarded-For"], a.header["X-Forwarded-Host"])
 		}
 		switch {
@@ -216,37 +215,17 @@ func testCustomDomain(t *testing.T, file string) {
 }
 
 // runCustomDomain runs a recipe unchanged in a process that trusts a certificate.
-func runCustomDomain(t *testing.T, text, cert string, env map[string]string) *process {
+func runCustomDomain(t *testing.T, text, cert string, env map[string]string) *proxytest.Process {
 	t.Helper()
-	dir := t.TempDir()
-	p := &process{t: t, config: filepath.Join(dir, "Caddyfile"), log: filepath.Join(dir, "log")}
-	p.client = &http.Client{Transport: &http.Transport{DisableCompression: true}, Timeout: time.Minute}
-	if err := os.WriteFile(p.config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	t.Setenv("SSL_CERT_FILE", cert)
 	for name, value := range env {
 		t.Setenv(name, value)
 	}
-	t.Cleanup(func() {
-		p.client.CloseIdleConnections()
-		if p.ended != nil {
-			p.stop()
-		}
-		if log, err := os.ReadFile(p.log); err == nil && (t.Failed() || bytes.Contains(log, []byte("DATA RACE"))) {
-			t.Errorf("log of a Caddy: %s", log[max(0, len(log)-10_000):])
-		}
-	})
-	for range 10 {
-		p.port = freeport.Claim(t)
-		t.Setenv("RUDDER_SESSION_SITE", fmt.Sprintf("http://:%d", p.port))
+	return proxytest.StartProcess(t, func(p *proxytest.Process) string {
+		t.Setenv("RUDDER_SESSION_SITE", fmt.Sprintf("http://:%d", p.Port))
 		t.Setenv("CADDY_ADMIN", fmt.Sprintf("127.0.0.1:%d", freeport.Claim(t)))
-		if p.start() {
-			return p
-		}
-	}
-	t.Fatal("Caddy does not start")
-	return nil
+		return text
+	})
 }
 
 // TestCustomDomainFiles: the recipes are formatted, load as they are, without
@@ -301,7 +280,7 @@ func TestHostedDataPlane(t *testing.T) {
 			text := strings.ReplaceAll(readText(t, file), "http://:8081", fmt.Sprintf("http://:%d", freeport.Claim(t)))
 			text = strings.Replace(text, "admin 127.0.0.1:2019", "admin off", 1)
 			p := runCustomDomain(t, text, cert, map[string]string{"RUDDERSTACK_DATA_PLANE_URL": data.url})
-			if got, err := p.send("/v1/track", proxytest.Event("a1", "m1")); err != nil || got.status != http.StatusOK || got.body != "ok" {
+			if got, err := p.Send("/v1/track", proxytest.Event("a1", "m1")); err != nil || got.Status != http.StatusOK || got.Body != "ok" {
 				t.Fatal(got, err)
 			}
 			came := data.take()

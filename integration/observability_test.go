@@ -282,7 +282,7 @@ func TestAccessLogAndPlaceholders(t *testing.T) {
 		fmt.Fprintf(&text, "%s={http.rudder_session.%s} ", name, name)
 	}
 	p := run(t, proxytest.Setup{Site: "log {\noutput file " + file + "\n}\nheader >X-Told `" + text.String() + "`\n" + proxytest.Directives})
-	p.Plane.ReplyWith(echo)
+	p.Plane.ReplyWith(proxytest.Echo)
 	told := func(r proxytest.Request, want string) {
 		t.Helper()
 		if got := strings.TrimSpace(p.Send(t, r).Header.Get("X-Told")); got != want {

@@ -15,3 +15,5 @@ func run(t *testing.T, s proxytest.Setup) *proxy {
 	t.Helper()
 	return &proxy{proxytest.Run(t, s)}
 }
+
+func TestMain(m *testing.M) { proxytest.Main(m) }

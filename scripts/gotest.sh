@@ -16,7 +16,7 @@ status=0
 # Those that take longest and mostly wait begin, so that others run beside them: one
 # more package at a time than there are processors. Nobody debugs these programs, and without
 # symbols they are linked sooner.
-go test -race -count=1 -ldflags='-s -w' -p $(($(nproc) + 1)) -timeout 60m -json ./integration ./sessionstate/filestore ./sessionstate/redisstore ./... | CGO_ENABLED=0 go run ./internal/testreport -counts "$counts" || status=$?
+go test -race -count=1 -ldflags='-s -w' -p $(($(nproc) + 1)) -timeout 60m -json ./integration/... ./sessionstate/filestore ./sessionstate/redisstore ./... | CGO_ENABLED=0 go run ./internal/testreport -counts "$counts" || status=$?
 read -r passed failed skipped <"$counts" || { passed=0 failed=1 skipped=0; }
 echo "$passed passed, $failed failed, $skipped skipped"
 exit "$status"

@@ -76,6 +76,9 @@ func (p *DataPlane) ReplyWith(answer func(*Arrival) (int, string)) {
 	p.Answer = answer
 }
 
+// Echo, given to ReplyWith, answers with the request's body.
+func Echo(a *Arrival) (int, string) { return http.StatusOK, string(a.Body) }
+
 // Take returns the requests since the last call.
 func (p *DataPlane) Take() []*Arrival {
 	p.Mu.Lock()

@@ -1,4 +1,4 @@
-package integration_test
+package processes_test
 
 import (
 	"encoding/json"
@@ -122,7 +122,7 @@ func (o operation) step(s belief, out outcome) (bool, any) {
 func TestLinearizable(t *testing.T) {
 	redis := redistest.Start(t)
 	plane := proxytest.NewDataPlane(t)
-	plane.ReplyWith(echo)
+	plane.ReplyWith(proxytest.Echo)
 	option := fmt.Sprintf("rudder_session {\n store redis %s {\n consistency strict\n timeout 10s\n}\n}", redis.URL())
 	proxies := startFleet(t, 3, plane.Listener.Addr().String(), option, "automatic off")
 	h := &history{begun: time.Now()}
@@ -183,15 +183,15 @@ func (h *history) do(t *testing.T, p *process, o operation) bool {
 		path, body = "/v1/track", proxytest.Event(o.user, o.message)
 	}
 	call := time.Since(h.begun).Nanoseconds()
-	a, err := p.send(path, body)
+	a, err := p.Send(path, body)
 	op := porcupine.Operation{Input: o, Call: call, Return: time.Since(h.begun).Nanoseconds()}
 	switch {
 	case err != nil && strings.Contains(err.Error(), "connection refused"):
 		return false // it cannot have been carried out
 	case err != nil:
 		op.Output, op.Return = outcome{unknown: true}, time.Hour.Nanoseconds()
-	case a.status != http.StatusOK:
-		t.Errorf("%s: %d %s", path, a.status, a.body)
+	case a.Status != http.StatusOK:
+		t.Errorf("%s: %d %s", path, a.Status, a.Body)
 		return true
 	default:
 		op.Output = seen(t, o, a)
@@ -202,17 +202,17 @@ func (h *history) do(t *testing.T, p *process, o operation) bool {
 	return err == nil
 }
 
-func seen(t *testing.T, o operation, a answer) outcome {
+func seen(t *testing.T, o operation, a proxytest.Reply) outcome {
 	if o.call != "event" {
-		id, err := a.session()
+		id, err := sessionOf(a)
 		if err != nil {
 			t.Error(err)
 		}
 		return outcome{id: id}
 	}
 	var m proxytest.Message
-	if err := json.Unmarshal([]byte(a.body), &m); err != nil {
-		t.Errorf("%v: %s", err, a.body)
+	if err := json.Unmarshal([]byte(a.Body), &m); err != nil {
+		t.Errorf("%v: %s", err, a.Body)
 	}
 	id, _ := m.Context.SessionID.Int64()
 	return outcome{id: id, start: m.Context.SessionStart != nil}
@@ -242,7 +242,7 @@ func (h *history) check(t *testing.T) {
 		}
 	}
 	result := porcupine.CheckOperationsTimeout(sessionModel, h.ops, time.Minute)
-	t.Logf("%d operations, %d of them without an answer, %d sessions with a start mark: %s", len(h.ops), unknown, len(marks), result)
+	t.Logf("%d operations, %d of them without an proxytest.Reply, %d sessions with a start mark: %s", len(h.ops), unknown, len(marks), result)
 	if result == porcupine.Ok {
 		return
 	}

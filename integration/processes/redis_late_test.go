@@ -1,4 +1,4 @@
-package integration_test
+package processes_test
 
 import (
 	"encoding/json"
@@ -15,7 +15,7 @@ import (
 func TestLateEventsOverTwoProxies(t *testing.T) {
 	server := redistest.Start(t)
 	plane := proxytest.NewDataPlane(t)
-	plane.ReplyWith(echo)
+	plane.ReplyWith(proxytest.Echo)
 	proxies := startFleet(t, 2, plane.Listener.Addr().String(),
 		"rudder_session {\n store redis "+server.URL()+" {\n timeout 10s\n}\n}", "automatic proxy")
 	for user := range 5 {
@@ -24,12 +24,12 @@ func TestLateEventsOverTwoProxies(t *testing.T) {
 			now := time.Now().UTC()
 			body := fmt.Sprintf(`{"type":"track","event":"e","anonymousId":"user %d","messageId":"%d-%d","originalTimestamp":%q,"sentAt":%q}`,
 				user, user, i, now.Add(-time.Duration(minutes)*time.Minute).Format(time.RFC3339Nano), now.Format(time.RFC3339Nano))
-			a, err := proxies.get(i/2).send("/v1/track", body)
+			a, err := proxies.get(i/2).Send("/v1/track", body)
 			if err != nil {
 				t.Fatal(err)
 			}
 			var m proxytest.Message
-			if err := json.Unmarshal([]byte(a.body), &m); err != nil {
+			if err := json.Unmarshal([]byte(a.Body), &m); err != nil {
 				t.Fatal(err, a)
 			}
 			sessions[m.Context.SessionID.String()] = true

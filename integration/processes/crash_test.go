@@ -1,4 +1,4 @@
-package integration_test
+package processes_test
 
 import (
 	"fmt"
@@ -51,7 +51,7 @@ const clients = 6
 // testCrashes allows up to twice sessions to have two start marks.
 func testCrashes(t *testing.T, n int, option string, twice int) {
 	plane := proxytest.NewDataPlane(t)
-	plane.ReplyWith(echo)
+	plane.ReplyWith(proxytest.Echo)
 	proxies := startFleet(t, n, plane.Listener.Addr().String(), option, "automatic off")
 	l := &load{answered: map[string]int64{}, delivered: map[string]string{}}
 	var users atomic.Int64
@@ -103,9 +103,9 @@ func (l *load) user(t *testing.T, p *process, name string, random *rand.Rand) {
 		path, body = "/v1/track", fmt.Sprintf(`{"anonymousId":%q,"event":"startSession","properties":{"sessionId":%d},"messageId":"start %[1]s"}`, name, id)
 	}
 	l.starts.Add(1)
-	a, err := p.send(path, body)
-	if err == nil && a.status != http.StatusOK {
-		t.Errorf("%s: %d %s", path, a.status, a.body)
+	a, err := p.Send(path, body)
+	if err == nil && a.Status != http.StatusOK {
+		t.Errorf("%s: %d %s", path, a.Status, a.Body)
 	}
 	if err == nil {
 		l.mu.Lock()
@@ -115,12 +115,12 @@ func (l *load) user(t *testing.T, p *process, name string, random *rand.Rand) {
 	for i := range 3 {
 		message := fmt.Sprint(name, " event ", i)
 		l.events.Add(1)
-		if a, err := p.send("/v1/track", proxytest.Event(name, message)); err == nil {
-			if a.status != http.StatusOK && a.status != http.StatusBadGateway {
-				t.Errorf("event: %d %s", a.status, a.body)
+		if a, err := p.Send("/v1/track", proxytest.Event(name, message)); err == nil {
+			if a.Status != http.StatusOK && a.Status != http.StatusBadGateway {
+				t.Errorf("event: %d %s", a.Status, a.Body)
 			}
 			l.mu.Lock()
-			l.delivered[message] = a.body
+			l.delivered[message] = a.Body
 			l.mu.Unlock()
 		}
 	}

@@ -1,4 +1,4 @@
-package integration_test
+package processes_test
 
 import (
 	"fmt"
@@ -107,7 +107,7 @@ func (p *process) burst(b *testing.B, requests, first int, body func(n int) (str
 				if n >= requests {
 					return
 				}
-				if a, err := p.send(body(first + n)); err != nil || a.status != http.StatusOK {
+				if a, err := p.Send(body(first + n)); err != nil || a.Status != http.StatusOK {
 					b.Error(a, err)
 					return
 				}
@@ -120,7 +120,7 @@ func (p *process) burst(b *testing.B, requests, first int, body func(n int) (str
 // cpu returns the processor time of the process so far.
 func (p *process) cpu(b *testing.B) time.Duration {
 	b.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Cmd.Process.Pid))
 	if err != nil {
 		b.Skip("processor time is known on Linux alone: ", err)
 	}

@@ -1,4 +1,4 @@
-package integration_test
+package processes_test
 
 import (
 	"encoding/base64"
@@ -25,16 +25,16 @@ func BenchmarkFloodOfNewIDs(b *testing.B) {
 	}
 	const batch, probes = 100, 128
 	plane := proxytest.NewDataPlane(b)
-	plane.ReplyWith(echo)
+	plane.ReplyWith(proxytest.Echo)
 	p := startProcess(b, plane.Listener.Addr().String(), "rudder_session {\nstore file\n}", "automatic proxy")
 	send := func(writeKey, path, body string) (int, string) {
-		r, err := http.NewRequest(http.MethodPost, "http://"+p.address()+path, strings.NewReader(body))
+		r, err := http.NewRequest(http.MethodPost, "http://"+p.Address()+path, strings.NewReader(body))
 		if err != nil {
 			b.Error(err)
 			return 0, ""
 		}
 		r.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(writeKey+":")))
-		got, err := proxytest.Exchange(p.client, r)
+		got, err := proxytest.Exchange(p.Client, r)
 		if err != nil {
 			return 0, err.Error()
 		}

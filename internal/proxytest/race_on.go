@@ -1,6 +1,6 @@
 //go:build race
 
-package integration_test
+package proxytest
 
 // raceFlags builds the processes that tests start with the race detector, like the tests.
 var raceFlags = []string{"-race"}

@@ -1,4 +1,4 @@
-package integration_test
+package replay_test
 
 import (
 	"bytes"
