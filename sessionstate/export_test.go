@@ -2,10 +2,16 @@ package sessionstate
 
 // For tests from outside the package.
 const (
-	MaxDelayed    = maxDelayed
 	WriteChunk    = writeChunk
 	MaxWaitBudget = maxWaitBudget
 )
+
+// LimitDelayed makes the queues of tables shorter, until back is called.
+func LimitDelayed(n int) (back func()) {
+	before := maxDelayed
+	maxDelayed = n
+	return func() { maxDelayed = before }
+}
 
 // AllocateFixed allocates the parts of a table whose size does not depend on the number
 // of sessions.

@@ -5,32 +5,31 @@ import (
 	"testing"
 
 	. "github.com/rudder-session/rudder-session/sessionstate"
+	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
 // A flood of keys that come once, or several times in a row, does not evict a key that
 // is used again before a tenth of the capacity has arrived in new keys.
 func TestFloodSparesWhatIsInUse(t *testing.T) {
-	for capacity, times := range map[int]int{10: 5, 100: 5, 1000: 5, 1 << 16: 2} {
-		keys := make([]string, max(capacity/10, 1))
-		for i := range keys {
-			keys[i] = fmt.Sprint("key ", i)
-		}
+	for capacity, n := range map[int]int{10: 50, 100: 500, 1000: 5000, 1 << 16: 100_000} {
+		keys := numbered("key ", max(capacity/10, 1))
+		flood := numbered("flood ", n)
 		for uses := 1; uses <= 3; uses++ {
 			t.Run(fmt.Sprintf("capacity %d, %d uses", capacity, uses), func(t *testing.T) {
-				c := NewCache(capacity)
+				c, one := NewCache(capacity), version(1)
 				active := len(keys)
 				fill(c, 0, active)
 				// The shards do not fill evenly: in the smallest it is less than a tenth.
 				often := max(capacity/20, 1)
-				for i := range times * capacity {
-					key := fmt.Sprint("flood ", i)
-					c.Put(key, version(1))
+				var into session.Session
+				for i, key := range flood {
+					c.Put(key, one)
 					for range uses - 1 {
-						c.Get(key)
+						c.Load(key, &into)
 					}
 					if (i+1)%often == 0 {
 						for _, key := range keys {
-							c.Get(key)
+							c.Load(key, &into)
 						}
 					}
 				}

@@ -1,7 +1,6 @@
 package sessionstate_test
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"strings"
@@ -9,20 +8,12 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/rudder-session/rudder-session/internal/sessiontest"
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// TestMain makes rapid check a thousand histories for each property by default:
-// they are small, and bugs may need a rare order.
 func TestMain(m *testing.M) {
-	flag.Parse()
-	said := os.Getenv("RAPID_CHECKS") != "" || testing.Short()
-	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "rapid.checks" })
-	if !said {
-		if err := flag.Set("rapid.checks", "1000"); err != nil {
-			panic(err)
-		}
-	}
+	sessiontest.DefaultChecks(300)
 	os.Exit(m.Run())
 }
 
@@ -39,11 +30,14 @@ func request(now int64, p *session.Policy, events []session.Event) *session.Requ
 	return &session.Request{Received: now, Policy: p, Events: events}
 }
 
+// drawKind draws the kinds of events, frequent ones more often.
+var drawKind = rapid.SampledFrom(strings.Fields(
+	"track track track track identify identify identify start start end reset cold sdk server",
+))
+
 func drawEvent(t *rapid.T, at int64, message session.MessageID) session.Event {
 	e := session.Event{Times: original(at), Message: message, User: session.UserID(rapid.SampledFrom([]int{0, 0, 0, 1, 2, 3}).Draw(t, "user"))}
-	switch rapid.SampledFrom(strings.Fields(
-		"track track track track identify identify identify start start end reset cold sdk server",
-	)).Draw(t, "kind") {
+	switch drawKind.Draw(t, "kind") {
 	case "track":
 		e.HasSessionID = rapid.Bool().Draw(t, "own")
 		e.Mobile = rapid.Bool().Draw(t, "mobile")

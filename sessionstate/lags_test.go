@@ -1,7 +1,7 @@
 package sessionstate
 
 import (
-	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/rudder-session/rudder-session/sessionstate/session"
@@ -22,16 +22,17 @@ func TestLagsOfTwoClocks(t *testing.T) {
 	if known.Of(session.DeviceClock).Newest() != (session.Lag{Lag: 100, At: 1000}) || known.Of(session.ServerClock).Newest().At != 0 {
 		t.Errorf("before the second: %v", known)
 	}
+	other := request(3000, 3000, false)
 	for i := range 50_000 {
-		table.observe(fmt.Sprint("other ", i), request(3000, 3000, false), new(session.Lags), true)
+		table.observe("other "+strconv.Itoa(i), other, new(session.Lags), true)
 	}
 	table.observe("key", request(4000, 4000, false), &known, true)
 	if known.Of(session.DeviceClock).Newest() != (session.Lag{Lag: 100, At: 1000}) || known.Of(session.ServerClock).Newest() != (session.Lag{Lag: 500, At: 2000}) {
 		t.Errorf("after looks at others: %v", known)
 	}
-	// Many other keys evict it.
-	for i := range 500_000 {
-		table.observe(fmt.Sprint("other ", i), request(3000, 3000, false), new(session.Lags), false)
+	// Many other keys evict it: so many that each set gets far more than it has places.
+	for i := range 300_000 {
+		table.observe("other "+strconv.Itoa(i), other, new(session.Lags), false)
 	}
 	table.observe("key", request(4000, 4000, false), &known, true)
 	if known.Of(session.DeviceClock).Newest().At != 0 || known.Of(session.ServerClock).Newest().At != 0 {

@@ -14,8 +14,8 @@ import (
 const maxBytes = 200
 
 func TestMemory(t *testing.T) {
-	// Fills each shard as much as eight times as many sessions fill theirs.
-	const n = 125_000
+	// Fills each shard as much as sixteen times as many sessions fill theirs.
+	const n = 62_500
 	table := newTable(t, memorystore.New(), n*5/4, 0)
 	table.AllocateFixed()
 	before := heap()

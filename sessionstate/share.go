@@ -28,7 +28,7 @@ var (
 // hasRoom reports whether the queue takes one more change of a source, given how many
 // changes wait of that source and in total.
 func hasRoom(c class, ofSource, total int) bool {
-	const eighth = maxDelayed / 8
+	eighth := maxDelayed / 8
 	return ofSource < sourceShare[c]*eighth && total < totalShare[c]*eighth
 }
 

@@ -28,9 +28,10 @@ func giveAs(source string, table *Table, key string, e session.Event) (session.D
 // of one source can only take a part of it: known users of the source, other sources
 // and control calls go on. When the store works again, everything is written.
 func TestFloodTakesItsShareOfTheQueue(t *testing.T) {
-	const eighth = MaxDelayed / 8
+	const eighth = 100
+	t.Cleanup(LimitDelayed(8 * eighth))
 	store := newFailStore(t)
-	table := delaying(store, Options{Settings: Settings{Capacity: 2 * MaxDelayed}})
+	table := delaying(store, Options{Settings: Settings{Capacity: 16 * eighth}})
 	for _, key := range []string{"settled", "other settled"} {
 		if d, err := giveAs("flood", table, key, startAt(base, 1)); err != nil || d.SessionID != base {
 			t.Fatal(d, err)
@@ -38,7 +39,7 @@ func TestFloodTakesItsShareOfTheQueue(t *testing.T) {
 	}
 	store.set(hooks{outcome: always(failed)})
 	taken := 0
-	for i := range MaxDelayed {
+	for i := range 8 * eighth {
 		if _, err := giveAs("flood", table, fmt.Sprint("key ", i), trackAt(base, 1)); err == nil {
 			taken++
 		}
@@ -80,9 +81,10 @@ func TestFloodTakesItsShareOfTheQueue(t *testing.T) {
 // If the queue has no room for the extension of a session, it is kept in memory only,
 // and the event is still stamped.
 func TestNoRoomForExtensions(t *testing.T) {
+	const known, delayed = 5, 800
+	t.Cleanup(LimitDelayed(delayed))
 	store := newFailStore(t)
-	table := delaying(store, Options{Settings: Settings{Capacity: 2 * MaxDelayed}})
-	const known = 5
+	table := delaying(store, Options{Settings: Settings{Capacity: 2 * delayed}})
 	for i := range known {
 		send(t, table, fmt.Sprint("known ", i), trackAt(base, 1))
 	}
@@ -90,9 +92,9 @@ func TestNoRoomForExtensions(t *testing.T) {
 		t.Fatal(err)
 	}
 	store = store.reopened(t)
-	table = delaying(store, Options{Settings: Settings{Capacity: 2 * MaxDelayed}})
+	table = delaying(store, Options{Settings: Settings{Capacity: 2 * delayed}})
 	store.set(hooks{outcome: always(failed)})
-	for i := range MaxDelayed {
+	for i := range delayed {
 		source := fmt.Sprint("source ", i%8)
 		if i%2 == 1 {
 			giveAs(source, table, fmt.Sprint("key ", i), trackAt(base, 1))

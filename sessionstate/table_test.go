@@ -18,9 +18,9 @@ var policy = session.Policy{Timeout: 30 * 60_000, Retention: 400 * 24 * 3600_000
 
 // ask sends one message.
 func ask(t testing.TB, table *Table, key string, e session.Event) session.Decision {
-	t.Helper()
 	var d [1]session.Decision
 	if err := table.Apply(context.Background(), key, request(base+1000, &policy, []session.Event{e}), d[:]); err != nil {
+		t.Helper() // here, because it takes longer than Apply
 		t.Errorf("%s: %v", brief(e), err)
 	}
 	d[0] = bare(d[0])

@@ -54,9 +54,9 @@ const minutes = 60_000
 
 // send sends one message that must be answered.
 func send(t testing.TB, table *Table, key string, e session.Event) session.Decision {
-	t.Helper()
 	d, err := give(table, key, &proxied, e)
 	if err != nil {
+		t.Helper()
 		t.Errorf("%s: %v", brief(e), err)
 	}
 	return d

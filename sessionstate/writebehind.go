@@ -68,10 +68,11 @@ type origin struct {
 	urgent bool
 }
 
+// maxDelayed limits the memory of the queue while the store accepts no writes: to tens
+// of megabytes. Tests change it.
+var maxDelayed = 1 << 16
+
 const (
-	// maxDelayed limits the memory of the queue while the store accepts no writes: to
-	// tens of megabytes.
-	maxDelayed = 1 << 16
 	// writeChunk is how many changes are written at once at most, writeDeadline how
 	// long that may take.
 	writeChunk    = 1000

@@ -11,7 +11,7 @@ import (
 func TestDeterministic(t *testing.T) {
 	maxWaiting = 10_000 // so that the temporary file is read and written, again and again
 	t.Cleanup(func() { maxWaiting = 16 << 20 })
-	text := randomText(7, 1000, 1200)
+	text := randomText(7, 500, 600)
 	for _, options := range []string{"automatic proxy", "automatic adopt\nfollow_user\nshare_sessions", "automatic off"} {
 		t.Run(options, func(t *testing.T) {
 			run := func(workers, capacity int) (string, []byte) {

@@ -59,6 +59,13 @@ func replayText(t testing.TB, text string, o Options) (string, *Report) {
 	return out, report
 }
 
+// smallBlocks makes blocks smaller, and the lines that are too long shorter.
+func smallBlocks(t *testing.T) {
+	block, line := blockSize, maxLine
+	blockSize, maxLine = 1<<14, 1<<19
+	t.Cleanup(func() { blockSize, maxLine = block, line })
+}
+
 // moment is the timestamp of a number of seconds after first.
 func moment(seconds float64) string {
 	ms := int64(seconds * 1000)

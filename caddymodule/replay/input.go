@@ -14,12 +14,14 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-const (
+// blockLines bounds the lines of a block: the parsed form of a short line takes more
+// memory than its text.
+const blockLines = 1 << 12
+
+// Tests change these.
+var (
 	// blockSize is about how many bytes of lines are worked on together.
 	blockSize = 1 << 20
-	// blockLines bounds the lines of a block: the parsed form of a short line takes
-	// more memory than its text.
-	blockLines = 1 << 12
 	// maxLine is the length in bytes from which a line is not parsed, but passed on in
 	// pieces. It is eight times the largest request that the data plane accepts.
 	maxLine = 32 << 20

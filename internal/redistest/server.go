@@ -135,6 +135,8 @@ func (s *Server) Do(args ...string) string {
 func (s *Server) Try(args ...string) (string, error) {
 	client, err := rueidis.NewClient(rueidis.ClientOption{
 		InitAddress: []string{s.Addr}, ForceSingleClient: true, DisableCache: true, DisableRetry: true, AlwaysRESP2: true,
+		// For one command, and quickly made: tests poll with it.
+		RingScaleEachConn: 1, ReadBufferEachConn: 1 << 12, WriteBufferEachConn: 1 << 12,
 	})
 	if err != nil {
 		return "", err
@@ -164,15 +166,15 @@ func text(m rueidis.RedisMessage) string {
 	return strings.Join(parts, "\n")
 }
 
-// Await polls until a condition holds.
+// Await polls until a condition holds: often at first, and less so the longer it takes.
 func Await(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(2 * time.Minute)
-	for !holds() {
+	for pause := time.Millisecond; !holds(); pause = min(2*pause, 50*time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited two minutes in vain: %s", what)
 		}
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(pause)
 	}
 }
 

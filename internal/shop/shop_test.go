@@ -12,7 +12,7 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-var small = Options{Users: 2000, Events: 50_000, Seed: 1}
+var small = Options{Users: 1000, Events: 25_000, Seed: 1}
 
 // smallMonth generates the month of small once for all tests.
 var smallMonth = sync.OnceValues(func() ([]byte, error) {
@@ -42,7 +42,7 @@ func month(t *testing.T, o Options) []byte {
 }
 
 func TestSameSeedSameBytes(t *testing.T) {
-	o := Options{Users: 300, Events: 5000, Seed: 7}
+	o := Options{Users: 150, Events: 2500, Seed: 7}
 	first := month(t, o)
 	if !bytes.Equal(first, month(t, o)) {
 		t.Error("the same options give other bytes")
@@ -54,7 +54,7 @@ func TestSameSeedSameBytes(t *testing.T) {
 }
 
 func TestEventsAsAskedFor(t *testing.T) {
-	for _, o := range []Options{small, {Users: 2000, Events: 10_000, Seed: 2}, {Users: 150, Events: 15_000, Seed: 3}} {
+	for _, o := range []Options{small, {Users: 1000, Events: 5000, Seed: 2}, {Users: 75, Events: 7500, Seed: 3}} {
 		scores, err := ScoreLines(bytes.NewReader(month(t, o)))
 		if err != nil {
 			t.Fatal(err)

@@ -23,7 +23,7 @@ func TestAgedFiles(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 9))
 			path := newPath(t)
 			model := map[string]*session.Session{}
-			for range 25 {
+			for range 16 {
 				s := mustOpen(t, path)
 				holds(t, s, model)
 				live(t, s, random, model)

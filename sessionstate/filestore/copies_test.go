@@ -35,7 +35,7 @@ func answeredIn(t *testing.T, path string, did map[int]session.Version) {
 // TestWhatReturnedIsOnDisk copies the file between two transactions of a writer under
 // load.
 func TestWhatReturnedIsOnDisk(t *testing.T) {
-	const copies, writers = 100, 16
+	const copies, writers = 40, 16
 	path := newPath(t)
 	s := mustOpen(t, path)
 	var mu sync.Mutex
@@ -89,7 +89,7 @@ func TestWhatReturnedIsOnDisk(t *testing.T) {
 // TestStoppedAnywhere copies the file of a process that is stopped at a random moment,
 // in the middle of a transaction too: a crash leaves such a file.
 func TestStoppedAnywhere(t *testing.T) {
-	const copies = 120
+	const copies = 50
 	path := newPath(t)
 	a := newAnswers()
 	child := a.load(t, path)

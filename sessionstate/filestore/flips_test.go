@@ -11,7 +11,7 @@ import (
 
 // TestFlippedBytes flips bytes of each page, a few at a time.
 func TestFlippedBytes(t *testing.T) {
-	f := newSample(t, 160)
+	f := newSample(t, 60)
 	page := os.Getpagesize()
 	random := rand.New(rand.NewPCG(11, 12))
 	var aside, served, lost int
@@ -37,7 +37,7 @@ func TestFlippedBytes(t *testing.T) {
 
 // TestFlippedHeads flips bytes of page headers.
 func TestFlippedHeads(t *testing.T) {
-	f := newSample(t, 160)
+	f := newSample(t, 60)
 	page := os.Getpagesize()
 	random := rand.New(rand.NewPCG(13, 14))
 	for from := 0; from < len(f.bytes); from += page {
@@ -56,7 +56,7 @@ func TestFlippedHeads(t *testing.T) {
 // TestFlippedBranchKeys: a branch's key must equal the first key of its page in every
 // bit.
 func TestFlippedBranchKeys(t *testing.T) {
-	f := newSample(t, 160)
+	f := newSample(t, 60)
 	page := os.Getpagesize()
 	branches := 0
 	for from := 2 * page; from < len(f.bytes); from += page {
@@ -85,7 +85,7 @@ func TestFlippedBranchKeys(t *testing.T) {
 // TestEmptiedPages has pages whose header says that they are empty, or has no kind.
 func TestEmptiedPages(t *testing.T) {
 	page := os.Getpagesize()
-	for _, users := range []int{8, 160} { // in one page, and in many
+	for _, users := range []int{8, 60} { // in one page, and in many
 		f := newSample(t, users)
 		for from := 0; from < len(f.bytes); from += page {
 			for at := 8; at < 12; at += 2 {
@@ -103,7 +103,7 @@ func TestEmptiedPages(t *testing.T) {
 
 // TestCut truncates the file, at page boundaries and in between.
 func TestCut(t *testing.T) {
-	f := newSample(t, 160)
+	f := newSample(t, 60)
 	page := os.Getpagesize()
 	for length := 0; length < len(f.bytes); length += page / 2 {
 		for _, length := range []int{length, length + 1} {
@@ -123,7 +123,7 @@ func TestCut(t *testing.T) {
 // TestCutAndGrown: as a crash leaves it if the file system had written the length, but
 // not the data.
 func TestCutAndGrown(t *testing.T) {
-	f := newSample(t, 160)
+	f := newSample(t, 60)
 	page := os.Getpagesize()
 	for length := page; length < len(f.bytes); length += page {
 		damaged := make([]byte, len(f.bytes))

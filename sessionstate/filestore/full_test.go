@@ -149,9 +149,9 @@ func untilFull(t *testing.T, d disk, s *filestore.Store, from int) int {
 
 func fullStore(t *testing.T, d disk, path string) {
 	s := mustOpen(t, path)
-	n := 500
+	n := 200
 	fill(t, s, 0, n, 0, 1)
-	for range 3 {
+	for range 2 {
 		d.full(t)
 		n = untilFull(t, d, s, n)
 		// Neither new sessions nor changes of old ones, however often.

@@ -23,7 +23,7 @@ func size(t testing.TB, path string) int64 {
 
 // TestFileDoesNotGrow: the space of forgotten sessions is used for new ones.
 func TestFileDoesNotGrow(t *testing.T) {
-	const users, rounds = 5_000, 6
+	const users, rounds = 2_000, 6
 	path := newPath(t)
 	s := mustOpen(t, path)
 	s.Retain(400 * day)
@@ -50,7 +50,7 @@ func TestFileDoesNotGrow(t *testing.T) {
 
 // TestFileOfOneSize: changes of the same users need no more space.
 func TestFileOfOneSize(t *testing.T) {
-	const users, rounds = 4_000, 8
+	const users, rounds = 1_500, 8
 	path := newPath(t)
 	s := mustOpen(t, path)
 	var used []int64

@@ -15,10 +15,10 @@ import (
 func TestKilledUnderLoad(t *testing.T) {
 	path := newPath(t)
 	a := newAnswers()
-	for round := range 15 {
+	for round := range 8 {
 		child := a.load(t, path)
 		last := a.total()
-		await(t, "the process does more", func() bool { return a.total() > last+10+37*round })
+		await(t, "the process does more", func() bool { return a.total() > last+10+60*round })
 		child.Process.Kill()
 		<-a.ended
 		child.Wait()

@@ -64,10 +64,9 @@ func TestManySessions(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes some time")
 	}
-	const capacity = 10_000
-	users := 1_000_000
+	users, capacity := 1_000_000, 10_000
 	if raceDetector {
-		users = 40_000
+		users, capacity = 12_000, 3_000
 	}
 	path := newPath(t)
 	before := heap()
@@ -124,7 +123,7 @@ func TestManySessions(t *testing.T) {
 
 // TestMemoryOfASession logs how much memory a cached session takes.
 func TestMemoryOfASession(t *testing.T) {
-	const users = 20_000
+	const users = 10_000
 	store := mustOpen(t, newPath(t))
 	fill(t, store, 0, users, 0, 1)
 	table := newTable(store, users+users/4)

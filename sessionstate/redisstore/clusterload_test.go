@@ -106,11 +106,12 @@ func TestClusterIsReshardedUnderLoad(t *testing.T) {
 	nodes := redistest.StartCluster(t)
 	const prefix = "moving:"
 	tables := openTables(t, 2, redisstore.Options{URLs: urls(nodes), Prefix: prefix})
-	l := startLoad(t, tables, 12)
-	l.await(t, 200)
+	const users = 6
+	l := startLoad(t, tables, users)
+	l.await(t, 100)
 	begun, before, moved := time.Now(), l.calls.Load(), 0
 	for round := range 2 {
-		for i := range 12 {
+		for i := range users {
 			slot := slotOf(t, nodes[0], prefix+fmt.Sprint("user ", i))
 			at := (slot*len(nodes)/16384 + round) % len(nodes)
 			moveSlot(t, slot, nodes[at], nodes[(at+1)%len(nodes)])
@@ -122,7 +123,7 @@ func TestClusterIsReshardedUnderLoad(t *testing.T) {
 	l.end()
 	t.Logf("%d slots moved in %v: %d calls answered, %d tries failed, %d wrong, longest %d ms",
 		moved, took.Round(time.Millisecond), l.calls.Load()-before, l.failed.Load(), l.wrong.Load(), l.longest.Load())
-	for i := range 12 {
+	for i := range users {
 		key := fmt.Sprint("user ", i)
 		id := send(t, tables[0], key, session.Start).SessionID
 		awaitID(t, tables[1], key, id)

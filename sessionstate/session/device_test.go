@@ -11,7 +11,7 @@ import (
 	. "github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-var histories = flag.Int("histories", 3000, "how many random histories of a device are played")
+var histories = flag.Int("histories", 1000, "how many random histories of a device are played")
 
 // device makes messages, and sends them over a network in which requests may overtake
 // each other. It knows the order in which it made them.

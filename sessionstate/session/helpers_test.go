@@ -1,26 +1,17 @@
 package session_test
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/rudder-session/rudder-session/internal/sessiontest"
 	. "github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// TestMain makes rapid check a thousand histories for each property by default:
-// they are small, and bugs may need a rare order.
 func TestMain(m *testing.M) {
-	flag.Parse()
-	said := os.Getenv("RAPID_CHECKS") != "" || testing.Short()
-	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "rapid.checks" })
-	if !said {
-		if err := flag.Set("rapid.checks", "1000"); err != nil {
-			panic(err)
-		}
-	}
+	sessiontest.DefaultChecks(400)
 	os.Exit(m.Run())
 }
 

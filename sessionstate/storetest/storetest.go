@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -101,7 +100,7 @@ func (s store) scan(t *testing.T) map[string]*session.Session {
 
 func (s store) holds(t *testing.T, key string, want *session.Session) {
 	t.Helper()
-	if got := s.get(t, key); !reflect.DeepEqual(got, want) {
+	if got := s.get(t, key); !sessiontest.Same(got, want) {
 		t.Errorf("get %q:\n got  %+v\n want %+v", key, got, want)
 	}
 }
@@ -166,7 +165,7 @@ func roundTrip(t *testing.T, s store) {
 		key := fmt.Sprint("key ", i)
 		s.swap(t, key, 0, v, true)
 		s.holds(t, key, v)
-		if got := s.scan(t)[key]; !reflect.DeepEqual(got, v) {
+		if got := s.scan(t)[key]; !sessiontest.Same(got, v) {
 			t.Errorf("scan:\n got  %+v\n want %+v", got, v)
 		}
 	}
@@ -272,17 +271,19 @@ func deleted(t *testing.T, s store) {
 
 func scan(t *testing.T, s store) {
 	want := map[string]*session.Session{}
+	var changes []sessionstate.Swap
 	for i := range session.Version(500) {
 		key := fmt.Sprint("key ", i)
 		want[key] = sampleSession(t, i+1)
-		s.swap(t, key, 0, want[key], true)
+		changes = append(changes, sessionstate.Swap{Key: key, Next: want[key]})
 	}
-	if seen := s.scan(t); !reflect.DeepEqual(seen, want) {
+	s.CompareAndSwap(t.Context(), changes)
+	if seen := s.scan(t); !maps.EqualFunc(seen, want, sessiontest.Same) {
 		t.Errorf("scan saw %d sessions, or others, of %d", len(seen), len(want))
 	}
 	s.delete(t, "key 7")
 	delete(want, "key 7")
-	if seen := s.scan(t); !reflect.DeepEqual(seen, want) {
+	if seen := s.scan(t); !maps.EqualFunc(seen, want, sessiontest.Same) {
 		t.Errorf("scan saw %d sessions, or others, of %d", len(seen), len(want))
 	}
 }
@@ -308,7 +309,7 @@ func cancelled(t *testing.T, s store) {
 	s.swap(t, "key", 0, sampleSession(t, 10), true)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if v, err := s.Get(ctx, "key"); err == nil && !reflect.DeepEqual(v, sampleSession(t, 10)) {
+	if v, err := s.Get(ctx, "key"); err == nil && !sessiontest.Same(v, sampleSession(t, 10)) {
 		t.Errorf("get: %+v", v)
 	}
 	if err := s.Scan(ctx, func(string, *session.Session) error { return nil }); err != nil && !errors.Is(err, context.Canceled) {
