@@ -28,7 +28,8 @@ export class Site {
   static async start() {
     const { url, close } = await listen(async (request, response) => {
       const { pathname } = new URL(request.url, 'http://localhost');
-      response.setHeader('Cache-Control', 'no-store');
+      // SDKs come from a CDN, which lets browsers keep them.
+      response.setHeader('Cache-Control', pathname.startsWith('/sdk/') ? 'max-age=3600' : 'no-store');
       if (pathname === '/sandboxed') {
         // An opaque origin, as in a sandboxed frame: no cookies, no storage.
         response.setHeader('Content-Security-Policy', 'sandbox allow-scripts');
