@@ -10,7 +10,6 @@ const FILES = {
   '/': ['site/index.html', 'text/html'],
   '/sandboxed': ['site/index.html', 'text/html'],
   '/app.js': ['site/app.js', 'text/javascript'],
-  '/style.css': ['site/style.css', 'text/css'],
   '/worker': ['site/worker.html', 'text/html'],
   '/worker.js': ['site/worker.js', 'text/javascript'],
   // The bundled builds: the others fetch their plugins from a CDN.
