@@ -5,14 +5,14 @@ const [kind, mode, writeKey, dataPlane] = ['sdk', 'mode', 'writeKey', 'dataPlane
 
 /** Short timers, so that tests do not wait for batches and retries. */
 const MODES = {
-  xhr: { queueOptions: { minRetryDelay: 200, maxRetryDelay: 1000, maxAttempts: 100 } },
+  xhr: { queueOptions: { minRetryDelay: 50, maxRetryDelay: 1000, maxAttempts: 100 } },
   batch: {
     queueOptions: {
-      minRetryDelay: 200, maxRetryDelay: 1000, maxAttempts: 100,
-      batch: { enabled: true, maxItems: 10, flushInterval: 200 },
+      minRetryDelay: 50, maxRetryDelay: 1000, maxAttempts: 100,
+      batch: { enabled: true, maxItems: 10, flushInterval: 50 },
     },
   },
-  beacon: { useBeacon: true, beaconQueueOptions: { maxItems: 10, flushQueueInterval: 200 } },
+  beacon: { useBeacon: true, beaconQueueOptions: { maxItems: 10, flushQueueInterval: 50 } },
 };
 
 const LOG = 'application-log';
