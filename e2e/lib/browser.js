@@ -102,7 +102,7 @@ export class Tab {
   }
 
   async ready() {
-    await this.page.waitForFunction(() => window.app?.ready);
+    await this.page.waitForFunction(() => window.app.ready);
     this.anonymousId = await this.call('getAnonymousId');
   }
 
@@ -168,7 +168,7 @@ export class Tab {
   async screenshot(name) {
     await mkdir(OUT, { recursive: true });
     await this.page.setViewportSize({ width: 1280, height: 720 });
-    await this.page.evaluate(([head, rows]) => window.app.showEvents(head, rows), [HEAD, tableOf(this.world)]);
+    await this.page.evaluate(([head, rows]) => window.app.show(head, rows), [HEAD, tableOf(this.world)]);
     await this.page.screenshot({ path: join(OUT, `${name}.png`), fullPage: true });
   }
 }

@@ -10,7 +10,6 @@ const FILES = {
   '/': ['site/index.html', 'text/html'],
   '/sandboxed': ['site/index.html', 'text/html'],
   '/app.js': ['site/app.js', 'text/javascript'],
-  '/style.css': ['site/style.css', 'text/css'],
   '/worker': ['site/worker.html', 'text/html'],
   '/worker.js': ['site/worker.js', 'text/javascript'],
   // The bundled builds: the others fetch their plugins from a CDN.
@@ -28,7 +27,8 @@ export class Site {
   static async start() {
     const { url, close } = await listen(async (request, response) => {
       const { pathname } = new URL(request.url, 'http://localhost');
-      response.setHeader('Cache-Control', 'no-store');
+      // SDKs come from a CDN, which lets browsers keep them.
+      response.setHeader('Cache-Control', pathname.startsWith('/sdk/') ? 'max-age=3600' : 'no-store');
       if (pathname === '/sandboxed') {
         // An opaque origin, as in a sandboxed frame: no cookies, no storage.
         response.setHeader('Content-Security-Policy', 'sandbox allow-scripts');

@@ -5,25 +5,19 @@ const [kind, mode, writeKey, dataPlane] = ['sdk', 'mode', 'writeKey', 'dataPlane
 
 /** Short timers, so that tests do not wait for batches and retries. */
 const MODES = {
-  xhr: { queueOptions: { minRetryDelay: 200, maxRetryDelay: 1000, maxAttempts: 100 } },
+  xhr: { queueOptions: { minRetryDelay: 50, maxRetryDelay: 1000, maxAttempts: 100 } },
   batch: {
     queueOptions: {
-      minRetryDelay: 200, maxRetryDelay: 1000, maxAttempts: 100,
-      batch: { enabled: true, maxItems: 10, flushInterval: 200 },
+      minRetryDelay: 50, maxRetryDelay: 1000, maxAttempts: 100,
+      batch: { enabled: true, maxItems: 10, flushInterval: 50 },
     },
   },
-  beacon: { useBeacon: true, beaconQueueOptions: { maxItems: 10, flushQueueInterval: 200 } },
+  beacon: { useBeacon: true, beaconQueueOptions: { maxItems: 10, flushQueueInterval: 50 } },
 };
 
 const LOG = 'application-log';
-const table = document.querySelector('#log tbody');
 
-function show({ time, call, answer }) {
-  const row = table.insertRow();
-  for (const text of [time, call, answer]) row.insertCell().textContent = text;
-}
-
-/** The log, which outlives the page if the browser allows storage. */
+/** The log, which outlives the page. There is none if the browser does not allow storage. */
 function logged() {
   try {
     return JSON.parse(localStorage.getItem(LOG) ?? '[]');
@@ -33,10 +27,9 @@ function logged() {
 }
 
 function log(call, answer = '') {
-  const entry = { time: new Date().toISOString().slice(11, 23), call, answer };
+  const entry = [new Date().toISOString().slice(11, 23), call, answer];
   const entries = logged();
   if (entries) localStorage.setItem(LOG, JSON.stringify([...entries, entry]));
-  show(entry);
 }
 
 async function loadSdk() {
@@ -55,8 +48,11 @@ async function loadSdk() {
 
 const text = (values) => values.map((value) => JSON.stringify(value)).join(', ');
 
+let loaded;
+
 window.app = {
-  ready: false,
+  /** Fulfilled when the SDK is ready. */
+  ready: new Promise((resolve) => (loaded = resolve)),
 
   /** Calls a method of the SDK, and returns what it returns if that can leave the page. */
   call(method, ...args) {
@@ -100,10 +96,19 @@ window.app = {
     addEventListener('pagehide', () => this.call(method, ...args));
   },
 
-  /** Shows the messages at the data plane, below the application's log. */
-  showEvents(head, rows) {
+  /**
+   * Shows the application's log, and the messages at the data plane below it. Until then the page
+   * shows nothing: to lay it out again after each call would take longer than the call.
+   */
+  show(head, rows) {
+    document.querySelector('main').hidden = false;
+    document.querySelector('#sdk').textContent = `SDK ${kind}, mode ${mode}, data plane URL ${dataPlane}`;
+    const log = document.querySelector('#log').tBodies[0];
+    for (const cells of logged()) {
+      const row = log.insertRow();
+      for (const cell of cells) row.insertCell().textContent = cell;
+    }
     const events = document.querySelector('#events');
-    events.hidden = events.previousElementSibling.hidden = false;
     const header = events.tHead.insertRow();
     for (const cell of head) header.append(Object.assign(document.createElement('th'), { textContent: cell }));
     for (const cells of rows) {
@@ -116,13 +121,11 @@ window.app = {
   },
 };
 
-for (const entry of logged() ?? []) show(entry);
-document.querySelector('#sdk').textContent = `SDK ${kind}, mode ${mode}, data plane URL ${dataPlane}`;
 window.rudderanalytics = await loadSdk();
 window.rudderanalytics.load(writeKey, dataPlane, {
   configUrl: location.origin, ...MODES[mode], ...JSON.parse(query.get('load') ?? '{}'),
 });
 window.rudderanalytics.ready(() => {
   log('page loaded');
-  window.app.ready = true;
+  loaded(true);
 });
