@@ -58,68 +58,45 @@ if [ $# -gt 0 ]; then
 fi
 
 work=$(mktemp -d)
-trap 'jobs -p | xargs -r kill; rm -rf "$work"' EXIT
+trap 'rm -rf "$work"' EXIT
 : >"$work/failures"
 passed=0 failed=0 skipped=0
 
-# The stages that are running, by process.
-declare -A names limits words begun logs
-
-# Begins a stage: its name, after what time it is ended (many times what it takes on a
-# machine that does nothing else), words, and a command. What the command prints is
-# printed if it fails, and else its lines that begin with the words. Its last line may say
-# how many tests passed, failed and were skipped; else it is no test, and counts if it fails.
-begin() {
-	local log
-	log=$(mktemp -p "$work")
-	printf '== %s\n' "$1"
-	timeout --kill-after=30s "$2" "${@:4}" >"$log" 2>&1 &
-	names[$!]=$1 limits[$!]=$2 words[$!]=$3 begun[$!]=$SECONDS logs[$!]=$log
-}
-
-# Reports a stage that has ended with a status.
-report() {
-	local name=${names[$1]} took=$((SECONDS - begun[$1])) ended=$2 log=${logs[$1]} told
-	told=$(tail -n 1 "$log")
+# Runs a stage: says what it is, and how long it took. What it prints is printed
+# if it fails, and else its lines that begin with the words $3. Its last line may
+# say how many tests passed, failed and were skipped; else it is no test, and
+# counts if it fails. What hangs is ended after the time $2: many times what a
+# stage takes on a machine that does nothing else.
+stage() {
+	local name=$1 limit=$2 words=$3 started=$SECONDS ended=0 told
+	shift 3
+	printf '== %s\n' "$name"
+	timeout --kill-after=30s "$limit" "$@" >"$work/log" 2>&1 || ended=$?
+	told=$(tail -n 1 "$work/log")
 	if [[ $told =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)?$ ]]; then
 		passed=$((passed + BASH_REMATCH[1])) skipped=$((skipped + ${BASH_REMATCH[4]:-0}))
 		local failures=${BASH_REMATCH[2]}
 		[ "$ended" -eq 0 ] || [ "$failures" -gt 0 ] || failures=1
 		failed=$((failed + failures))
-	elif [ "$ended" -ne 0 ] || [ "${words[$1]}" != none ]; then
+	elif [ "$ended" -ne 0 ] || [ "$words" != none ]; then
 		ended=$((ended ? ended : 1)) failed=$((failed + 1))
 	fi
 	if [ "$ended" -eq 0 ]; then
-		grep -E "^(${words[$1]}) " "$log" || true
-		printf '   %s took %d s\n' "$name" "$took"
+		grep -E "^($words) " "$work/log" || true
+		printf '   %s took %d s\n' "$name" $((SECONDS - started))
 		return
 	fi
-	cat "$log"
-	{ grep -E '^FAIL(ED)? ' "$log" || true; } | tail -n 20 | awk '!seen[$0]++' >>"$work/failures"
-	[ "$ended" -ne 124 ] || printf 'FAIL  %s: it was ended after %s\n' "$name" "${limits[$1]}" >>"$work/failures"
-	printf 'FAIL  %s, after %d s\n' "$name" "$took" | tee -a "$work/failures"
+	cat "$work/log"
+	{ grep -E '^FAIL(ED)? ' "$work/log" || true; } | tail -n 20 | awk '!seen[$0]++' >>"$work/failures"
+	[ "$ended" -ne 124 ] || printf 'FAIL  %s: it was ended after %s\n' "$name" "$limit" >>"$work/failures"
+	printf 'FAIL  %s, after %d s\n' "$name" $((SECONDS - started)) | tee -a "$work/failures"
 }
-
-# Waits for the stages that are running, and reports each when it ends.
-finish() {
-	local process ended
-	while [ ${#names[@]} -gt 0 ]; do
-		ended=0
-		wait -n -p process "${!names[@]}" || ended=$?
-		report "$process" "$ended"
-		unset "names[$process]"
-	done
-}
-
-stage() { begin "$@" && finish; }
 
 stage 'build ./caddy' 60m none ./xcaddy.sh
 stage 'lint' 60m none scripts/lint.sh
 stage 'run ./caddy' 10m none scripts/smoke.sh
-# The SDKs mostly wait, and so do some of the Go tests.
-begin 'SDKs end to end' 120m slow env E2E_TABLES=failed e2e/run.sh
-begin 'Go tests' 120m 'ok|slow' scripts/gotest.sh
-finish
+stage 'Go tests' 120m 'ok|slow' scripts/gotest.sh
+stage 'SDKs end to end' 120m 'slow' env E2E_TABLES=failed e2e/run.sh
 
 printf '\nall of it took %d s\n' "$SECONDS"
 if [ "$failed" -gt 0 ]; then
