@@ -21,14 +21,12 @@ type lagShard struct {
 	sets *[lagSets]lagSet
 }
 
-// lagSet is the lags of the few clocks that share a place.
-type lagSet [lagWays]clockLags
-
-// clockLags is what is known of one clock of a key.
-type clockLags struct {
-	// id is the key's hash, with the clock in place of the lowest bit.
-	id   uint64
-	lags session.ClockLags
+// lagSet is the lags of the few clocks that share a place. The ids are together, so that
+// looking for one reads little memory.
+type lagSet struct {
+	// ids are the keys' hashes, with the clock in place of the lowest bit.
+	ids  [lagWays]uint64
+	lags [lagWays]session.ClockLags
 }
 
 const (
@@ -55,19 +53,13 @@ func (t *lagTable) observe(key string, r *session.Request, known *session.Lags, 
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	set := shard.set(hash)
-	for _, clock := range clocks {
-		*known.Of(clock) = session.ClockLags{}
-		if l := set.find(clockID(hash, clock)); l != nil {
-			*known.Of(clock) = l.lags
-		}
-	}
+	set.read(hash, known)
 	if look {
 		return true
 	}
 	for i := first; i < len(r.Events); i++ {
 		if clock := r.Events[i].Clock(); clock != session.NoClock {
-			l := set.findOrMake(clockID(hash, clock))
-			l.lags.ObserveEvent(&r.Events[i], r.Received)
+			set.findOrMake(clockID(hash, clock)).ObserveEvent(&r.Events[i], r.Received)
 		}
 	}
 	return true
@@ -81,7 +73,7 @@ func (t *lagTable) restore(key string, known *session.Lags) {
 	defer shard.mu.Unlock()
 	for _, clock := range clocks {
 		if l := shard.set(hash).find(clockID(hash, clock)); l != nil {
-			l.lags = *known.Of(clock)
+			*l = *known.Of(clock)
 		}
 	}
 }
@@ -100,11 +92,24 @@ func clockID(hash uint64, clock session.Clock) uint64 {
 	return hash&^1 | uint64(clock-session.DeviceClock)
 }
 
+// read sets known to the lags of both clocks of a key.
+func (s *lagSet) read(hash uint64, known *session.Lags) {
+	*known = session.Lags{}
+	for i, id := range s.ids {
+		switch id {
+		case clockID(hash, session.DeviceClock):
+			*known.Of(session.DeviceClock) = s.lags[i]
+		case clockID(hash, session.ServerClock):
+			*known.Of(session.ServerClock) = s.lags[i]
+		}
+	}
+}
+
 // find returns the lags of a clock, or nil.
-func (s *lagSet) find(id uint64) *clockLags {
-	for i := range s {
-		if s[i].id == id {
-			return &s[i]
+func (s *lagSet) find(id uint64) *session.ClockLags {
+	for i := range s.ids {
+		if s.ids[i] == id {
+			return &s.lags[i]
 		}
 	}
 	return nil
@@ -112,17 +117,17 @@ func (s *lagSet) find(id uint64) *clockLags {
 
 // findOrMake returns the lags of a clock. If there are none, it makes an entry in the
 // place of the clock that was seen longest ago.
-func (s *lagSet) findOrMake(id uint64) *clockLags {
+func (s *lagSet) findOrMake(id uint64) *session.ClockLags {
 	if l := s.find(id); l != nil {
 		return l
 	}
-	oldest := &s[0]
-	for i := range s {
-		if s[i].lags.Newest().At < oldest.lags.Newest().At {
-			oldest = &s[i]
+	oldest := 0
+	for i := range s.lags {
+		if s.lags[i].Newest().At < s.lags[oldest].Newest().At {
+			oldest = i
 		}
 	}
-	oldest.id = id
-	oldest.lags = session.ClockLags{}
-	return oldest
+	s.ids[oldest] = id
+	s.lags[oldest] = session.ClockLags{}
+	return &s.lags[oldest]
 }
