@@ -104,7 +104,7 @@ window.app = {
     document.querySelector('main').hidden = false;
     document.querySelector('#sdk').textContent = `SDK ${kind}, mode ${mode}, data plane URL ${dataPlane}`;
     const log = document.querySelector('#log').tBodies[0];
-    for (const cells of logged()) {
+    for (const cells of logged() ?? []) {
       const row = log.insertRow();
       for (const cell of cells) row.insertCell().textContent = cell;
     }
