@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -37,15 +38,32 @@ func init() {
 // milliseconds.
 const ReceivedAt = "X-Test-Received-At"
 
+// notBefore is a request header with the oldest generation that may serve the request.
+const notBefore = "X-Test-Not-Before"
+
+// generations counts the handlers that were made.
+var generations atomic.Int64
+
 // TestClock is the first handler of a site. It sets when a request arrived, and counts
-// the requests that are being served.
-type TestClock struct{}
+// the requests that are being served. A reload ends before the old configuration has
+// stopped taking requests: it refuses those that are meant for the new one.
+type TestClock struct{ generation int64 }
+
+// Provision counts the handler.
+func (c *TestClock) Provision(caddy.Context) error {
+	c.generation = generations.Add(1)
+	return nil
+}
 
 func (*TestClock) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.test_clock", New: func() caddy.Module { return new(TestClock) }}
 }
 
-func (*TestClock) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+func (c *TestClock) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if oldest, _ := strconv.ParseInt(r.Header.Get(notBefore), 10, 64); c.generation < oldest {
+		panic(http.ErrAbortHandler)
+	}
+	r.Header.Del(notBefore)
 	Serving.Change(1)
 	defer Serving.Change(-1)
 	if ms, err := strconv.ParseInt(r.Header.Get(ReceivedAt), 10, 64); err == nil {
@@ -156,6 +174,8 @@ type Proxy struct {
 	Port, Port2 int
 	Client      *http.Client
 	Reloaded    bool
+	// generation is the oldest generation of the configuration that was loaded last.
+	generation int64
 	// Now is when the next request arrives; each one arrives a millisecond after the
 	// one before.
 	Now time.Time
@@ -203,7 +223,12 @@ func (p *Proxy) Load(t *testing.T, s Setup) error {
 		return err
 	}
 	p.Reloaded = true
-	return caddy.Load(config, true)
+	before := generations.Load()
+	if err := caddy.Load(config, true); err != nil {
+		return err
+	}
+	p.generation = before + 1
+	return nil
 }
 
 func (p *Proxy) URL(path string) string { return "http://127.0.0.1:" + strconv.Itoa(p.Port) + path }
@@ -214,6 +239,8 @@ type Request struct {
 	Header                 http.Header
 	Body                   string
 	Received               time.Time
+
+	notBefore int64
 }
 
 // Reply is the response to a request.
@@ -228,10 +255,11 @@ type Reply struct {
 func (p *Proxy) Send(t *testing.T, r Request) Reply {
 	t.Helper()
 	begun := Serving.Count()
+	r.notBefore = p.generation
 	out, err := p.Try(r)
 	// During a reload, connections can be lost. If no handler has seen the request, it
 	// is safe to send it again.
-	for tries := 0; p.Reloaded && err != nil && tries < 20 && Serving.Count() == begun; tries++ {
+	for tries := 0; p.Reloaded && err != nil && tries < 1000 && Serving.Count() == begun; tries++ {
 		out, err = p.Try(r)
 	}
 	if err != nil {
@@ -264,6 +292,9 @@ func (p *Proxy) Try(r Request) (Reply, error) {
 		out.SetBasicAuth(r.WriteKey, "")
 	}
 	out.Header.Set(ReceivedAt, strconv.FormatInt(r.Received.UnixMilli(), 10))
+	if r.notBefore > 0 {
+		out.Header.Set(notBefore, strconv.FormatInt(r.notBefore, 10))
+	}
 	return Exchange(p.Client, out)
 }
 
