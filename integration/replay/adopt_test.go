@@ -22,7 +22,7 @@ func TestReplayAdopted(t *testing.T) {
 	for _, file := range files {
 		name := filepath.Base(file)
 		t.Run(name, func(t *testing.T) {
-			p := run(t, proxytest.Setup{Session: "automatic adopt"})
+			p := proxytest.Run(t, proxytest.Setup{Session: "automatic adopt"})
 			var kept, added, removed, invalid int
 			marked := map[[3]string]string{} // the message that has a session's mark
 			all := captures(t, name)
@@ -31,7 +31,7 @@ func TestReplayAdopted(t *testing.T) {
 				if !c.events() || c.Body == nil {
 					continue
 				}
-				a := p.replay(t, c)
+				a := forward(t, p, c)
 				before, after := adoptedMessages(t, c.Body), adoptedMessages(t, []byte(proxytest.Unzip(t, a)))
 				if len(before) != len(after) {
 					t.Fatalf("%s: %d messages, %d sent", c.URL, len(after), len(before))

@@ -17,6 +17,8 @@ import (
 	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
+func TestMain(m *testing.M) { proxytest.Main(m) }
+
 // captured is a request as an SDK sent it.
 type captured struct {
 	Seq             int
@@ -124,16 +126,16 @@ func (m *capturedMessage) key() [2]string {
 	return [2]string{"anonymousId", m.AnonymousID}
 }
 
-// replay sends a captured request, gives it the captured answer, and returns what arrived
+// forward sends a captured request, gives it the captured answer, and returns what arrived
 // at the data plane.
-func (p *proxy) replay(t *testing.T, c *captured) *proxytest.Arrival {
+func forward(t *testing.T, p *proxytest.Proxy, c *captured) *proxytest.Arrival {
 	t.Helper()
-	return p.send(t, c, c.request(t))
+	return forwardAs(t, p, c, c.request(t))
 }
 
-// send sends a request in place of a captured one, gives it the captured answer, and
+// forwardAs sends a request in place of a captured one, gives it the captured answer, and
 // returns what arrived at the data plane.
-func (p *proxy) send(t *testing.T, c *captured, r proxytest.Request) *proxytest.Arrival {
+func forwardAs(t *testing.T, p *proxytest.Proxy, c *captured, r proxytest.Request) *proxytest.Arrival {
 	t.Helper()
 	p.Plane.Reply(c.status(), "captured")
 	got := p.Send(t, r)
@@ -153,7 +155,7 @@ func (p *proxy) send(t *testing.T, c *captured, r proxytest.Request) *proxytest.
 
 // control makes a control call for the owner of a message. It happens before earlier than
 // it is received.
-func (p *proxy) control(t *testing.T, call string, of [2]string, received time.Time, before time.Duration) string {
+func control(t *testing.T, p *proxytest.Proxy, call string, of [2]string, received time.Time, before time.Duration) string {
 	t.Helper()
 	body := fmt.Sprintf(`{%q:%q,"originalTimestamp":%q,"sentAt":%q}`, of[0], of[1], proxytest.Fill("$now", received.Add(-before)), proxytest.Fill("$now", received))
 	got := p.Send(t, proxytest.Request{Path: "/v1/" + call, WriteKey: "WK_LOCAL", Body: body, Received: received})
@@ -171,10 +173,10 @@ var captureFiles = []string{"js-v3.jsonl", "node.jsonl", "service-worker.jsonl",
 func TestReplayWithoutSession(t *testing.T) {
 	for _, file := range captureFiles {
 		t.Run(file, func(t *testing.T) {
-			p := run(t, proxytest.Setup{})
+			p := proxytest.Run(t, proxytest.Setup{})
 			for _, c := range captures(t, file) {
 				sent := c.request(t)
-				a := p.replay(t, &c)
+				a := forward(t, p, &c)
 				if a.Method != c.Method || a.URI != c.URL || string(a.Body) != sent.Body {
 					t.Errorf("%s %s: arrived as %s %s %q", c.Method, c.URL, a.Method, a.URI, a.Body)
 				}
@@ -199,19 +201,19 @@ func TestReplayWithoutSession(t *testing.T) {
 func TestReplayInSession(t *testing.T) {
 	for _, file := range captureFiles[:3] {
 		t.Run(file, func(t *testing.T) {
-			p := run(t, proxytest.Setup{})
+			p := proxytest.Run(t, proxytest.Setup{})
 			all := slices.DeleteFunc(captures(t, file), func(c captured) bool { return !c.events() })
 			begun := map[[2]string]string{}
 			for _, c := range all {
 				for _, m := range c.messages(t) {
 					if _, ok := begun[m.key()]; !ok {
-						begun[m.key()] = p.control(t, "startSession", m.key(), time.UnixMilli(all[0].TMS), 24*time.Hour)
+						begun[m.key()] = control(t, p, "startSession", m.key(), time.UnixMilli(all[0].TMS), 24*time.Hour)
 					}
 				}
 			}
 			r := replayed{marks: map[[3]string]string{}, seen: map[[3]string]bool{}, users: map[[2]string][]string{}, begun: begun}
 			for _, c := range all {
-				a := p.replay(t, &c)
+				a := forward(t, p, &c)
 				got := proxytest.Messages(t, a)
 				sent := c.messages(t)
 				if len(got) != len(sent) {
@@ -297,7 +299,7 @@ func TestReplayMobile(t *testing.T) {
 	for _, scenario := range slices.Sorted(maps.Keys(scenarios)) {
 		for _, call := range []string{"startSession", "endSession"} {
 			t.Run(scenario+"/"+call, func(t *testing.T) {
-				p := run(t, proxytest.Setup{})
+				p := proxytest.Run(t, proxytest.Setup{})
 				// If the SDK tracks sessions itself, its restart ends the state that the
 				// call set.
 				automatic := strings.HasSuffix(scenario, "auto=true")
@@ -306,11 +308,11 @@ func TestReplayMobile(t *testing.T) {
 				for i, c := range scenarios[scenario] {
 					if i == 1 {
 						before := time.UnixMilli(scenarios[scenario][0].TMS + 1)
-						id = p.control(t, call, c.messages(t)[0].key(), before, 0)
+						id = control(t, p, call, c.messages(t)[0].key(), before, 0)
 						over = false
 					}
 					restarts += strings.Count(c.Label, "COLD RESTART")
-					got := proxytest.Messages(t, p.replay(t, &c))
+					got := proxytest.Messages(t, forward(t, p, &c))
 					for j, m := range c.messages(t) {
 						cold := m.Event == "Application Opened" && m.Properties["from_background"] == false
 						over = over || cold && automatic

@@ -85,7 +85,7 @@ func TestReplayCommandOfCaptures(t *testing.T) {
 		all := captures(t, file)
 		for _, options := range policyOptions() {
 			t.Run(file+"/"+strings.ReplaceAll(options, "\n", " "), func(t *testing.T) {
-				p := run(t, proxytest.Setup{Session: options})
+				p := proxytest.Run(t, proxytest.Setup{Session: options})
 				replayed := replayedLines(t, options, lines)
 				changed := 0
 				for i := range all {
@@ -93,7 +93,7 @@ func TestReplayCommandOfCaptures(t *testing.T) {
 					if c.Body == nil {
 						continue
 					}
-					arrived := p.send(t, c, c.plainRequest(t)).Body
+					arrived := forwardAs(t, p, c, c.plainRequest(t)).Body
 					got := memberOf(t, replayed[fmt.Sprint(c.Seq)], "body")
 					if !bytes.Equal(got, arrived) {
 						t.Errorf("%s %s: replayed\n%s\narrived\n%s", c.URL, c.Label, got, arrived)
@@ -142,7 +142,7 @@ func TestReplayCommandOfTraffic(t *testing.T) {
 				requests[i] = made.Next()
 				lines = append(lines, requests[i].Line(i)...)
 			}
-			p := run(t, proxytest.Setup{Session: options})
+			p := proxytest.Run(t, proxytest.Setup{Session: options})
 			replayed := replayedLines(t, options, lines)
 			for i := range requests {
 				r := &requests[i]
@@ -202,7 +202,7 @@ func TestReplayCommandOfEvents(t *testing.T) {
 	for i, options := range policyOptions() {
 		t.Run(strings.ReplaceAll(options, "\n", " "), func(t *testing.T) {
 			seed := seedOr(i + 1)
-			p := run(t, proxytest.Setup{Session: options})
+			p := proxytest.Run(t, proxytest.Setup{Session: options})
 			made := traffic.New(seed, 6)
 			made.Simple = true
 			var lines, sent []string
