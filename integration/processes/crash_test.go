@@ -78,7 +78,7 @@ func testCrashes(t *testing.T, n int, option string, twice int) {
 		// Count control calls, not time, until the next crash.
 		target := l.count() + 20 + random.IntN(60)
 		redistest.Await(t, "control calls are answered", func() bool { return l.count() >= target })
-		proxies.crash(t, random.IntN(n))
+		proxies.crash(random.IntN(n))
 	}
 	stop()
 	workers.Wait()

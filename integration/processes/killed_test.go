@@ -30,19 +30,13 @@ func TestKilledWhenForwarded(t *testing.T) {
 	}
 	cold := `{"type":"track","event":"Application Opened","anonymousId":"a1","messageId":"cold","channel":"mobile",` +
 		`"properties":{"from_background":false},"context":{"sessionId":1700000000000,"sessionStart":true}}`
-	again := func(p *process) {
-		p.Kill()
-		if !p.Start() {
-			t.Fatal("Caddy does not start")
-		}
-	}
 	for name, test := range map[string]struct {
 		automatic string
 		do        func(t *testing.T, p *process)
 	}{
 		"a first event": {"proxy", func(t *testing.T, p *process) {
 			began := p.forwarded("/v1/track", proxytest.Event("a1", "m1"))
-			again(p)
+			p.restart()
 			if got := p.forwarded("/v1/track", proxytest.Event("a1", "m2")); got+"!" != began {
 				t.Errorf("session %s, then %s", began, got)
 			}
@@ -50,7 +44,7 @@ func TestKilledWhenForwarded(t *testing.T) {
 		"the start mark": {"off", func(t *testing.T, p *process) {
 			p.Send("/v1/startSession", `{"anonymousId":"a1","sessionId":1234567890}`)
 			began := p.forwarded("/v1/track", proxytest.Event("a1", "m1"))
-			again(p)
+			p.restart()
 			if got := p.forwarded("/v1/track", proxytest.Event("a1", "m2")); began != "1234567890!" || got != "1234567890" {
 				t.Errorf("session %s, then %s", began, got)
 			}
@@ -58,9 +52,9 @@ func TestKilledWhenForwarded(t *testing.T) {
 		"another user": {"proxy", func(t *testing.T, p *process) {
 			p.Send("/v1/startSession", `{"anonymousId":"a1","sessionId":1234567890}`)
 			p.forwarded("/v1/identify", identify("anna", "m1"))
-			again(p)
+			p.restart()
 			began := p.forwarded("/v1/identify", identify("bert", "m2"))
-			again(p)
+			p.restart()
 			if got := p.forwarded("/v1/track", proxytest.Event("a1", "m3")); got+"!" != began || got == "1234567890" {
 				t.Errorf("session %s, then %s", began, got)
 			}
@@ -68,7 +62,7 @@ func TestKilledWhenForwarded(t *testing.T) {
 		"a cold start": {"sdk", func(t *testing.T, p *process) {
 			p.Send("/v1/startSession", `{"anonymousId":"a1","sessionId":1234567890}`)
 			p.forwarded("/v1/track", cold)
-			again(p)
+			p.restart()
 			if got := p.forwarded("/v1/track", proxytest.Event("a1", "m2")); strings.HasPrefix(got, "1234567890") {
 				t.Errorf("session %s", got)
 			}
@@ -86,7 +80,7 @@ func TestKilledWhenForwarded(t *testing.T) {
 			for _, m := range proxytest.Messages(t, &proxytest.Arrival{Body: []byte(got.Body)}) {
 				began[m.AnonymousID] = m.Session()
 			}
-			again(p)
+			p.restart()
 			for i := 0; i < 300; i += 37 {
 				id := fmt.Sprint("a", i)
 				if got := p.forwarded("/v1/track", proxytest.Event(id, "m2")); got+"!" != began[id] {

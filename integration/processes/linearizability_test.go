@@ -155,7 +155,7 @@ func TestLinearizable(t *testing.T) {
 	for i := range 6 {
 		target := h.count() + 60
 		redistest.Await(t, "requests are answered", func() bool { return h.count() >= target })
-		proxies.crash(t, i%3)
+		proxies.crash(i % 3)
 	}
 	all.Wait()
 	h.check(t)
@@ -242,7 +242,7 @@ func (h *history) check(t *testing.T) {
 		}
 	}
 	result := porcupine.CheckOperationsTimeout(sessionModel, h.ops, time.Minute)
-	t.Logf("%d operations, %d of them without an proxytest.Reply, %d sessions with a start mark: %s", len(h.ops), unknown, len(marks), result)
+	t.Logf("%d operations, %d of them without an answer, %d sessions with a start mark: %s", len(h.ops), unknown, len(marks), result)
 	if result == porcupine.Ok {
 		return
 	}

@@ -56,6 +56,15 @@ func (p *process) current(anonymousID string) (int64, error) {
 	return sessionOf(answer)
 }
 
+// restart kills the process and starts it again.
+func (p *process) restart() {
+	p.T.Helper()
+	p.Kill()
+	if !p.Start() {
+		p.T.Fatal("Caddy did not start again")
+	}
+}
+
 // fleet is several processes with the same configuration.
 type fleet struct {
 	processes []*process
@@ -81,12 +90,8 @@ func (f *fleet) get(i int) *process {
 }
 
 // crash kills a process and starts it again.
-func (f *fleet) crash(t *testing.T, i int) {
-	t.Helper()
+func (f *fleet) crash(i int) {
 	f.starting[i].Lock()
 	defer f.starting[i].Unlock()
-	f.processes[i].Kill()
-	if !f.processes[i].Start() {
-		t.Fatal("Caddy did not start again")
-	}
+	f.processes[i].restart()
 }
