@@ -39,13 +39,25 @@ export function patient(context) {
 let shared;
 after(() => shared?.then((browser) => browser.close()));
 
+/** Contexts that earlier scenarios have left, with one empty page each. */
+const left = [];
+
 /** A visitor's browser, with its own cookies and storage. */
 export class Visitor {
-  static async arrive(world, options) {
+  /**
+   * Gets a visitor the context of an earlier one, emptied: a new context and the process of its
+   * page take more processor time than the rest of most scenarios. A scenario that changes more
+   * of the context or the page than what emptied() restores must ask for a `fresh` one.
+   */
+  static async arrive(world, { fresh = false, ...options } = {}) {
     const visitor = Object.assign(new Visitor(), { world, options });
     shared ??= chromium.launch(LAUNCH);
-    visitor.context = patient(await (await shared).newContext());
-    world.closers.push(() => visitor.context.close());
+    visitor.context = (!fresh && left.pop()) || patient(await (await shared).newContext());
+    visitor.unused = visitor.context.pages();
+    world.closers.push(async () => {
+      if (!fresh && !world.failed && (await emptied(visitor.context, world))) left.push(visitor.context);
+      else await visitor.context.close();
+    });
     return visitor;
   }
 
@@ -68,7 +80,7 @@ export class Visitor {
 
   /** Opens the site in a new tab. */
   async open() {
-    const tab = new Tab(await this.context.newPage(), this);
+    const tab = new Tab(this.unused?.pop() ?? (await this.context.newPage()), this);
     await this.options.prepare?.(tab.page);
     await tab.load();
     return tab;
@@ -77,6 +89,24 @@ export class Visitor {
   offline(is) {
     return this.context.setOffline(is);
   }
+}
+
+/** Leaves a context with one empty page and nothing else. Reports whether there is a page. */
+async function emptied(context, { site }) {
+  const [page, ...others] = context.pages();
+  if (!page) return false;
+  await Promise.all(others.map((other) => other.close()));
+  page.removeAllListeners('pageerror');
+  page.removeAllListeners('console');
+  await context.setOffline(false);
+  // The application's page is left first, because it may store something while it is left.
+  await page.goto(`${site.url}/empty`);
+  await page.evaluate(() => {
+    localStorage.clear();
+    sessionStorage.clear();
+  });
+  await context.clearCookies();
+  return true;
 }
 
 /** A page of the site, with an SDK on it. */

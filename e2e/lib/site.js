@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { listen } from './http.js';
@@ -22,8 +23,16 @@ const SOURCE_CONFIG = JSON.stringify({
   source: { id: 'source', name: 'Website', config: {}, destinations: [], enabled: true, workspaceId: 'workspace' },
 });
 
+let shared;
+after(() => shared?.then((site) => site.close()));
+
 /** The website of the application, and the control plane from which SDKs fetch their configuration. */
 export class Site {
+  /** The site of all scenarios of a file. It has no state. */
+  static shared() {
+    return (shared ??= Site.start());
+  }
+
   static async start() {
     const { url, close } = await listen(async (request, response) => {
       const { pathname } = new URL(request.url, 'http://localhost');
@@ -40,6 +49,10 @@ export class Site {
         response.setHeader('Access-Control-Allow-Headers', 'authorization');
         response.writeHead(200, { 'Content-Type': 'application/json' });
         response.end(request.method === 'OPTIONS' ? '' : SOURCE_CONFIG);
+        return;
+      }
+      if (pathname === '/empty') {
+        response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html><title>Empty</title><link rel="icon" href="data:,">');
         return;
       }
       const file = FILES[pathname];

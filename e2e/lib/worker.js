@@ -6,7 +6,7 @@ import { WRITE_KEY } from './world.js';
 /** A service worker with the SDK, registered in Chromium, and the page that talks to it. */
 export class ServiceWorker {
   static async register(world) {
-    const { context } = await Visitor.arrive(world, {});
+    const { context } = await Visitor.arrive(world, { fresh: true });
     const page = await context.newPage();
     await page.goto(`${world.site.url}/worker?${new URLSearchParams({ writeKey: WRITE_KEY, dataPlane: world.url })}`);
     await page.waitForFunction(() => window.ask);

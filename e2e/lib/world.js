@@ -20,6 +20,8 @@ export const BACKEND_KEY = '2e2eBackend';
 export class World {
   closers = [];
   recorders = [];
+  /** Whether the scenario has failed. */
+  failed = false;
 
   static async start({ automatic = 'sdk', options = [], retries, proxies = 1, writeKeys = [WRITE_KEY] } = {}) {
     const world = new World();
@@ -37,7 +39,7 @@ export class World {
         world.recorders.push(await world.#own(Recorder.start(caddy.port)));
       }
       world.recorder = world.recorders[0];
-      world.site = await world.#own(Site.start());
+      world.site = await Site.shared();
     } catch (error) {
       await world.close();
       throw error;
@@ -106,6 +108,7 @@ export function scenario(name, options, body) {
       await body(world);
       if (process.env.E2E_TABLES !== 'failed') console.log(`\n${name}\n${render(world)}`);
     } catch (error) {
+      world.failed = true;
       console.log(`\n${name}: FAILED\n${render(world)}\n${world.caddy.log.slice(-4000)}`);
       throw error;
     } finally {

@@ -73,7 +73,7 @@ async function open(world, domain, sdk, script) {
     response.end(`<!doctype html><title>Page</title><script src="${domain.url}${sdk}"></script><script nonce="page">${script}</script>`);
   });
   world.closers.push(close);
-  const { context } = await Visitor.arrive(world, {});
+  const { context } = await Visitor.arrive(world, { fresh: true });
   const page = await context.newPage();
   page.on('console', (message) => (world.caddy.log += `page: ${message.text()}\n`));
   page.on('pageerror', (error) => (world.caddy.log += `page: ${error}\n`));

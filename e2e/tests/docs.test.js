@@ -36,7 +36,7 @@ async function onPage(world, section, { dataplanes } = {}) {
   const blocks = snippets(section, world.url);
   // The page refers to the other snippet instead of repeating it.
   if (section === 'JavaScript v1.1') blocks.splice(1, 0, snippets('JavaScript v3', world.url)[1]);
-  const { context } = await Visitor.arrive(world, {});
+  const { context } = await Visitor.arrive(world, { fresh: true });
   const asked = await controlPlane(context, dataplanes);
   const page = await context.newPage();
   page.on('console', (message) => (world.caddy.log += `page: ${message.text()}\n`));
@@ -86,7 +86,7 @@ scenario('docs/sdks.md: JavaScript v1.1 goes past the handler for the dataplanes
 
 scenario('docs/sdks.md, Service worker', {}, async (world) => {
   const [block] = snippets('Service worker', world.url);
-  const { context } = await Visitor.arrive(world, {});
+  const { context } = await Visitor.arrive(world, { fresh: true });
   const page = await context.newPage();
   await page.goto(await website(world, block.code));
   await page.evaluate(async () => {

@@ -79,4 +79,4 @@ everywhere('control calls and events in one turn, side by side', async ({ world,
     ['After C', 3333333333, START],
   ]));
   assert.equal(await world.session({ anonymousId: tab.anonymousId }), 3333333333);
-}, { modes: SINGLE });
+}, { modes: SINGLE, visitor: { fresh: true } });
