@@ -17,7 +17,7 @@ import (
 
 // TestCommands runs the subcommands of the built Caddy.
 func TestCommands(t *testing.T) {
-	caddy := proxytest.Built(t)
+	caddy := proxytest.Program(t)
 	p := run(t, withAdmin("file", ""))
 	p.Start(t, "one", 1111111111)
 	dir := t.TempDir()
@@ -87,7 +87,7 @@ func TestCommands(t *testing.T) {
 }
 
 func TestWatchCommand(t *testing.T) {
-	caddy := proxytest.Built(t)
+	caddy := proxytest.Program(t)
 	p := run(t, withAdmin("memory", ""))
 	cmd := exec.Command(caddy, "rudder-session", "watch", "--address", p.adminAddress(), "--anonymous-id", "one")
 	out, err := cmd.StdoutPipe()

@@ -159,7 +159,7 @@ func TestSiteNames(t *testing.T) {
 
 // TestCommandsOfSeveralSites runs the subcommands that take a site.
 func TestCommandsOfSeveralSites(t *testing.T) {
-	caddy := proxytest.Built(t)
+	caddy := proxytest.Program(t)
 	p := run(t, twoSites())
 	other := "127.0.0.1:" + strconv.Itoa(p.Port)
 	p.startAt(t, "shared.test", 2222222222)

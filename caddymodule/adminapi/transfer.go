@@ -9,6 +9,7 @@ import (
 
 	"github.com/rudder-session/rudder-session/caddymodule"
 	"github.com/rudder-session/rudder-session/caddymodule/internal/manage"
+	"github.com/rudder-session/rudder-session/caddymodule/internal/record"
 )
 
 // ndjson is JSON lines.
@@ -22,7 +23,7 @@ func (API) export(w http.ResponseWriter, r *http.Request, t caddymodule.OpenTabl
 	encoder := json.NewEncoder(out)
 	encoder.SetEscapeHTML(false)
 	began := false
-	err := manage.Export(r.Context(), t, func(line *manage.Record) error {
+	err := manage.Export(r.Context(), t, func(line *record.Record) error {
 		began = true
 		return encoder.Encode(line)
 	})

@@ -9,9 +9,10 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/rudder-session/rudder-session"
+	"github.com/rudder-session/rudder-session/internal/gcpercent"
 )
 
 func main() {
-	tuneGC(os.Args[1:], os.Getenv)
+	gcpercent.Tune(os.Args[1:], os.Getenv)
 	caddycmd.Main()
 }

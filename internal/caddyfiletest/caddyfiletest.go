@@ -22,12 +22,15 @@ var update = flag.Bool("update", false, "write what the Caddyfile adapter return
 
 const separator = "----------\n"
 
-// Run adapts each file testdata/caddyfile/*.caddyfiletest: a Caddyfile, a line of
-// ten dashes, and the expected JSON or error. JSON must come without warnings
-// (so the Caddyfile must be formatted) and must be a configuration that Caddy
-// accepts. No error may contain one of the secrets.
-func Run(t *testing.T, secrets ...string) {
-	files, err := filepath.Glob("testdata/caddyfile/*.caddyfiletest")
+// Run is [RunOf] for the package that is tested.
+func Run(t *testing.T, secrets ...string) { RunOf(t, ".", secrets...) }
+
+// RunOf adapts each file testdata/caddyfile/*.caddyfiletest of the package in a
+// directory: a Caddyfile, a line of ten dashes, and the expected JSON or error. JSON
+// must come without warnings (so the Caddyfile must be formatted) and must be a
+// configuration that Caddy accepts. No error may contain one of the secrets.
+func RunOf(t *testing.T, directory string, secrets ...string) {
+	files, err := filepath.Glob(filepath.Join(directory, "testdata/caddyfile/*.caddyfiletest"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no test files: %v", err)
 	}

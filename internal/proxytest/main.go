@@ -3,21 +3,32 @@ package proxytest
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
+	"github.com/rudder-session/rudder-session/internal/gcpercent"
 )
 
-// Main runs the tests of a package in the root of the repository, whose files they read,
-// and removes what [Built] made.
+// programName is the name under which a test program is Caddy.
+const programName = "caddy"
+
+// Main runs the tests of a package in the root of the repository, whose files they read.
+// Under the name of [Program] the program does what cmd/caddy does, with all stores.
 func Main(m *testing.M) {
+	if filepath.Base(os.Args[0]) == programName {
+		gcpercent.Tune(os.Args[1:], os.Getenv)
+		caddycmd.Main()
+		return
+	}
 	if err := toRoot(); err != nil {
 		panic(err)
 	}
 	status := m.Run()
-	if builtIn != "" {
-		os.RemoveAll(builtIn)
+	if programIn != "" {
+		os.RemoveAll(programIn)
 	}
 	os.Exit(status)
 }
@@ -35,31 +46,29 @@ func toRoot() error {
 	return fmt.Errorf("there is no go.mod: %w", os.ErrNotExist)
 }
 
-// Built returns the path of a Caddy of this source, with all stores, for tests that need
-// it as a process of its own. Their package must use [Main].
-func Built(t testing.TB) string {
+// Program returns the path of a Caddy with all stores, for tests that need it as a process
+// of its own: the test program itself, by another name, which need not be linked again.
+// Their package must use [Main].
+func Program(t testing.TB) string {
 	t.Helper()
-	path, err := build()
+	path, err := program()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
 
-// builtIn is the directory of that Caddy, once it is built.
-var builtIn string
+// programIn is the directory of the other name, once there is one.
+var programIn string
 
-var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "rudder-session-test-")
+var program = sync.OnceValues(func() (path string, err error) {
+	self, err := os.Executable()
 	if err != nil {
 		return "", err
 	}
-	builtIn = dir
-	path := filepath.Join(dir, "caddy")
-	args := append([]string{"build", "-tags", "redis", "-ldflags", "-s -w", "-o", path}, raceFlags...)
-	out, err := exec.Command("go", append(args, "./cmd/caddy")...).CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("%w: %s", err, out)
+	if programIn, err = os.MkdirTemp("", "rudder-session-test-"); err != nil {
+		return "", err
 	}
-	return path, err
+	path = filepath.Join(programIn, programName)
+	return path, os.Symlink(self, path)
 })

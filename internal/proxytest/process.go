@@ -70,7 +70,7 @@ func (p *Process) Start() bool {
 		p.T.Fatal(err)
 	}
 	defer log.Close()
-	p.Cmd = exec.Command(Built(p.T), "run", "--config", p.config(), "--adapter", "caddyfile")
+	p.Cmd = exec.Command(Program(p.T), "run", "--config", p.config(), "--adapter", "caddyfile")
 	p.Cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+p.Dir, "XDG_CONFIG_HOME="+p.Dir)
 	p.Cmd.Stdout, p.Cmd.Stderr = log, log
 	if err := p.Cmd.Start(); err != nil {

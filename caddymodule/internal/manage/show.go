@@ -5,12 +5,13 @@ import (
 	"slices"
 
 	"github.com/rudder-session/rudder-session/caddymodule"
+	"github.com/rudder-session/rudder-session/caddymodule/internal/record"
 	"github.com/rudder-session/rudder-session/enrich"
 )
 
 // Timeline is what is known of a user's session at a moment.
 type Timeline struct {
-	Record
+	record.Record
 	// Known: there is something.
 	Known bool `json:"known"`
 	// Now is the moment, in Unix milliseconds, and Current the session then; null
@@ -62,7 +63,7 @@ func showScope(ctx context.Context, t caddymodule.OpenTable, of *scope, u User, 
 		s = nil
 	}
 	line := Timeline{Known: s != nil && len(s.Segments)+len(s.Links) > 0, Now: now}
-	if line.Record, err = record(of.key, s); err != nil {
+	if line.Record, err = record.Of(of.key, s); err != nil {
 		return line, err
 	}
 	id, err := enrich.Current(ctx, t.Sessions(), of.request, u.AnonymousID, u.UserID)

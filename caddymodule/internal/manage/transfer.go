@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rudder-session/rudder-session/caddymodule"
+	"github.com/rudder-session/rudder-session/caddymodule/internal/record"
 	"github.com/rudder-session/rudder-session/enrich"
 	"github.com/rudder-session/rudder-session/sessionstate"
 	"github.com/rudder-session/rudder-session/sessionstate/session"
@@ -19,13 +20,13 @@ import (
 
 // Export calls write with each session, until it fails. Any error is an
 // [enrich.StoreError].
-func Export(ctx context.Context, t caddymodule.OpenTable, write func(*Record) error) error {
+func Export(ctx context.Context, t caddymodule.OpenTable, write func(*record.Record) error) error {
 	now, policy := t.Now(), t.DefaultPolicy()
 	err := t.Sessions().Each(ctx, func(key string, s *session.Session) error {
 		if policy.Expired(s, now) {
 			return nil
 		}
-		line, err := record(key, s)
+		line, err := record.Of(key, s)
 		if err != nil {
 			return nil //nolint:nilerr // a key of another program is nobody's
 		}
@@ -152,9 +153,9 @@ func Import(ctx context.Context, t caddymodule.OpenTable, from io.Reader) (resul
 }
 
 func parseRecord(line []byte) (key string, s *session.Session, err error) {
-	var r Record
+	var r record.Record
 	if err := decodeOne(bytes.NewReader(line), &r); err != nil {
 		return "", nil, err
 	}
-	return r.session()
+	return r.Session()
 }

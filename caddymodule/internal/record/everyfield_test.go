@@ -1,4 +1,4 @@
-package manage
+package record
 
 import (
 	"encoding/json"
@@ -17,7 +17,7 @@ import (
 func TestEveryFieldIsExported(t *testing.T) {
 	key := (&enrich.Request{WriteKey: "wk"}).Key("a", "")
 	for _, s := range sessiontest.Samples(t) {
-		r, err := record(key, s)
+		r, err := Of(key, s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -29,7 +29,7 @@ func TestEveryFieldIsExported(t *testing.T) {
 		if err := json.Unmarshal(text, &back); err != nil {
 			t.Fatal(err)
 		}
-		gotKey, got, err := back.session()
+		gotKey, got, err := back.Session()
 		if err != nil || gotKey != key || !reflect.DeepEqual(got, s) {
 			t.Errorf("%s\n came back as\n %+v, %v, not\n %+v", text, got, err, s)
 		}
@@ -57,7 +57,7 @@ func TestEveryKindHasAName(t *testing.T) {
 			if (&session.Session{Version: 1, Segments: []session.Segment{s}}).Check() != nil {
 				break // there is no such origin
 			}
-			r := segmentRecord(&s)
+			r := segmentOf(&s)
 			if got, err := r.segment(); err != nil || r.Mode == "" || r.Origin == "" || got != s {
 				t.Errorf("%+v is %+v, which is read as %+v, %v", s, r, got, err)
 			}

@@ -1,4 +1,6 @@
-package manage
+// Package record is a session as JSON: what the admin API shows, and what is exported and
+// imported. docs/admin-api.md describes it.
+package record
 
 import (
 	"encoding/hex"
@@ -22,38 +24,38 @@ type Record struct {
 	WriteKey       string `json:"write_key,omitempty"`
 	WriteKeyHex    string `json:"write_key_hex,omitempty"`
 	WriteKeySHA256 string `json:"write_key_sha256,omitempty"`
-	RecordID
+	ID
 
 	Version uint64 `json:"version"`
 	// Seen is when a message last arrived, within a day.
 	Seen int64 `json:"seen"`
 	// Truncated: there was more before the first segment.
-	Truncated bool            `json:"truncated,omitempty"`
-	Segments  []SegmentRecord `json:"segments"`
+	Truncated bool      `json:"truncated,omitempty"`
+	Segments  []Segment `json:"segments"`
 	// Links are the users of a device, or the devices of a user, oldest first.
-	Links []LinkRecord `json:"links,omitempty"`
+	Links []Link `json:"links,omitempty"`
 	// SDKSessions are the SDK's own on a device that has a user, as earlier versions
 	// exported them. Now they are segments of mode adopted.
-	SDKSessions []SDKSessionRecord `json:"sdk_sessions,omitempty"`
+	SDKSessions []SDKSession `json:"sdk_sessions,omitempty"`
 	// WithoutID is when the newest event without a session id of the SDK's own came
 	// after one with such an id.
-	WithoutID      int64        `json:"without_id,omitempty"`
-	WithoutIDClock *ClockRecord `json:"without_id_clock,omitempty"`
+	WithoutID      int64  `json:"without_id,omitempty"`
+	WithoutIDClock *Clock `json:"without_id_clock,omitempty"`
 	// NoOps are hashes, in hexadecimal digits, of the messageIds of the last
 	// resetSession calls that found nothing to reset.
 	NoOps []string `json:"no_ops,omitempty"`
 	// DeviceLag and ServerLag are the smallest lags of requests that were known when
 	// the session was written.
-	DeviceLag *LagRecord `json:"device_lag,omitempty"`
-	ServerLag *LagRecord `json:"server_lag,omitempty"`
+	DeviceLag *Lag `json:"device_lag,omitempty"`
+	ServerLag *Lag `json:"server_lag,omitempty"`
 	// Timeout and Cutoff, in milliseconds, are those of the source that the last
 	// automatic session of such a device was of, where sources share it.
 	Timeout int64 `json:"timeout,omitempty"`
 	Cutoff  int64 `json:"cutoff,omitempty"`
 }
 
-// RecordID is an anonymousId or a userId, in one of its forms.
-type RecordID struct {
+// ID is an anonymousId or a userId, in one of its forms.
+type ID struct {
 	AnonymousID       string `json:"anonymous_id,omitempty"`
 	AnonymousIDHex    string `json:"anonymous_id_hex,omitempty"`
 	AnonymousIDSHA256 string `json:"anonymous_id_sha256,omitempty"`
@@ -62,52 +64,53 @@ type RecordID struct {
 	UserIDSHA256      string `json:"user_id_sha256,omitempty"`
 }
 
-// LinkRecord is a stretch of time in which a device was one user's, or in which a
+// Link is a stretch of time in which a device was one user's, or in which a
 // user's newest event was on one device. It lasts until the next one begins.
-type LinkRecord struct {
-	RecordID
+type Link struct {
+	ID
 	From int64 `json:"from"`
 	// Last is the newest event's time that is known, to within a 64th of the
 	// timeout.
 	Last int64 `json:"last"`
 }
 
-// record shows a session.
-func record(key string, s *session.Session) (r Record, err error) {
+// Of returns the record of a session, nil for none. An error says that the key is not one
+// of [enrich.ID.Key].
+func Of(key string, s *session.Session) (r Record, err error) {
 	id, err := enrich.ParseKey(key)
 	if err != nil {
 		return r, err
 	}
 	r.Shared = id.Shared
 	put(id.WriteKey, id.HashedKey, &r.WriteKey, &r.WriteKeyHex, &r.WriteKeySHA256)
-	r.RecordID = recordID(id)
-	r.Segments = []SegmentRecord{}
+	r.ID = idOf(id)
+	r.Segments = []Segment{}
 	if s == nil {
 		return r, nil
 	}
 	r.Version, r.Seen, r.Truncated = uint64(s.Version), s.Seen, s.Truncated
 	r.Timeout, r.Cutoff = s.Timeout, s.Cutoff
 	for i := range s.Segments {
-		r.Segments = append(r.Segments, segmentRecord(&s.Segments[i]))
+		r.Segments = append(r.Segments, segmentOf(&s.Segments[i]))
 	}
-	r.WithoutID, r.WithoutIDClock = momentRecord(&s.WithoutID)
+	r.WithoutID, r.WithoutIDClock = momentOf(&s.WithoutID)
 	for _, m := range s.NoOps {
 		if m != 0 {
 			r.NoOps = append(r.NoOps, digits(uint64(m)))
 		}
 	}
-	r.DeviceLag, r.ServerLag = lagRecord(s.Lags[0]), lagRecord(s.Lags[1])
+	r.DeviceLag, r.ServerLag = lagOf(s.Lags[0]), lagOf(s.Lags[1])
 	for _, link := range s.Links {
 		to, err := enrich.ParseLink(link.Value)
 		if err != nil {
 			return r, err
 		}
-		r.Links = append(r.Links, LinkRecord{recordID(to), link.From, link.Last})
+		r.Links = append(r.Links, Link{idOf(to), link.From, link.Last})
 	}
 	return r, nil
 }
 
-func recordID(id enrich.ID) (r RecordID) {
+func idOf(id enrich.ID) (r ID) {
 	if id.User {
 		put(id.ID, id.HashedID, &r.UserID, &r.UserIDHex, &r.UserIDSHA256)
 	} else {
@@ -134,12 +137,12 @@ func digits(n uint64) string {
 	return fmt.Sprintf("%016x", n)
 }
 
-var errRecordID = errors.New("one of anonymous_id and user_id is needed, in one of its forms")
+var errID = errors.New("one of anonymous_id and user_id is needed, in one of its forms")
 
 var errSharedKey = errors.New("shared: a session that is shared has no write_key")
 
-// session reads a record; an error says what is wrong with it.
-func (r *Record) session() (key string, s *session.Session, err error) {
+// Session returns the key and the session of a record. An error says what is wrong with it.
+func (r *Record) Session() (key string, s *session.Session, err error) {
 	var id enrich.ID
 	if id.WriteKey, id.HashedKey, err = take("write_key", r.WriteKey, r.WriteKeyHex, r.WriteKeySHA256); err != nil {
 		return "", nil, err
@@ -180,8 +183,8 @@ func (r *Record) session() (key string, s *session.Session, err error) {
 
 var errLinkKind = errors.New("a device is linked to a user_id, and a user to an anonymous_id")
 
-// take reads what recordID writes.
-func (r *RecordID) take(id *enrich.ID) (err error) {
+// take reads what idOf writes.
+func (r *ID) take(id *enrich.ID) (err error) {
 	var userID string
 	var hashed bool
 	if id.ID, id.HashedID, err = take("anonymous_id", r.AnonymousID, r.AnonymousIDHex, r.AnonymousIDSHA256); err != nil {
@@ -191,7 +194,7 @@ func (r *RecordID) take(id *enrich.ID) (err error) {
 		return err
 	}
 	if (id.ID == "") == (userID == "") {
-		return errRecordID
+		return errID
 	}
 	if userID != "" {
 		id.User, id.ID, id.HashedID = true, userID, hashed
@@ -242,7 +245,7 @@ func (r *Record) rest(s *session.Session) (err error) {
 		}
 		s.NoOps[i] = session.MessageID(n)
 	}
-	for i, lag := range []*LagRecord{r.DeviceLag, r.ServerLag} {
+	for i, lag := range []*Lag{r.DeviceLag, r.ServerLag} {
 		if lag != nil {
 			s.Lags[i] = session.Lag{Lag: lag.Lag, At: lag.At}
 		}

@@ -1,4 +1,4 @@
-package manage
+package record
 
 import (
 	"fmt"
@@ -9,8 +9,8 @@ import (
 	"github.com/rudder-session/rudder-session/sessionstate/session"
 )
 
-// ClockRecord is what a message's own clock said about a time.
-type ClockRecord struct {
+// Clock is what a message's own clock said about a time.
+type Clock struct {
 	// Clock is device or server.
 	Clock string `json:"clock"`
 	// Original is what it read, in Unix milliseconds.
@@ -20,35 +20,35 @@ type ClockRecord struct {
 	Lag int64 `json:"lag"`
 }
 
-// LagRecord is the smallest lag of some requests, in milliseconds, and when it was
+// Lag is the smallest lag of some requests, in milliseconds, and when it was
 // known, in Unix milliseconds.
-type LagRecord struct {
+type Lag struct {
 	Lag int64 `json:"lag"`
 	At  int64 `json:"at"`
 }
 
-// SDKSessionRecord is a stretch of time with one session of the SDK's own.
-type SDKSessionRecord struct {
+// SDKSession is a stretch of time with one session of the SDK's own.
+type SDKSession struct {
 	ID   int64 `json:"session_id"`
 	From int64 `json:"from"`
 	Last int64 `json:"last"`
 }
 
-// SegmentRecord is a stretch of time with one session, or none. It lasts until
+// Segment is a stretch of time with one session, or none. It lasts until
 // the next one begins.
-type SegmentRecord struct {
+type Segment struct {
 	// Mode is manual, automatic (made by the proxy), adopted (the SDK's own), ended
 	// or none.
 	Mode string `json:"mode"`
 	// From is when it began. FromClock, as each of the members that end so, is what
 	// the message's clock said about that time, if it told.
-	From      int64        `json:"from"`
-	FromClock *ClockRecord `json:"from_clock,omitempty"`
+	From      int64  `json:"from"`
+	FromClock *Clock `json:"from_clock,omitempty"`
 	// Last is the newest event's time of a session that times out, or when a
 	// session was ended last.
-	Last      int64        `json:"last,omitempty"`
-	LastClock *ClockRecord `json:"last_clock,omitempty"`
-	ID        int64        `json:"session_id,omitempty"`
+	Last      int64  `json:"last,omitempty"`
+	LastClock *Clock `json:"last_clock,omitempty"`
+	ID        int64  `json:"session_id,omitempty"`
 	// Origin is what began it: control, event, restart, identify, logout, update
 	// (a restart after an update of the app) or opening (of a session by a web SDK).
 	Origin string `json:"origin"`
@@ -56,16 +56,16 @@ type SegmentRecord struct {
 	// the event that carries the start mark (of an ended segment: of the newest
 	// endSession, if that did not begin it) and of what began the segment, and of
 	// the userId.
-	Mark        string       `json:"mark,omitempty"`
-	Cause       string       `json:"cause,omitempty"`
-	User        string       `json:"user,omitempty"`
-	UserAt      int64        `json:"user_at,omitempty"`
-	UserAtClock *ClockRecord `json:"user_at_clock,omitempty"`
+	Mark        string `json:"mark,omitempty"`
+	Cause       string `json:"cause,omitempty"`
+	User        string `json:"user,omitempty"`
+	UserAt      int64  `json:"user_at,omitempty"`
+	UserAtClock *Clock `json:"user_at_clock,omitempty"`
 	// Restart is when the app was last started anew within an automatic session;
 	// RestartWithID: with a session of its SDK's own.
-	Restart       int64        `json:"restart,omitempty"`
-	RestartClock  *ClockRecord `json:"restart_clock,omitempty"`
-	RestartWithID bool         `json:"restart_with_id,omitempty"`
+	Restart       int64  `json:"restart,omitempty"`
+	RestartClock  *Clock `json:"restart_clock,omitempty"`
+	RestartWithID bool   `json:"restart_with_id,omitempty"`
 }
 
 var (
@@ -78,41 +78,41 @@ var (
 	clocks = []string{session.DeviceClock: "device", session.ServerClock: "server"}
 )
 
-func segmentRecord(s *session.Segment) (r SegmentRecord) {
-	r = SegmentRecord{
+func segmentOf(s *session.Segment) (r Segment) {
+	r = Segment{
 		Mode: s.Mode.String(), ID: s.ID, Origin: origins[s.Origin],
 		Mark: digits(uint64(s.Mark)), Cause: digits(uint64(s.Cause)), User: digits(uint64(s.User)),
 		RestartWithID: s.RestartWithID,
 	}
-	r.From, r.FromClock = momentRecord(&s.From)
-	r.Last, r.LastClock = momentRecord(&s.Last)
-	r.UserAt, r.UserAtClock = momentRecord(&s.UserAt)
-	r.Restart, r.RestartClock = momentRecord(&s.Restart)
+	r.From, r.FromClock = momentOf(&s.From)
+	r.Last, r.LastClock = momentOf(&s.Last)
+	r.UserAt, r.UserAtClock = momentOf(&s.UserAt)
+	r.Restart, r.RestartClock = momentOf(&s.Restart)
 	if s.Mode == session.Ended {
-		r.Last, r.LastClock = momentRecord(&s.From)
+		r.Last, r.LastClock = momentOf(&s.From)
 		if !s.LastEnd.IsZero() {
-			r.Last, r.LastClock = momentRecord(&s.LastEnd)
+			r.Last, r.LastClock = momentOf(&s.LastEnd)
 		}
 		r.Mark = digits(uint64(s.LastEndBy))
 	}
 	return r
 }
 
-func momentRecord(m *session.Moment) (int64, *ClockRecord) {
+func momentOf(m *session.Moment) (int64, *Clock) {
 	if m.Clock == session.NoClock {
 		return m.Time, nil
 	}
-	return m.Time, &ClockRecord{clocks[m.Clock], m.Original, m.Lag}
+	return m.Time, &Clock{clocks[m.Clock], m.Original, m.Lag}
 }
 
-func lagRecord(l session.Lag) *LagRecord {
+func lagOf(l session.Lag) *Lag {
 	if l.At == 0 {
 		return nil
 	}
-	return &LagRecord{l.Lag, l.At}
+	return &Lag{l.Lag, l.At}
 }
 
-func moment(name string, at int64, clock *ClockRecord) (session.Moment, error) {
+func moment(name string, at int64, clock *Clock) (session.Moment, error) {
 	if clock == nil {
 		return session.At(at), nil
 	}
@@ -134,7 +134,7 @@ func hash(name, text string) (n uint64, err error) {
 	return n, nil
 }
 
-func (r *SegmentRecord) segment() (seg session.Segment, err error) {
+func (r *Segment) segment() (seg session.Segment, err error) {
 	seg = session.Segment{ID: r.ID, RestartWithID: r.RestartWithID}
 	mode := slices.IndexFunc(modes, func(m session.Mode) bool { return m.String() == r.Mode })
 	if mode < 0 {
@@ -148,7 +148,7 @@ func (r *SegmentRecord) segment() (seg session.Segment, err error) {
 	for _, f := range []struct {
 		name  string
 		at    int64
-		clock *ClockRecord
+		clock *Clock
 		to    *session.Moment
 	}{
 		{"from", r.From, r.FromClock, &seg.From}, {"last", r.Last, r.LastClock, &seg.Last},

@@ -1,4 +1,4 @@
-package sourceconfig_test
+package integration_test
 
 import (
 	"bytes"
@@ -7,13 +7,12 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
-	_ "github.com/rudder-session/rudder-session/caddymodule/sourceconfig"
 	"github.com/rudder-session/rudder-session/internal/caddyfiletest"
 )
 
-// TestOptions adapts Caddyfiles, and compares the result with JSON, or with an error that
-// has the option's name and line.
-func TestOptions(t *testing.T) {
+// TestSourceConfigOptions adapts Caddyfiles, and compares the result with JSON, or with an
+// error that has the option's name and line.
+func TestSourceConfigOptions(t *testing.T) {
 	t.Setenv("SOURCE_CONFIG_TEST_URL", "https://p.example/rs")
 	for _, c := range []struct{ block, json, err string }{
 		{"", `{"handler":"rudder_session_source_config"}`, ""},
@@ -60,9 +59,9 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// TestOrder: the directive is ordered before handle and reverse_proxy, wherever it is
+// TestSourceConfigOrder: the directive is ordered before handle and reverse_proxy, wherever it is
 // written.
-func TestOrder(t *testing.T) {
+func TestSourceConfigOrder(t *testing.T) {
 	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt(
 		[]byte("http://127.0.0.1:9090 {\nreverse_proxy 127.0.0.1:1\nhandle /sourceConfig* {\nreverse_proxy 127.0.0.1:2\n}\nrudder_session_source_config\n}\n"), nil)
 	if err != nil {
@@ -71,5 +70,13 @@ func TestOrder(t *testing.T) {
 	at := strings.Index(string(adapted), `"rudder_session_source_config"`)
 	if proxy := strings.Index(string(adapted), `"reverse_proxy"`); at < 0 || at > proxy {
 		t.Errorf("not before all of reverse_proxy: %s", adapted)
+	}
+}
+
+// TestSourceConfigMetricInDocs: docs/operations.md describes the metric of the package.
+func TestSourceConfigMetricInDocs(t *testing.T) {
+	const want = "| `caddy_rudder_session_source_configs_total` | `outcome`, `reason` | "
+	if !strings.Contains(readText(t, "docs/operations.md"), want) {
+		t.Errorf("docs/operations.md has no %q", want)
 	}
 }

@@ -1,13 +1,13 @@
-package main
+package gcpercent
 
 import (
 	"runtime/debug"
 	"testing"
 )
 
-// TestTuneGC: a server collects garbage less often, other commands and whoever sets
+// TestTune: a server collects garbage less often, other commands and whoever sets
 // it in the environment do as Go does.
-func TestTuneGC(t *testing.T) {
+func TestTune(t *testing.T) {
 	before := debug.SetGCPercent(100)
 	t.Cleanup(func() { debug.SetGCPercent(before) })
 	for _, c := range []struct {
@@ -15,7 +15,7 @@ func TestTuneGC(t *testing.T) {
 		env  map[string]string
 		want int
 	}{
-		{[]string{"run", "--config", "Caddyfile"}, nil, gcPercent},
+		{[]string{"run", "--config", "Caddyfile"}, nil, percent},
 		{[]string{"run"}, map[string]string{"GOGC": "50"}, 100},
 		{[]string{"run"}, map[string]string{"GOGC": "off"}, 100},
 		{[]string{"run"}, map[string]string{"GOMEMLIMIT": "1GiB"}, 100},
@@ -24,7 +24,7 @@ func TestTuneGC(t *testing.T) {
 		{nil, nil, 100},
 	} {
 		debug.SetGCPercent(100)
-		tuneGC(c.args, func(name string) string { return c.env[name] })
+		Tune(c.args, func(name string) string { return c.env[name] })
 		if got := debug.SetGCPercent(100); got != c.want {
 			t.Errorf("%v %v: %d, want %d", c.args, c.env, got, c.want)
 		}

@@ -1,5 +1,0 @@
-//go:build !race
-
-package proxytest
-
-var raceFlags []string

@@ -1,6 +1,0 @@
-//go:build race
-
-package proxytest
-
-// raceFlags builds the processes that tests start with the race detector, like the tests.
-var raceFlags = []string{"-race"}
