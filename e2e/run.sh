@@ -6,7 +6,8 @@
 #   ./run.sh 'JS v3, xhr'  the scenarios whose names match a pattern
 #
 # Two files of scenarios for each processor run at once, because the SDKs mostly wait,
-# or as many as E2E_CONCURRENCY says. E2E_TABLES=failed leaves out the tables of scenarios that pass.
+# or as many as E2E_CONCURRENCY says; of the scenarios with web pages, which are one file,
+# as many run at once. E2E_TABLES=failed leaves out the tables of scenarios that pass.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -51,7 +52,8 @@ install .
 STORES=redis OUTPUT=out/caddy-redis ../xcaddy.sh list-modules | grep -F -e rudder_session.stores.redis
 ../xcaddy.sh list-modules | grep -F -e rudder_session
 
-args=(--test --test-concurrency="${E2E_CONCURRENCY:-$(($(nproc) * 2))}" --test-reporter=./lib/reporter.js --test-reporter-destination=stdout)
+export E2E_CONCURRENCY="${E2E_CONCURRENCY:-$(($(nproc) * 2))}"
+args=(--test --test-concurrency="$E2E_CONCURRENCY" --test-reporter=./lib/reporter.js --test-reporter-destination=stdout)
 [ $# -eq 0 ] || args+=(--test-name-pattern="$1")
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

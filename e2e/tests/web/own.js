@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 
-import { AS_SENT, check, NONE, START } from '../lib/check.js';
-import { everywhere } from '../lib/web.js';
+import { AS_SENT, check, NONE, START } from '../../lib/check.js';
+import { everywhere } from '../../lib/web.js';
 
 const MINUTE = 60_000;
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 
-import { check, CONSUMED, NONE, START } from '../lib/check.js';
-import { rowsOf } from '../lib/rows.js';
-import { arranged, everywhere, inAnyOrder, MODES } from '../lib/web.js';
+import { check, CONSUMED, NONE, START } from '../../lib/check.js';
+import { rowsOf } from '../../lib/rows.js';
+import { arranged, everywhere, inAnyOrder, MODES } from '../../lib/web.js';
 
 const BATCHING = MODES.filter(([, mode]) => mode !== 'xhr');
 const SINGLE = MODES.filter(([, mode]) => mode === 'xhr');

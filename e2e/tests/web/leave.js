@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 
-import { check, CONSUMED, NONE, START } from '../lib/check.js';
-import { everywhere, MODES } from '../lib/web.js';
+import { check, CONSUMED, NONE, START } from '../../lib/check.js';
+import { everywhere, MODES } from '../../lib/web.js';
 
 everywhere('sendBeacon while the page is left', async ({ world, tab, visitor, policy }) => {
   await tab.send('page', 'Home');

@@ -1,5 +1,5 @@
-import { check, START } from '../lib/check.js';
-import { everywhere, MODES } from '../lib/web.js';
+import { check, START } from '../../lib/check.js';
+import { everywhere, MODES } from '../../lib/web.js';
 
 const BEACON = MODES.filter(([, mode]) => mode === 'beacon');
 

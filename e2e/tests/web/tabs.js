@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 
-import { check, CONSUMED, NONE, START } from '../lib/check.js';
-import { arranged, everywhere, inAnyOrder, oneStarts } from '../lib/web.js';
+import { check, CONSUMED, NONE, START } from '../../lib/check.js';
+import { arranged, everywhere, inAnyOrder, oneStarts } from '../../lib/web.js';
 
 everywhere('two tabs at once', async ({ world, tab: first, visitor, sdk, policy }) => {
   const second = await visitor.open();

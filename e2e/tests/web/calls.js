@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 
-import { AS_SENT, check, CONSUMED, NONE, START } from '../lib/check.js';
-import { everywhere } from '../lib/web.js';
+import { AS_SENT, check, CONSUMED, NONE, START } from '../../lib/check.js';
+import { everywhere } from '../../lib/web.js';
 
 everywhere("ids of one's own, by endpoint and by track", async ({ world, tab, policy }) => {
   const { anonymousId } = tab;

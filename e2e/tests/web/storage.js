@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 
-import { check, CONSUMED, NONE, START } from '../lib/check.js';
-import { labelOf } from '../lib/messages.js';
-import { everywhere, MODES } from '../lib/web.js';
+import { check, CONSUMED, NONE, START } from '../../lib/check.js';
+import { labelOf } from '../../lib/messages.js';
+import { everywhere, MODES } from '../../lib/web.js';
 
 // v1.1 has no such option, and does not run where the browser refuses both.
 const V3 = MODES.filter(([sdk]) => sdk === 'v3');

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 
-import { Visitor } from '../lib/browser.js';
-import { ADOPTED, check, checkMarks, NONE, START } from '../lib/check.js';
-import { messageRows } from '../lib/rows.js';
-import { everywhere, MODES } from '../lib/web.js';
-import { scenario } from '../lib/world.js';
+import { Visitor } from '../../lib/browser.js';
+import { ADOPTED, check, checkMarks, NONE, START } from '../../lib/check.js';
+import { messageRows } from '../../lib/rows.js';
+import { everywhere, MODES } from '../../lib/web.js';
+import { scenario } from '../../lib/world.js';
 
 // The SDKs' own calls, made as on RudderStack's page on manual session tracking.
 const START_SESSION = 'rudderanalytics.startSession()';

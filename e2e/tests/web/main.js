@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 
-import { Visitor } from '../lib/browser.js';
-import { ADOPTED, AS_SENT, check, NONE, START } from '../lib/check.js';
-import { scenario } from '../lib/world.js';
+import { Visitor } from '../../lib/browser.js';
+import { ADOPTED, AS_SENT, check, NONE, START } from '../../lib/check.js';
+import { scenario } from '../../lib/world.js';
 
 const SDKS = [
   ['v3', 'xhr'],

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 
-import { check, CONSUMED, NONE, START } from '../lib/check.js';
-import { everywhere } from '../lib/web.js';
+import { check, CONSUMED, NONE, START } from '../../lib/check.js';
+import { everywhere } from '../../lib/web.js';
 
 everywhere('resetSession, by endpoint and by track', async ({ world, tab, policy }) => {
   const { anonymousId } = tab;

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 
-import { AS_SENT, check, CONSUMED, NONE, START } from '../lib/check.js';
-import { rowsOf } from '../lib/rows.js';
-import { everywhere, MODES } from '../lib/web.js';
+import { AS_SENT, check, CONSUMED, NONE, START } from '../../lib/check.js';
+import { rowsOf } from '../../lib/rows.js';
+import { everywhere, MODES } from '../../lib/web.js';
 
 const MINUTE = 60_000;
 /** The page's clock can be put forward, which makes queued events older. */
