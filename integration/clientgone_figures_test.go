@@ -12,11 +12,11 @@ import (
 	"github.com/rudder-session/rudder-session/internal/proxytest"
 )
 
-// TestFiguresOfClientsThatGo logs how many of 400 events arrive, and how many of their
+// TestFiguresOfClientsThatGo logs how many of 100 events arrive, and how many of their
 // sessions have a mark, when it is random at which point the server notices that a
 // client is gone; compared with Caddy without the handler.
 func TestFiguresOfClientsThatGo(t *testing.T) {
-	const clients, atOnce = 400, 20
+	const clients, atOnce = 100, 20
 	for name, site := range map[string]string{
 		"Caddy alone":                     "reverse_proxy $UPSTREAM",
 		"the handler":                     "rudder_session {\nautomatic proxy\n}\nreverse_proxy $UPSTREAM",
