@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/rudder-session/rudder-session/sessionstate"
 )
 
 // Chunk is how many sessions are read at a time.
@@ -66,6 +68,16 @@ func HoldWriter(s *Store) (release func()) {
 	})
 	<-held
 	return func() { close(released) }
+}
+
+// Enqueue queues changes, and does not wait until they are written.
+func Enqueue(s *Store, changes []sessionstate.Swap) {
+	s.jobs.add("", &job{done: make(chan struct{}), run: func(b *bbolt.Bucket) (wrote bool) {
+		for i := range changes {
+			wrote = s.swap(b, &changes[i]) || wrote
+		}
+		return wrote
+	}})
 }
 
 // Waiting returns how many jobs the writer has not taken.

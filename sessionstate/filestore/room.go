@@ -73,42 +73,37 @@ func (s *Store) makeRoom(ctx context.Context) {
 // a little fewer than the bound. It forgets those in use only if the others are not
 // enough.
 func (s *Store) trim(ctx context.Context) error {
-	for _, inUseToo := range []bool{false, true} {
+	spare := s.inUse.Load()
+	// More than one round may be needed: the sample of a large file gives the time only to
+	// within a few thousandths, and sessions may come as fast as others are forgotten.
+	for {
 		bound := s.bound.Load()
 		if bound == 0 || s.count.Load() <= bound {
 			return nil
 		}
 		goal := bound - min(slack(bound), bound/16)
-		spare := s.inUse.Load()
-		if inUseToo {
+		surplus := s.count.Load() - goal
+		before, others, err := s.seenQuantile(ctx, spare, surplus)
+		if err != nil {
+			return err
+		}
+		if err := s.forgetBefore(ctx, spare, before, goal); err != nil {
+			return err
+		}
+		if others < surplus {
 			spare = nil
 		}
-		// The sample gives the time only to within a few thousandths, so a second round
-		// may be needed.
-		for range 3 {
-			before, err := s.seenQuantile(ctx, spare, s.count.Load()-goal)
-			if err != nil {
-				return err
-			}
-			if err := s.forgetBefore(ctx, spare, before, goal); err != nil {
-				return err
-			}
-			if s.count.Load() <= bound {
-				break
-			}
-		}
 	}
-	return nil
 }
 
 // sampleSize is how many sessions the estimate of seenQuantile is based on.
 const sampleSize = 1 << 16
 
 // seenQuantile estimates the time, in Unix milliseconds, at or before which so many
-// sessions were last seen.
-func (s *Store) seenQuantile(ctx context.Context, spare *func(string) bool, sessions int64) (int64, error) {
-	sample, n := make([]int64, 0, 1024), int64(0)
-	err := s.eachSeen(ctx, spare, func(_, _ []byte, seen int64) {
+// sessions were last seen. It also returns how many there are, without the spared.
+func (s *Store) seenQuantile(ctx context.Context, spare *func(string) bool, sessions int64) (moment, n int64, err error) {
+	sample := make([]int64, 0, 1024)
+	err = s.eachSeen(ctx, spare, func(_, _ []byte, seen int64) {
 		n++
 		if len(sample) < sampleSize {
 			sample = append(sample, seen)
@@ -117,11 +112,11 @@ func (s *Store) seenQuantile(ctx context.Context, spare *func(string) bool, sess
 		}
 	}, func() (bool, error) { return true, nil })
 	if err != nil || n == 0 {
-		return 0, err
+		return 0, n, err
 	}
 	slices.Sort(sample)
 	at := min(sessions, n) * int64(len(sample)) / n
-	return sample[min(max(at-1, 0), int64(len(sample)-1))], nil
+	return sample[min(max(at-1, 0), int64(len(sample)-1))], n, nil
 }
 
 // forgetBefore forgets sessions that were last seen at or before a time, until no more

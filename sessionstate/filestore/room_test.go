@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	. "github.com/rudder-session/rudder-session/sessionstate"
@@ -57,6 +58,38 @@ func TestFileIsBounded(t *testing.T) {
 		}
 	}
 	await(t, "there are no more than may be", func() bool { return count(t, s) <= bound })
+	found := all(t, s)
+	if found[key(0)] == nil {
+		t.Error("the session in use is gone")
+	}
+	if found[key(1)] != nil || found[key(flood-1)] == nil {
+		t.Error("it is not the oldest that went")
+	}
+}
+
+// TestRoomIsMadeDuringAFlood: sessions that come while others are forgotten, however many,
+// do not cost those in use their place.
+func TestRoomIsMadeDuringAFlood(t *testing.T) {
+	const bound, already, flood, atOnce = 1500, 1600, 3000, 200
+	s := mustOpen(t, newPath(t))
+	var next atomic.Int64
+	next.Store(already)
+	s.Spare(func(k string) bool {
+		if from := int(next.Load()); k == key(0) && from < flood {
+			// The file is being read: this is written before the next session is forgotten.
+			changes := make([]Swap, atOnce)
+			for i := range changes {
+				changes[i] = Swap{Key: key(from + i), Next: sessionOf(from+i, 1)}
+			}
+			filestore.Enqueue(s, changes)
+			next.Add(atOnce)
+		}
+		return k == key(0)
+	})
+	fill(t, s, 0, already, 0, 1)
+	s.Bound(bound)
+	fill(t, s, 5, 6, 1, 2)
+	await(t, "there are no more than may be", func() bool { return next.Load() >= flood && count(t, s) <= bound })
 	found := all(t, s)
 	if found[key(0)] == nil {
 		t.Error("the session in use is gone")
