@@ -80,6 +80,14 @@ func Enqueue(s *Store, changes []sessionstate.Swap) {
 	}})
 }
 
+// Put writes a session that may be none.
+func Put(s *Store, key string, value []byte) error {
+	return s.do(context.Background(), func(b *bbolt.Bucket) bool {
+		s.added++
+		return b.Put([]byte(key), value) == nil
+	})
+}
+
 // Waiting returns how many jobs the writer has not taken.
 func Waiting(s *Store) int { return s.jobs.waiting() }
 

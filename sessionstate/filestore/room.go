@@ -3,6 +3,7 @@ package filestore
 import (
 	"bytes"
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -90,11 +91,16 @@ func (s *Store) trim(ctx context.Context) error {
 		if err := s.forgetBefore(ctx, spare, before, goal); err != nil {
 			return err
 		}
+		if others == 0 && spare == nil {
+			return errNothingReadable
+		}
 		if others < surplus {
 			spare = nil
 		}
 	}
 }
+
+var errNothingReadable = errors.New("there are more sessions than max_sessions, and none of them can be read")
 
 // sampleSize is how many sessions the estimate of seenQuantile is based on.
 const sampleSize = 1 << 16

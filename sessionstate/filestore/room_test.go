@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -96,6 +97,28 @@ func TestRoomIsMadeDuringAFlood(t *testing.T) {
 	}
 	if found[key(1)] != nil || found[key(flood-1)] == nil {
 		t.Error("it is not the oldest that went")
+	}
+}
+
+// TestNoRoomAmongUnreadable: if all that could be forgotten is damaged, that is said, and
+// tried again later.
+func TestNoRoomAmongUnreadable(t *testing.T) {
+	const bound = 10
+	said := make(chan error, 1)
+	s, err := filestore.Open(newPath(t), filestore.Log{Sweep: func(err error) {
+		select {
+		case said <- err:
+		default:
+		}
+	}})
+	must(t, err)
+	defer closeOnce(t, s)
+	s.Bound(bound)
+	for n := range 2 * bound {
+		must(t, filestore.Put(s, key(n), []byte("damaged")))
+	}
+	if err := <-said; !strings.Contains(err.Error(), "max_sessions") {
+		t.Error(err)
 	}
 }
 
