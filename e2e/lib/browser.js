@@ -44,12 +44,17 @@ const left = [];
 
 /** A visitor's browser, with its own cookies and storage. */
 export class Visitor {
+  /** Pages of the context that no tab has taken. */
+  unused = [];
+
   /**
    * Gets a visitor the context of an earlier one, emptied: a new context and the process of its
    * page take more processor time than the rest of most scenarios. A scenario that changes more
-   * of the context or the page than what emptied() restores must ask for a `fresh` one.
+   * of the context or the page than what emptied() restores must ask for a `fresh` one; one that
+   * prepares its pages gets it.
    */
-  static async arrive(world, { fresh = false, ...options } = {}) {
+  static async arrive(world, options) {
+    const fresh = options.fresh || options.prepare !== undefined;
     const visitor = Object.assign(new Visitor(), { world, options });
     shared ??= chromium.launch(LAUNCH);
     visitor.context = (!fresh && left.pop()) || patient(await (await shared).newContext());
@@ -80,7 +85,7 @@ export class Visitor {
 
   /** Opens the site in a new tab. */
   async open() {
-    const tab = new Tab(this.unused?.pop() ?? (await this.context.newPage()), this);
+    const tab = new Tab(this.unused.pop() ?? (await this.context.newPage()), this);
     await this.options.prepare?.(tab.page);
     await tab.load();
     return tab;

@@ -10,6 +10,7 @@ const HERE = new URL('../', import.meta.url);
 const FILES = {
   '/': ['site/index.html', 'text/html'],
   '/sandboxed': ['site/index.html', 'text/html'],
+  '/empty': ['site/empty.html', 'text/html'],
   '/app.js': ['site/app.js', 'text/javascript'],
   '/worker': ['site/worker.html', 'text/html'],
   '/worker.js': ['site/worker.js', 'text/javascript'],
@@ -49,10 +50,6 @@ export class Site {
         response.setHeader('Access-Control-Allow-Headers', 'authorization');
         response.writeHead(200, { 'Content-Type': 'application/json' });
         response.end(request.method === 'OPTIONS' ? '' : SOURCE_CONFIG);
-        return;
-      }
-      if (pathname === '/empty') {
-        response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html><title>Empty</title><link rel="icon" href="data:,">');
         return;
       }
       const file = FILES[pathname];

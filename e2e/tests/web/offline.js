@@ -6,7 +6,7 @@ import { everywhere, MODES } from '../../lib/web.js';
 
 const MINUTE = 60_000;
 /** The page's clock can be put forward, which makes queued events older. */
-const visitor = { fresh: true, prepare: (page) => page.clock.install() };
+const visitor = { prepare: (page) => page.clock.install() };
 
 /** Makes an event while the browser is offline, waits until sending has failed, and puts the clock forward ten minutes. */
 async function queue(tab, ...call) {

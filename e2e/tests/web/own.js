@@ -64,7 +64,7 @@ everywhere("the SDK's own timeout after endSession", async ({ world, tab, policy
     ['Resumed', ...policy.pick([AS_SENT, START], [NONE], [NONE])],
     ['Later', policy.pick(AS_SENT, NONE, NONE)],
   ]);
-}, { visitor: { fresh: true, prepare: (page) => page.clock.install() } });
+}, { visitor: { prepare: (page) => page.clock.install() } });
 
 // A call may say when it was made, so that the proxy's timeout passes without a wait in the test.
 everywhere("the proxy's timeout after endSession", async ({ world, tab, policy }) => {

@@ -71,7 +71,7 @@ everywhere('a browser that blocks cookies', async ({ world, tab, visitor, policy
     ['endSession', CONSUMED],
     ['Ended', NONE],
   ]);
-}, { visitor: { fresh: true, prepare: withoutCookies } });
+}, { visitor: { prepare: withoutCookies } });
 
 // As in a sandboxed frame: its origin is "null", and its state ends with the page.
 everywhere('a page without any storage', async ({ world, tab, policy }) => {
