@@ -72,11 +72,8 @@ func HoldWriter(s *Store) (release func()) {
 
 // Enqueue queues changes, and does not wait until they are written.
 func Enqueue(s *Store, changes []sessionstate.Swap) {
-	s.jobs.add("", &job{done: make(chan struct{}), run: func(b *bbolt.Bucket) (wrote bool) {
-		for i := range changes {
-			wrote = s.swap(b, &changes[i]) || wrote
-		}
-		return wrote
+	s.jobs.add("", &job{done: make(chan struct{}), run: func(b *bbolt.Bucket) bool {
+		return s.swapAll(b, changes)
 	}})
 }
 

@@ -127,11 +127,8 @@ func (s *Store) Get(_ context.Context, key string) (found *session.Session, err 
 func (s *Store) CompareAndSwap(ctx context.Context, changes []sessionstate.Swap) {
 	// A copy, because the caller may have returned before the job is done.
 	work := append([]sessionstate.Swap(nil), changes...)
-	err := s.await(ctx, &job{bulk: len(work) >= bulkSize, done: make(chan struct{}), run: func(b *bbolt.Bucket) (wrote bool) {
-		for i := range work {
-			wrote = s.swap(b, &work[i]) || wrote
-		}
-		return wrote
+	err := s.await(ctx, &job{bulk: len(work) >= bulkSize, done: make(chan struct{}), run: func(b *bbolt.Bucket) bool {
+		return s.swapAll(b, work)
 	}})
 	if err == nil {
 		copy(changes, work)
@@ -140,6 +137,13 @@ func (s *Store) CompareAndSwap(ctx context.Context, changes []sessionstate.Swap)
 	for i := range changes {
 		changes[i].Done, changes[i].Err = false, err
 	}
+}
+
+func (s *Store) swapAll(b *bbolt.Bucket, changes []sessionstate.Swap) (wrote bool) {
+	for i := range changes {
+		wrote = s.swap(b, &changes[i]) || wrote
+	}
+	return wrote
 }
 
 func (s *Store) swap(b *bbolt.Bucket, c *sessionstate.Swap) (wrote bool) {

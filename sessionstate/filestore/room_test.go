@@ -26,6 +26,19 @@ func count(t testing.TB, s *filestore.Store) (n int) {
 	return n
 }
 
+// oldestWent checks that session 0, which is in use, and the newest are there, and session
+// 1, the oldest of the others, is not.
+func oldestWent(t *testing.T, s *filestore.Store, newest int) {
+	t.Helper()
+	found := all(t, s)
+	if found[key(0)] == nil {
+		t.Error("the session in use is gone")
+	}
+	if found[key(1)] != nil || found[key(newest)] == nil {
+		t.Error("it is not the oldest that went")
+	}
+}
+
 // During a flood, the file never exceeds the bound by more than a sixteenth of it, or a
 // thousand sessions. Those not seen for longest are removed; those in use stay, however
 // old.
@@ -59,13 +72,7 @@ func TestFileIsBounded(t *testing.T) {
 		}
 	}
 	await(t, "there are no more than may be", func() bool { return count(t, s) <= bound })
-	found := all(t, s)
-	if found[key(0)] == nil {
-		t.Error("the session in use is gone")
-	}
-	if found[key(1)] != nil || found[key(flood-1)] == nil {
-		t.Error("it is not the oldest that went")
-	}
+	oldestWent(t, s, flood-1)
 }
 
 // TestRoomIsMadeDuringAFlood: sessions that come while others are forgotten, however many,
@@ -91,13 +98,7 @@ func TestRoomIsMadeDuringAFlood(t *testing.T) {
 	s.Bound(bound)
 	fill(t, s, 5, 6, 1, 2)
 	await(t, "there are no more than may be", func() bool { return next.Load() >= flood && count(t, s) <= bound })
-	found := all(t, s)
-	if found[key(0)] == nil {
-		t.Error("the session in use is gone")
-	}
-	if found[key(1)] != nil || found[key(flood-1)] == nil {
-		t.Error("it is not the oldest that went")
-	}
+	oldestWent(t, s, flood-1)
 }
 
 // TestNoRoomAmongUnreadable: if all that could be forgotten is damaged, that is said, and
