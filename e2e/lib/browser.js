@@ -137,8 +137,11 @@ export class Tab {
   }
 
   async ready() {
-    await this.page.waitForFunction(() => window.app.ready);
-    this.anonymousId = await this.call('getAnonymousId');
+    // Playwright's waitForFunction would have the page drawn until then, which takes longer than the SDK.
+    this.anonymousId = await this.page.evaluate(async () => {
+      await window.app.ready;
+      return window.app.call('getAnonymousId');
+    });
   }
 
   /** Calls a method of the SDK. */

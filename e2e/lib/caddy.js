@@ -1,12 +1,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { request } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { after } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
+import { readAll } from './http.js';
 import { WAIT } from './limits.js';
 import { claimPort } from './port.js';
 
@@ -19,10 +22,10 @@ function replace(text, from, to) {
 }
 
 /** The Caddyfile that is the template for production, with other options and ports. */
-async function caddyfile({ port, upstream, options, retries, site, store }) {
+async function caddyfile({ directory, port }, { upstream, options, retries = true, site = '', store }) {
   let text = await readFile(join(ROOT, 'Caddyfile.example'), 'utf8');
   text = text.slice(0, text.indexOf('# The echo'));
-  text = replace(text, '{\n', '{\n\tadmin off\n\tpersist_config off\n\tauto_https off\n\tgrace_period 1s\n');
+  text = replace(text, '{\n', `{\n\tadmin ${adminOf(directory)}\n\tpersist_config off\n\tauto_https off\n\tgrace_period 1s\n`);
   text = replace(text, '\n\trudder_session\n', `\n\t${site}\n\trudder_session {\n\t\t${options.join('\n\t\t')}\n\t}\n`);
   text = replace(text, '{$RUDDER_SESSION_SITE:http://:8080}', `http://:${port}`);
   text = replace(text, '{$RUDDER_SESSION_BIND:127.0.0.1}', '127.0.0.1');
@@ -43,20 +46,71 @@ export function accepts(port) {
   });
 }
 
+const socketOf = (directory) => join(directory, 'admin');
+const adminOf = (directory) => `unix/${socketOf(directory)}`;
+const programFor = ({ store }) => join(ROOT, store?.startsWith('redis') ? 'e2e/out/caddy-redis' : 'caddy');
+
+/** Caddys that earlier scenarios have left: they have no site, and no sessions. */
+const left = [];
+after(() => Promise.all(left.map((caddy) => caddy.close())));
+
 /** The real Caddy, in its own process, with its store in its own directory. */
 export class Caddy {
   log = '';
 
-  /** Starts it; site is more of the site's configuration, store another store than the file. */
-  static async start({ upstream, options, retries = true, site = '', store }) {
+  /**
+   * Gets a scenario the Caddy of an earlier one, with another configuration, or else a new one:
+   * to start a process takes more processor time than to serve most scenarios.
+   */
+  static async arrive(options) {
+    const index = left.findIndex(({ program }) => program === programFor(options));
+    if (index < 0) return Caddy.start(options);
+    const [caddy] = left.splice(index, 1);
+    caddy.log = '';
+    const config = await caddyfile(caddy, options);
+    await writeFile(join(caddy.directory, 'Caddyfile'), config);
+    await caddy.#load('text/caddyfile', config);
+    return caddy;
+  }
+
+  /** Leaves it, emptied, for another scenario. */
+  async leave() {
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return this.close();
+    // Its admin endpoint is all that it has; the sessions were closed with the last site.
+    await this.#load('application/json', JSON.stringify({ admin: { listen: adminOf(this.directory), config: { persist: false } } }));
+    await rm(join(this.directory, 'caddy'), { recursive: true, force: true });
+    left.push(this);
+  }
+
+  /**
+   * Gives it another configuration; when this is done, nothing of the one before runs. The process
+   * ends if it cannot be done.
+   */
+  async #load(type, config) {
+    try {
+      // The admin endpoint closes its connections with the configuration that they were made to.
+      const sent = request({
+        socketPath: socketOf(this.directory), path: '/load', method: 'POST', headers: { 'content-type': type }, agent: false,
+      });
+      sent.end(config);
+      const [answer] = await once(sent, 'response');
+      const text = await readAll(answer);
+      if (answer.statusCode !== 200) throw new Error(`Caddy refuses its configuration: ${text}\n${this.log}`);
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  /** Starts it; `site` is more of the site's configuration, `store` another store than the file. */
+  static async start(options) {
     const caddy = new Caddy();
-    caddy.program = join(ROOT, store?.startsWith('redis') ? 'e2e/out/caddy-redis' : 'caddy');
+    caddy.program = programFor(options);
     caddy.directory = await mkdtemp(join(tmpdir(), 'rudder-session-e2e-'));
     // Another program may take a free port before Caddy does.
     for (let attempt = 1; ; attempt++) {
       caddy.port = await claimPort();
-      const config = await caddyfile({ port: caddy.port, upstream, options, retries, site, store });
-      await writeFile(join(caddy.directory, 'Caddyfile'), config);
+      await writeFile(join(caddy.directory, 'Caddyfile'), await caddyfile(caddy, options));
       try {
         await caddy.run();
         return caddy;

@@ -9,7 +9,6 @@ export class ServiceWorker {
     const { context } = await Visitor.arrive(world, { fresh: true });
     const page = await context.newPage();
     await page.goto(`${world.site.url}/worker?${new URLSearchParams({ writeKey: WRITE_KEY, dataPlane: world.url })}`);
-    await page.waitForFunction(() => window.ask);
     return Object.assign(new ServiceWorker(), { world, context, page });
   }
 

@@ -29,12 +29,11 @@ export class World {
       world.plane = await world.#own(DataPlane.start({ writeKeys }));
       const redis = proxies > 1 ? await world.#own(Redis.start()) : undefined;
       for (let i = 0; i < proxies; i++) {
-        const caddy = await world.#own(
-          Caddy.start({
-            upstream: world.plane.url, retries, store: redis?.store,
-            options: [`automatic ${automatic}`, `write_keys ${writeKeys.join(' ')}`, ...options],
-          }),
-        );
+        const caddy = await Caddy.arrive({
+          upstream: world.plane.url, retries, store: redis?.store,
+          options: [`automatic ${automatic}`, `write_keys ${writeKeys.join(' ')}`, ...options],
+        });
+        world.closers.push(() => caddy.leave());
         world.caddy ??= caddy;
         world.recorders.push(await world.#own(Recorder.start(caddy.port)));
       }
@@ -72,9 +71,18 @@ export class World {
     for (const recorder of this.recorders) await recorder.settled();
   }
 
+  /** Stops everything, also if something cannot be; what failed first is thrown. */
   async close() {
-    for (const close of this.closers.reverse()) await close();
+    const errors = [];
+    for (const close of this.closers.reverse()) {
+      try {
+        await close();
+      } catch (error) {
+        errors.push(error);
+      }
+    }
     this.closers = [];
+    if (errors.length > 0) throw errors[0];
   }
 
   /** Stops Caddy and starts it again. */
