@@ -9,11 +9,13 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// near checks that a share differs from a constant by at most a third of it or 0.01.
+// near checks that a share differs from a constant by at most a third of it, and three
+// standard deviations of what chance does to it.
 func near(t *testing.T, what string, count, of int, want float64) {
 	t.Helper()
 	got := float64(count) / float64(of)
-	if !(math.Abs(got-want) <= want/3+0.01) {
+	chance := math.Sqrt(want * (1 - want) / float64(of))
+	if !(math.Abs(got-want) <= want/3+3*chance) {
 		t.Errorf("%s: %d of %d, %.3f, want %.3f", what, count, of, got, want)
 	}
 }
