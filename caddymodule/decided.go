@@ -99,7 +99,7 @@ func newDecided(r *enrich.Request, source string, v *enrich.Verdict) Decided {
 		Shadow:   r.Shadow,
 		received: r.Received,
 	}
-	if v.Skip != enrich.Asked {
+	if v.Skip != enrich.NotSkipped {
 		return d
 	}
 	d.At = time.UnixMilli(v.Decision.At.Time).UTC()

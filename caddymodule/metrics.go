@@ -161,7 +161,7 @@ type eventMeter struct{ cached[prometheus.Counter] }
 // then the skip reasons, then the control calls.
 const (
 	firstSkip     = int(session.Reasons)
-	firstControl  = firstSkip + int(enrich.Skips)
+	firstControl  = firstSkip + int(enrich.SkipReasons)
 	eventOutcomes = firstControl + int(enrich.Causes)
 )
 
@@ -173,7 +173,7 @@ func newEventMeter(source string) *eventMeter {
 		case n >= firstControl:
 			outcome, reason = "consumed", enrich.Cause(n-firstControl).String()
 		case n >= firstSkip:
-			reason = enrich.Skip(n - firstSkip).String()
+			reason = enrich.SkipReason(n - firstSkip).String()
 		default:
 			r := session.Reason(n)
 			reason = r.String()

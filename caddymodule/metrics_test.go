@@ -66,7 +66,7 @@ func TestMetricsInDocs(t *testing.T) {
 		word(r.String())
 		word(r.Action().String())
 	}
-	for s := enrich.Asked + 1; s < enrich.Skips; s++ {
+	for s := enrich.NotSkipped + 1; s < enrich.SkipReasons; s++ {
 		word(s.String())
 	}
 	for c := range enrich.Causes {
@@ -93,7 +93,7 @@ func TestReasonsInTroubleshooting(t *testing.T) {
 			word(r.String())
 		}
 	}
-	for s := enrich.Asked + 1; s < enrich.Skips; s++ {
+	for s := enrich.NotSkipped + 1; s < enrich.SkipReasons; s++ {
 		word(s.String())
 	}
 }

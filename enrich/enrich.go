@@ -68,7 +68,7 @@ func (w *work) read(r *Request, body []byte, result *Result) bool {
 		return false
 	}
 	for i := range w.payload.messages {
-		if skip := w.extract(r, i); skip != Asked {
+		if skip := w.extract(r, i); skip != NotSkipped {
 			result.skip(skip)
 		}
 	}

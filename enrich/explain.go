@@ -39,7 +39,7 @@ func Explain(ctx context.Context, table *sessionstate.Table, r *Request, body []
 	known := map[string]*session.Session{}
 	for i := range explained {
 		e := &explained[i]
-		if dry.Endpoint.Control() && (e.Skip != Asked || e.InvalidID != nil) {
+		if dry.Endpoint.Control() && (e.Skip != NotSkipped || e.InvalidID != nil) {
 			e.Refused, e.Decision = true, session.Decision{}
 		}
 		if e.Key != "" && known[e.Key] == nil {
@@ -70,9 +70,9 @@ func rules(r *Request, v *Verdict, s *session.Session) (said []string) {
 		say("With the session's fields the body would be larger than max_body.")
 	}
 	switch {
-	case v.Refused && v.Skip != Asked:
+	case v.Refused && v.Skip != NotSkipped:
 		return append(said, "It is answered with 400 and changes nothing.")
-	case v.Skip != Asked:
+	case v.Skip != NotSkipped:
 		return append(said, "It is forwarded as it is.")
 	case v.Kind.Control():
 		say("It is a control call, %s: it is carried out here and not forwarded.", v.Type)

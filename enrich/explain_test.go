@@ -15,7 +15,7 @@ func TestEveryReasonIsExplained(t *testing.T) {
 			t.Errorf("%s is not explained", r)
 		}
 	}
-	for s := Asked + 1; s < Skips; s++ {
+	for s := NotSkipped + 1; s < SkipReasons; s++ {
 		if said := rules(&Request{}, &Verdict{Skip: s}, nil); len(said) != 2 || s.String() == "" {
 			t.Errorf("%q: %q", s, said)
 		}

@@ -29,7 +29,7 @@ type subject struct {
 
 // extract appends a message to w.subjects, or returns why no session decides about
 // it.
-func (w *work) extract(r *Request, index int) Skip {
+func (w *work) extract(r *Request, index int) SkipReason {
 	b, m := w.payload.b, &w.payload.messages[index]
 	kind, track, known := w.kind(r, m)
 	switch {
@@ -62,7 +62,7 @@ func (w *work) extract(r *Request, index int) Skip {
 			}
 			e.ID, s.invalidID = parseSessionID(id.of(b))
 		}
-		return Asked
+		return NotSkipped
 	}
 	w.ownFields(e, m)
 	if e.HasSessionID && (e.Role == session.Device || r.Policy.Automatic == session.AutomaticAdopt) {
@@ -73,7 +73,7 @@ func (w *work) extract(r *Request, index int) Skip {
 	if track {
 		e.ColdStart = w.coldStart(e, m)
 	}
-	return Asked
+	return NotSkipped
 }
 
 // coldStarts are the names of the tracks that can be cold starts, and of which kind.

@@ -2,13 +2,13 @@ package enrich
 
 import "github.com/rudder-session/rudder-session/sessionstate/session"
 
-// Skip is why no session decided about a message, or why its decision was not
+// SkipReason is why no session decided about a message, or why its decision was not
 // applied.
-type Skip uint8
+type SkipReason uint8
 
 const (
-	// Asked: not skipped, the session decides.
-	Asked Skip = iota
+	// NotSkipped: the session decides.
+	NotSkipped SkipReason = iota
 	// OtherType: not a track, page, identify, screen, group or alias.
 	OtherType
 	// OfJob: it comes from a reverse ETL or cloud extract job.
@@ -20,11 +20,11 @@ const (
 	// NoRoom: with the fields, the body would be larger than the data plane accepts.
 	NoRoom
 
-	// Skips is the number of values.
-	Skips
+	// SkipReasons is the number of values.
+	SkipReasons
 )
 
-var skipNames = [Skips]string{
+var skipNames = [SkipReasons]string{
 	OtherType:  "other_type",
 	OfJob:      "job",
 	NoID:       "no_id",
@@ -32,9 +32,9 @@ var skipNames = [Skips]string{
 	NoRoom:     "too_large",
 }
 
-// String is the reason as a word, such as no_id; "" for Asked.
-func (s Skip) String() string {
-	if s >= Skips {
+// String is the reason as a word, such as no_id; "" for NotSkipped.
+func (s SkipReason) String() string {
+	if s >= SkipReasons {
 		return "unknown"
 	}
 	return skipNames[s]
@@ -49,7 +49,7 @@ type Outcome struct {
 	// Events counts events by the reason of the decision, Skipped those without a
 	// decision.
 	Events  [session.Reasons]int
-	Skipped [Skips]int
+	Skipped [SkipReasons]int
 	// Starts, Ends and Resets count control calls, which are not forwarded; Controls
 	// counts them by kind and result.
 	Starts, Ends, Resets int
@@ -167,7 +167,7 @@ func (o *Outcome) fail(err error, events []session.Event) {
 	}
 }
 
-func (o *Outcome) skip(s Skip) {
+func (o *Outcome) skip(s SkipReason) {
 	o.Untouched++
 	o.Skipped[s]++
 }

@@ -12,7 +12,7 @@ import (
 type Parsed struct {
 	w        *work
 	r        *Request
-	skip     Skip // of a control request
+	skip     SkipReason // of a control request
 	result   Result
 	readable bool
 }
@@ -57,7 +57,7 @@ func (p *Parsed) Control(ctx context.Context, table *sessionstate.Table) (id int
 	switch {
 	case !p.readable:
 		return 0, o, ErrBody
-	case p.skip != Asked:
+	case p.skip != NotSkipped:
 		return 0, o, ErrNoID
 	}
 	return p.w.control(ctx, table, p.r)

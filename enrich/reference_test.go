@@ -200,7 +200,7 @@ func refDecided(verdicts []Verdict, messages []*node) []expectation {
 	expected := make([]expectation, len(messages))
 	for i, m := range messages {
 		v := &verdicts[i]
-		expected[i] = expectation{message: m, decision: v.Decision, control: v.Skip == Asked && v.Kind.Control()}
+		expected[i] = expectation{message: m, decision: v.Decision, control: v.Skip == NotSkipped && v.Kind.Control()}
 	}
 	return expected
 }

@@ -26,7 +26,7 @@ type Verdict struct {
 	// for none.
 	Own, OwnStart string
 	// Skip is why no session decided; if it is set, the fields below mean nothing.
-	Skip     Skip
+	Skip     SkipReason
 	Kind     session.Kind
 	Decision session.Decision
 	// InvalidID says what is wrong with the sessionId of a startSession.
@@ -40,7 +40,7 @@ type Verdict struct {
 
 // Action is what was done, as a word: stamped, cleared, untouched or consumed.
 func (v *Verdict) Action() string {
-	if v.Refused || v.Skip == Asked && v.Kind.Control() {
+	if v.Refused || v.Skip == NotSkipped && v.Kind.Control() {
 		return "consumed"
 	}
 	return v.Decision.Action.String()
@@ -51,7 +51,7 @@ func (v *Verdict) Reason() string {
 	switch {
 	case v.Refused:
 		return "invalid"
-	case v.Skip != Asked:
+	case v.Skip != NotSkipped:
 		return v.Skip.String()
 	}
 	return v.Decision.Because.Reason.String()
@@ -108,7 +108,7 @@ func (w *work) verdicts(r *Request) []Verdict {
 
 // skipOf determines again why a message was skipped. extract does not keep the reason,
 // because most requests have no observer.
-func (w *work) skipOf(r *Request, i int) Skip {
+func (w *work) skipOf(r *Request, i int) SkipReason {
 	n, keys := len(w.subjects), len(w.keys)
 	skip := w.extract(r, i)
 	w.subjects, w.keys = w.subjects[:n], w.keys[:keys]

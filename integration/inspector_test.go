@@ -60,7 +60,7 @@ func TestInspectorPage(t *testing.T) {
 			t.Errorf("the page does not know %s", r)
 		}
 	}
-	for s := enrich.Asked + 1; s < enrich.Skips; s++ {
+	for s := enrich.NotSkipped + 1; s < enrich.SkipReasons; s++ {
 		if !strings.Contains(script, "\n  "+s.String()+": '") {
 			t.Errorf("the page does not know %s", s)
 		}

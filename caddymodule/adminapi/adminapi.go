@@ -122,11 +122,11 @@ func (API) tables(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (API) session(w http.ResponseWriter, r *http.Request, t caddymodule.OpenTable) error {
-	var asked manage.UserAt
-	if err := manage.Read(w, r, manage.MaxQuestion, &asked); err != nil {
+	var question manage.UserAt
+	if err := manage.Read(w, r, manage.MaxQuestion, &question); err != nil {
 		return err
 	}
-	line, err := manage.Show(r.Context(), t, asked)
+	line, err := manage.Show(r.Context(), t, question)
 	if err != nil {
 		return err
 	}
@@ -134,11 +134,11 @@ func (API) session(w http.ResponseWriter, r *http.Request, t caddymodule.OpenTab
 }
 
 func (API) end(w http.ResponseWriter, r *http.Request, t caddymodule.OpenTable) error {
-	var asked manage.UserAt
-	if err := manage.Read(w, r, manage.MaxQuestion, &asked); err != nil {
+	var question manage.UserAt
+	if err := manage.Read(w, r, manage.MaxQuestion, &question); err != nil {
 		return err
 	}
-	result, err := manage.End(r.Context(), t, asked)
+	result, err := manage.End(r.Context(), t, question)
 	if err != nil {
 		return err
 	}
@@ -146,11 +146,11 @@ func (API) end(w http.ResponseWriter, r *http.Request, t caddymodule.OpenTable) 
 }
 
 func (API) forget(w http.ResponseWriter, r *http.Request, t caddymodule.OpenTable) error {
-	var asked manage.ForgetQuestion
-	if err := manage.Read(w, r, manage.MaxQuestion, &asked); err != nil {
+	var question manage.ForgetQuestion
+	if err := manage.Read(w, r, manage.MaxQuestion, &question); err != nil {
 		return err
 	}
-	done, err := manage.Forget(r.Context(), t, asked)
+	done, err := manage.Forget(r.Context(), t, question)
 	if err != nil {
 		return err
 	}
@@ -162,11 +162,11 @@ func (API) counts(w http.ResponseWriter, _ *http.Request, t caddymodule.OpenTabl
 }
 
 func (API) explain(w http.ResponseWriter, r *http.Request, t caddymodule.OpenTable) error {
-	var asked manage.ExplainQuestion
-	if err := manage.Read(w, r, manage.MaxExplain, &asked); err != nil {
+	var question manage.ExplainQuestion
+	if err := manage.Read(w, r, manage.MaxExplain, &question); err != nil {
 		return err
 	}
-	explained, err := manage.Explain(r.Context(), t, asked)
+	explained, err := manage.Explain(r.Context(), t, question)
 	if err != nil {
 		return err
 	}

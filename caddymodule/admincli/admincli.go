@@ -114,8 +114,8 @@ func plainError(err error, address string) error {
 	return fmt.Errorf("is Caddy running? %w", err)
 }
 
-// ask calls and decodes the answer, which --json prints as it is.
-func ask(cmd *cobra.Command, method, route string, body, into any) (shown bool, err error) {
+// callJSON calls and decodes the answer, which --json prints as it is.
+func callJSON(cmd *cobra.Command, method, route string, body, into any) (shown bool, err error) {
 	var reader io.Reader
 	if body != nil {
 		text, err := json.Marshal(body)
@@ -174,7 +174,7 @@ Lists the tables that are open, with how many sessions they have in memory, how
 often one was found there, and how much of the store does not answer.`,
 		func(cmd *cobra.Command, _ []string) error {
 			var all []manage.TableInfo
-			if shown, err := ask(cmd, http.MethodGet, "tables", nil, &all); shown || err != nil {
+			if shown, err := callJSON(cmd, http.MethodGet, "tables", nil, &all); shown || err != nil {
 				return err
 			}
 			out := columns(cmd.OutOrStdout())
@@ -194,7 +194,7 @@ Shows what is known of the sessions of one user of one source: --write-key, and
 both timelines are shown, or that of --site.`,
 		func(cmd *cobra.Command, _ []string) error {
 			var line manage.Timeline
-			if shown, err := ask(cmd, http.MethodPost, "session", userAt(cmd), &line); shown || err != nil {
+			if shown, err := callJSON(cmd, http.MethodPost, "session", userAt(cmd), &line); shown || err != nil {
 				return err
 			}
 			return printTimelines(cmd.OutOrStdout(), &line)
@@ -207,7 +207,7 @@ Ends the session of one user of one source now, as endSession does. Where some
 sites share sessions and others do not, both are ended, or that of --site.`,
 		func(cmd *cobra.Command, _ []string) error {
 			var answer manage.EndResult
-			if _, err := ask(cmd, http.MethodPost, "end", userAt(cmd), &answer); err != nil {
+			if _, err := callJSON(cmd, http.MethodPost, "end", userAt(cmd), &answer); err != nil {
 				return err
 			}
 			return printEnded(cmd.OutOrStdout(), &answer)
@@ -229,7 +229,7 @@ named and, with --remove-set-aside, deleted.`,
 			}
 			question := manage.ForgetQuestion{User: userOf(cmd), RemoveSetAside: remove}
 			var answer manage.Forgotten
-			if _, err := ask(cmd, http.MethodPost, "forget", question, &answer); err != nil {
+			if _, err := callJSON(cmd, http.MethodPost, "forget", question, &answer); err != nil {
 				return err
 			}
 			out := cmd.OutOrStdout()

@@ -217,11 +217,11 @@ or of --site. Nothing is changed.`,
 				return err
 			}
 			defer closeFile()
-			asked := manage.ExplainQuestion{WriteKey: flag("write-key"), Site: flag("site"), Endpoint: flag("endpoint")}
-			if asked.BodyBase64, err = io.ReadAll(io.LimitReader(from, largestExplained+1)); err != nil {
+			question := manage.ExplainQuestion{WriteKey: flag("write-key"), Site: flag("site"), Endpoint: flag("endpoint")}
+			if question.BodyBase64, err = io.ReadAll(io.LimitReader(from, largestExplained+1)); err != nil {
 				return err
 			}
-			if len(asked.BodyBase64) > largestExplained {
+			if len(question.BodyBase64) > largestExplained {
 				return fmt.Errorf("the body is larger than %d bytes", largestExplained)
 			}
 			if text := flag("received"); text != "" {
@@ -229,10 +229,10 @@ or of --site. Nothing is changed.`,
 				if err != nil {
 					return fmt.Errorf("--received: %w", err)
 				}
-				asked.Received = at.UnixMilli()
+				question.Received = at.UnixMilli()
 			}
 			var explained []manage.Explanation
-			if shown, err := ask(cmd, http.MethodPost, "explain", asked, &explained); shown || err != nil {
+			if shown, err := callJSON(cmd, http.MethodPost, "explain", question, &explained); shown || err != nil {
 				return err
 			}
 			out := cmd.OutOrStdout()

@@ -145,8 +145,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 
 // serveData answers what the page asks.
 func (h *Handler) serveData(w http.ResponseWriter, r *http.Request, name string) error {
-	// Ids come in a body, not in a URL, which is logged. That no other site's page
-	// can ask is seen by what browsers say of it.
+	// Ids come in a body, not in a URL, which is logged. Browsers say which site's page
+	// sends a request, so pages of other sites are refused.
 	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" {
 		return refuse(w, http.StatusForbidden, "only the page itself may ask")
 	}
@@ -162,11 +162,11 @@ func (h *Handler) serveData(w http.ResponseWriter, r *http.Request, name string)
 	now := t.Now()
 	switch name {
 	case "session":
-		var asked manage.UserAt
-		if err := manage.Read(w, r, manage.MaxQuestion, &asked); err != nil {
+		var question manage.UserAt
+		if err := manage.Read(w, r, manage.MaxQuestion, &question); err != nil {
 			return refuse(w, http.StatusBadRequest, err.Error())
 		}
-		line, err := manage.Show(r.Context(), t, asked)
+		line, err := manage.Show(r.Context(), t, question)
 		var storeErr *enrich.StoreError
 		switch {
 		case errors.As(err, &storeErr):

@@ -151,7 +151,7 @@ func sidesOf(v *enrich.Verdict) sides {
 	s.before, _ = enrich.ParseSessionID([]byte(v.Own))
 	s.markedBefore = v.OwnStart == "true"
 	s.after, s.markedAfter = s.before, s.markedBefore
-	if v.Skip == enrich.Asked {
+	if v.Skip == enrich.NotSkipped {
 		switch v.Decision.Action {
 		case session.Stamp:
 			s.after, s.markedAfter = v.Decision.SessionID, v.Decision.Start

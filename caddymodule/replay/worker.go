@@ -120,7 +120,7 @@ func (w *worker) count(v *enrich.Verdict) {
 			r.ids = &ids{strings.Clone(v.AnonymousID), strings.Clone(v.UserID), strings.Clone(v.MessageID)}
 		}
 	}
-	if v.Refused || v.Skip == enrich.Asked && v.Kind.Control() {
+	if v.Refused || v.Skip == enrich.NotSkipped && v.Kind.Control() {
 		return
 	}
 	s := f.event(v)

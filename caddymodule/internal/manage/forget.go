@@ -52,7 +52,7 @@ func forget(ctx context.Context, t caddymodule.OpenTable, u User) (n int, err er
 	if u.AnonymousID != "" && u.UserID != "" {
 		return 0, errTwoIDs
 	}
-	asked, err := enrich.ParseKey((&enrich.Request{}).Key(u.AnonymousID, u.UserID))
+	given, err := enrich.ParseKey((&enrich.Request{}).Key(u.AnonymousID, u.UserID))
 	if err != nil {
 		return 0, errNoID
 	}
@@ -61,7 +61,7 @@ func forget(ctx context.Context, t caddymodule.OpenTable, u User) (n int, err er
 		text, byUser, user = u.UserID, true, enrich.User(u.UserID)
 	}
 	var keys []string
-	ids := []enrich.ID{asked}
+	ids := []enrich.ID{given}
 	type link struct{ key, to string }
 	var links []link
 	err = t.Sessions().Each(ctx, func(key string, s *session.Session) error {
