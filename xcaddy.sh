@@ -32,7 +32,10 @@ if command -v xcaddy >/dev/null; then
 	version=$(cd "$here" && go list -m -f '{{.Version}}' github.com/caddyserver/caddy/v2)
 	xcaddy build "$version" --output "$caddy" "${with[@]}"
 else
-	(cd "$here" && CGO_ENABLED=0 go build -trimpath -tags "${stores[*]}" -ldflags '-s -w' -o "$caddy" ./cmd/caddy)
+	# The tags are those of xcaddy, with which Caddy's own builds are made too: they leave out
+	# databases that Caddy's local certificate authority does not use.
+	tags="nobadger nomysql nopgx ${stores[*]}"
+	(cd "$here" && CGO_ENABLED=0 go build -trimpath -tags "$tags" -ldflags '-s -w' -o "$caddy" ./cmd/caddy)
 fi
 
 case "${1-}" in

@@ -13,16 +13,17 @@ staticcheck=v0.8.2
 
 # As xcaddy.sh builds: with cgo each package of Caddy would be compiled anew.
 export CGO_ENABLED=0
+tags=redis,nobadger,nomysql,nopgx
 
 unformatted=$(gofmt -l .)
 [ -z "$unformatted" ] || { echo "not gofmt-ed: $unformatted" >&2; exit 1; }
 for module in . bench e2e/go; do
 	go -C "$module" mod tidy -diff
 done
-go vet -tags redis ./...
+go vet -tags "$tags" ./...
 go -C bench vet ./...
 go -C bench test -run '^Test(ReadFigures|Quartiles)$' . >/dev/null
-go run "honnef.co/go/tools/cmd/staticcheck@$staticcheck" -tags redis ./...
+go run "honnef.co/go/tools/cmd/staticcheck@$staticcheck" -tags "$tags" ./...
 
 if [ "${1-}" = all ]; then
 	tools=$PWD/.test/tools
