@@ -24,7 +24,7 @@ func TestRedisClock(t *testing.T) {
 		users++
 		a := p.Post(t, "/v1/startSession", fmt.Sprintf(`{"anonymousId":"user %d"}`, users))
 		var id int64
-		if _, err := fmt.Sscanf(string(a.Body), `{"sessionId":%d}`, &id); err != nil {
+		if _, err := fmt.Sscanf(a.Body, `{"sessionId":%d}`, &id); err != nil {
 			t.Fatalf("%d %s", a.Status, a.Body)
 		}
 		return time.UnixMilli(id)

@@ -25,7 +25,7 @@ func TestSteady(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var steady Steady
-			local, ms := time.Now(), int64(base)
+			local, ms := time.Now(), base
 			for i, s := range steps {
 				local = local.Add(s.passed)
 				ms += (s.passed + s.set).Milliseconds()

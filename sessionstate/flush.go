@@ -18,7 +18,7 @@ func (b *writeBehind) flush(now time.Time) (more bool, err error) {
 		}
 		wrote = true
 		if err == nil {
-			b.writeUrgent() // callers wait for these
+			_, _ = b.writeUrgent() // callers wait for these
 		}
 	}
 	return b.endOfFlush(wrote, err), err

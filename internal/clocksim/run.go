@@ -109,7 +109,7 @@ func newSide(policy *session.Policy, byEventTime bool) *side {
 
 func (s *side) close() {
 	for _, t := range s.tables {
-		t.Close()
+		_ = t.Close()
 	}
 }
 
