@@ -22,7 +22,7 @@ func twoSites() proxytest.Setup {
 // startAt begins the session of "one" at a host, or at any if host is "".
 func (p *proxy) startAt(t *testing.T, host string, id int64) {
 	t.Helper()
-	r, err := http.NewRequest("POST", p.URL("/v1/startSession"),
+	r, err := http.NewRequest(http.MethodPost, p.URL("/v1/startSession"),
 		strings.NewReader(fmt.Sprintf(`{"anonymousId":"one","sessionId":%d}`, id)))
 	if err != nil {
 		t.Fatal(err)

@@ -52,7 +52,7 @@ func runFile(t *testing.T, file string, secrets []string) {
 	}
 	input += "\n"
 	adapted, warnings, adaptErr := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(input), map[string]any{"filename": "Caddyfile"})
-	got := ""
+	var got string
 	if adaptErr != nil {
 		got = adaptErr.Error() + "\n"
 		for _, secret := range secrets {
