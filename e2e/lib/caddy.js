@@ -63,23 +63,29 @@ export class Caddy {
    * to start a process takes more processor time than to serve most scenarios.
    */
   static async arrive(options) {
-    const index = left.findIndex(({ program }) => program === programFor(options));
+    const program = programFor(options);
+    const index = left.findIndex((caddy) => caddy.program === program);
     if (index < 0) return Caddy.start(options);
     const [caddy] = left.splice(index, 1);
     caddy.log = '';
-    const config = await caddyfile(caddy, options);
-    await writeFile(join(caddy.directory, 'Caddyfile'), config);
-    await caddy.#load('text/caddyfile', config);
+    await caddy.#load('text/caddyfile', await caddy.#configure(options));
     return caddy;
   }
 
   /** Leaves it, emptied, for another scenario. */
   async leave() {
-    if (this.process.exitCode !== null || this.process.signalCode !== null) return this.close();
+    if (!this.#running) return this.close();
     // Its admin endpoint is all that it has; the sessions were closed with the last site.
     await this.#load('application/json', JSON.stringify({ admin: { listen: adminOf(this.directory), config: { persist: false } } }));
     await rm(join(this.directory, 'caddy'), { recursive: true, force: true });
     left.push(this);
+  }
+
+  /** Writes the file with which run() starts it, and returns the text. */
+  async #configure(options) {
+    const config = await caddyfile(this, options);
+    await writeFile(join(this.directory, 'Caddyfile'), config);
+    return config;
   }
 
   /**
@@ -110,7 +116,7 @@ export class Caddy {
     // Another program may take a free port before Caddy does.
     for (let attempt = 1; ; attempt++) {
       caddy.port = await claimPort();
-      await writeFile(join(caddy.directory, 'Caddyfile'), await caddyfile(caddy, options));
+      await caddy.#configure(options);
       try {
         await caddy.run();
         return caddy;
@@ -133,13 +139,17 @@ export class Caddy {
     this.ended = once(this.process, 'exit');
     for (const stream of [this.process.stdout, this.process.stderr]) stream.on('data', (text) => (this.log += text));
     while (!(await accepts(this.port))) {
-      if (this.process.exitCode !== null) throw new Error(`Caddy does not start:\n${this.log}`);
+      if (!this.#running) throw new Error(`Caddy does not start:\n${this.log}`);
       await delay(10);
     }
   }
 
+  get #running() {
+    return this.process.exitCode === null && this.process.signalCode === null;
+  }
+
   async stop() {
-    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
+    if (!this.#running) return;
     this.process.kill('SIGTERM');
     const timer = setTimeout(() => this.process.kill('SIGKILL'), WAIT);
     await this.ended;
