@@ -53,7 +53,7 @@ func (p *Progress) Show(terminal io.Writer) (end func()) {
 		for {
 			select {
 			case <-done:
-				_, _ = fmt.Fprint(terminal, "\r\x1b[K")
+				fmt.Fprint(terminal, "\r\x1b[K")
 				return
 			case <-ticks.C:
 				fmt.Fprintf(terminal, "\r%s\x1b[K", p.line(time.Since(began)))
