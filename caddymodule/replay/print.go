@@ -89,10 +89,10 @@ func (p *printer) row(name string, cells ...string) {
 	p.printf("%s\n", strings.TrimRight(line, " "))
 }
 
-// numbers writes a row with a number for each policy; before is the cell for the events
-// as they came, "" where there is no such number.
-func (p *printer) numbers(name, before string, of func(*PolicyReport) int64) {
-	cells := []string{before}
+// numbers writes a row with a number for each policy, and none for the events as they
+// came.
+func (p *printer) numbers(name string, of func(*PolicyReport) int64) {
+	cells := []string{""}
 	for i := range p.report.Policies {
 		cells = append(cells, humanize.Comma(of(&p.report.Policies[i])))
 	}
@@ -115,11 +115,11 @@ func (p *printer) figures() {
 		head = append(head, clip(terminal.Safe(p.report.Policies[i].Name), columnWidth-1))
 	}
 	p.row("", head...)
-	p.numbers("events", "", func(r *PolicyReport) int64 { return r.Events })
-	p.numbers("users (session keys)", "", func(r *PolicyReport) int64 { return r.Users })
-	p.numbers("control calls carried out", "", func(r *PolicyReport) int64 { return r.Controls })
-	p.numbers("control requests refused", "", func(r *PolicyReport) int64 { return r.RefusedControls })
-	p.numbers("lines passed on unread", "", func(r *PolicyReport) int64 { return r.Passed })
+	p.numbers("events", func(r *PolicyReport) int64 { return r.Events })
+	p.numbers("users (session keys)", func(r *PolicyReport) int64 { return r.Users })
+	p.numbers("control calls carried out", func(r *PolicyReport) int64 { return r.Controls })
+	p.numbers("control requests refused", func(r *PolicyReport) int64 { return r.RefusedControls })
+	p.numbers("lines passed on unread", func(r *PolicyReport) int64 { return r.Passed })
 	p.printf("\n")
 	p.both("sessions with events", func(s *SessionReport) string { return humanize.Comma(s.Sessions) })
 	p.both("  without a start mark", func(s *SessionReport) string { return humanize.Comma(s.WithoutStart) })
@@ -130,20 +130,20 @@ func (p *printer) figures() {
 	p.both("  events, mean", func(s *SessionReport) string {
 		return fmt.Sprintf("%.1f", float64(s.Events)/float64(max(s.Sessions, 1)))
 	})
-	p.numbers("sessions that are split", "", func(r *PolicyReport) int64 { return r.Split })
-	p.numbers("sessions that are merged", "", func(r *PolicyReport) int64 { return r.Merged })
+	p.numbers("sessions that are split", func(r *PolicyReport) int64 { return r.Split })
+	p.numbers("sessions that are merged", func(r *PolicyReport) int64 { return r.Merged })
 	p.printf("\n")
 	p.causes("sessions begun by ", func(r *PolicyReport) map[string]int64 { return r.Began })
 	p.causes("sessions ended by ", func(r *PolicyReport) map[string]int64 { return r.Ended })
 	p.printf("\n")
-	p.numbers("events stamped", "", func(r *PolicyReport) int64 { return r.Stamped })
-	p.numbers("events cleared", "", func(r *PolicyReport) int64 { return r.Cleared })
-	p.numbers("events untouched", "", func(r *PolicyReport) int64 { return r.Untouched })
-	p.numbers("events that change their session", "", func(r *PolicyReport) int64 { return r.Changed })
-	p.numbers("events that get a session", "", func(r *PolicyReport) int64 { return r.Gained })
-	p.numbers("events that lose their session", "", func(r *PolicyReport) int64 { return r.Lost })
-	p.numbers("start marks added", "", func(r *PolicyReport) int64 { return r.MarksAdded })
-	p.numbers("start marks removed", "", func(r *PolicyReport) int64 { return r.MarksRemoved })
+	p.numbers("events stamped", func(r *PolicyReport) int64 { return r.Stamped })
+	p.numbers("events cleared", func(r *PolicyReport) int64 { return r.Cleared })
+	p.numbers("events untouched", func(r *PolicyReport) int64 { return r.Untouched })
+	p.numbers("events that change their session", func(r *PolicyReport) int64 { return r.Changed })
+	p.numbers("events that get a session", func(r *PolicyReport) int64 { return r.Gained })
+	p.numbers("events that lose their session", func(r *PolicyReport) int64 { return r.Lost })
+	p.numbers("start marks added", func(r *PolicyReport) int64 { return r.MarksAdded })
+	p.numbers("start marks removed", func(r *PolicyReport) int64 { return r.MarksRemoved })
 }
 
 func (p *printer) causes(name string, of func(*PolicyReport) map[string]int64) {
@@ -154,7 +154,7 @@ func (p *printer) causes(name string, of func(*PolicyReport) map[string]int64) {
 		}
 	}
 	for _, cause := range slices.Sorted(maps.Keys(all)) {
-		p.numbers(name+cause, "", func(r *PolicyReport) int64 { return of(r)[cause] })
+		p.numbers(name+cause, func(r *PolicyReport) int64 { return of(r)[cause] })
 	}
 }
 

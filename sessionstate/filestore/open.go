@@ -150,8 +150,7 @@ func inspect(path string) error {
 		case len(buckets) != 1:
 		case bytes.Equal(buckets[0], meta) && bytes.Equal(key, schemaKey):
 			// This comes before all sessions, which in a newer schema may be anything.
-			_, err := readSchema(value)
-			return err
+			return checkSchema(value)
 		case bytes.Equal(buckets[0], sessions):
 			_, err := decode(key, value)
 			return err
@@ -160,16 +159,16 @@ func inspect(path string) error {
 	})
 }
 
-// readSchema decodes the schema number of a file.
-func readSchema(v []byte) (uint32, error) {
+// checkSchema returns an error if a file's schema number is none, or newer than the known
+// ones.
+func checkSchema(v []byte) error {
 	if len(v) != 4 {
-		return 0, errForeign
+		return errForeign
 	}
-	n := binary.BigEndian.Uint32(v)
-	if n > schema {
-		return n, fmt.Errorf("%w: its schema is %d, the newest known %d", ErrNewer, n, schema)
+	if n := binary.BigEndian.Uint32(v); n > schema {
+		return fmt.Errorf("%w: its schema is %d, the newest known %d", ErrNewer, n, schema)
 	}
-	return n, nil
+	return nil
 }
 
 // openFile opens and locks a file, and makes sure that the locked file is still the one
@@ -233,7 +232,7 @@ func check(db *bbolt.DB) error {
 			fresh = true
 			return nil
 		}
-		if _, err := readSchema(b.Get(schemaKey)); err != nil {
+		if err := checkSchema(b.Get(schemaKey)); err != nil {
 			return err
 		}
 		if tx.Bucket(sessions) == nil {
