@@ -14,6 +14,9 @@ staticcheck=v0.8.2
 # As xcaddy.sh builds: with cgo each package of Caddy would be compiled anew.
 export CGO_ENABLED=0
 tags=redis,nobadger,nomysql,nopgx
+# vet and staticcheck read all of Caddy once, and end: a quarter sooner with more memory
+# (800 MB).
+export GOGC=400
 
 unformatted=$(gofmt -l .)
 [ -z "$unformatted" ] || { echo "not gofmt-ed: $unformatted" >&2; exit 1; }
