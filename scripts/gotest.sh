@@ -14,10 +14,10 @@ export GORACE="${GORACE:-atexit_sleep_ms=50}"
 # However busy the machine is: under this limit nothing hangs.
 status=0
 # Those that take longest and mostly wait begin, so that others run beside them: one
-# more package at a time than there are processors. Nobody debugs these programs, and without
-# symbols they are linked sooner. scripts/lint.sh has vetted them: here it would be done again,
-# and for all that is imported, because it is compiled for the race detector.
-go test -race -count=1 -vet=off -ldflags='-s -w' -p $(($(nproc) + 1)) -timeout 60m -json ./integration/... ./sessionstate/filestore ./sessionstate/redisstore ./... | CGO_ENABLED=0 go run ./internal/testreport -counts "$counts" || status=$?
+# more package at a time than there are processors. Nobody debugs these programs: without what
+# a debugger reads they are compiled and linked sooner. scripts/lint.sh has vetted them: here it
+# would be done again, and for all that is imported, because it is compiled for the race detector.
+go test -race -count=1 -vet=off -gcflags=all=-dwarf=false -ldflags='-s -w' -p $(($(nproc) + 1)) -timeout 60m -json ./integration/... ./sessionstate/filestore ./sessionstate/redisstore ./... | CGO_ENABLED=0 go run ./internal/testreport -counts "$counts" || status=$?
 read -r passed failed skipped <"$counts" || { passed=0 failed=1 skipped=0; }
 echo "$passed passed, $failed failed, $skipped skipped"
 exit "$status"
