@@ -11,13 +11,26 @@ trap 'rm -f "$counts"' EXIT
 export RAPID_SEED="${RAPID_SEED:-1}"
 # By default a process with the race detector waits a second before it ends.
 export GORACE="${GORACE:-atexit_sleep_ms=50}"
-# However busy the machine is: under this limit nothing hangs.
+flags=(
+	-race -count=1 -json
+	# However busy the machine is: under this limit nothing hangs.
+	-timeout 60m
+	# Nobody debugs these programs: without what a debugger reads they are compiled and linked
+	# sooner.
+	-gcflags=all=-dwarf=false -ldflags='-s -w'
+	# scripts/lint.sh has vetted them. Here it would be done again, and for all that is imported,
+	# because that is compiled for the race detector.
+	-vet=off
+	# GOGC is for the compiler alone: see xcaddy.sh.
+	-exec 'env -u GOGC'
+	# Packages that take longest and mostly wait begin, so that others run beside them: one more
+	# at a time than there are processors.
+	-p $(($(nproc) + 1))
+)
+packages=(./integration/... ./sessionstate/filestore ./sessionstate/redisstore ./...)
 status=0
-# Those that take longest and mostly wait begin, so that others run beside them: one
-# more package at a time than there are processors. Nobody debugs these programs: without what
-# a debugger reads they are compiled and linked sooner. scripts/lint.sh has vetted them: here it
-# would be done again, and for all that is imported, because it is compiled for the race detector.
-go test -race -count=1 -vet=off -gcflags=all=-dwarf=false -ldflags='-s -w' -p $(($(nproc) + 1)) -timeout 60m -json ./integration/... ./sessionstate/filestore ./sessionstate/redisstore ./... | CGO_ENABLED=0 go run ./internal/testreport -counts "$counts" || status=$?
+GOGC=400 go test "${flags[@]}" "${packages[@]}" |
+	CGO_ENABLED=0 go run ./internal/testreport -counts "$counts" || status=$?
 read -r passed failed skipped <"$counts" || { passed=0 failed=1 skipped=0; }
 echo "$passed passed, $failed failed, $skipped skipped"
 exit "$status"

@@ -19,8 +19,8 @@ unformatted=$(gofmt -l .)
 for module in . bench e2e/go; do
 	go -C "$module" mod tidy -diff
 done
-# It reads each package that is imported in a process of its own, which ends sooner without
-# collecting much.
+# go vet reads each package that is imported in a process of its own, which ends sooner if it
+# collects little garbage.
 GOGC=400 go vet -tags "$tags" ./...
 go -C bench vet ./...
 go -C bench test -run '^Test(ReadFigures|Quartiles)$' . >/dev/null
