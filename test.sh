@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 # As xcaddy.sh builds: what is compiled for one is there for the other.
-export GOFLAGS="${GOFLAGS-} -trimpath -tags=nobadger,nomysql,nopgx"
+export GOFLAGS="${GOFLAGS-} -trimpath -tags=nobadger,nomysql,nopgx -gcflags=all=-dwarf=false"
 
 if ! command -v go >/dev/null && [ -x /usr/local/go/bin/go ]; then
 	PATH=$PATH:/usr/local/go/bin

@@ -15,9 +15,8 @@ flags=(
 	-race -count=1 -json
 	# However busy the machine is: under this limit nothing hangs.
 	-timeout 60m
-	# Nobody debugs these programs: without what a debugger reads they are compiled and linked
-	# sooner.
-	-gcflags=all=-dwarf=false -ldflags='-s -w'
+	# Nobody debugs these programs: without symbols they are linked sooner.
+	-ldflags='-s -w'
 	# scripts/lint.sh has vetted them. Here it would be done again, and for all that is imported,
 	# because that is compiled for the race detector.
 	-vet=off
